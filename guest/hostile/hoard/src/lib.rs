@@ -1,0 +1,14 @@
+//! Takes memory without end: the host has to end the call at its memory limit.
+
+const BLOCK_BYTES: usize = 1024 * 1024;
+
+fn hoard(value: i64) -> i64 {
+    let mut blocks = Vec::new();
+    loop {
+        blocks.push(std::hint::black_box(vec![value; BLOCK_BYTES / size_of::<i64>()]));
+    }
+}
+
+domicile_sdk::functions! {
+    fn hoard(value: i64) -> i64;
+}

@@ -1,0 +1,18 @@
+//! The files that people write, read strictly: a region, the datasets, and the text of the policies.
+//!
+//! Every error says where (file, line, column), what, and which known name is nearest.
+
+mod dataset;
+mod error;
+mod load;
+mod peer_url;
+mod region;
+mod secret;
+pub mod strict;
+
+pub use dataset::DatasetFile;
+pub use error::{ConfigError, Position};
+pub use load::{RegionFiles, load_datasets, load_region};
+pub use peer_url::{PeerUrl, PeerUrlError};
+pub use region::{Peer, RegionConfig, RegionLimits};
+pub use secret::{SECRET_BYTES_MIN, Secret, read_secret};

@@ -1,0 +1,250 @@
+//! A region's file, checked: what the rest of the program may rely on without looking again.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domicile_types::{RegionId, limits};
+use serde::Deserialize;
+
+use crate::strict::{self, Parsed, Schema, Spanned};
+use crate::{ConfigError, PeerUrl, Position};
+
+/// One region: who it is, where it listens, whom it knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionConfig {
+    /// Id.
+    pub id: RegionId,
+    /// Name for people.
+    pub name: String,
+    /// Jurisdictions whose law holds here, for example `EU` and `DE`. Never empty.
+    pub jurisdictions: Vec<String>,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// File of this region's own secret.
+    pub secret_file: PathBuf,
+    /// Address that the HTTP front door listens at.
+    pub listen: SocketAddr,
+    /// Folder of this region's data.
+    pub data_dir: PathBuf,
+    /// Folder of the dataset files.
+    pub datasets_dir: PathBuf,
+    /// Folder of the policy files.
+    pub policies_dir: PathBuf,
+    /// Limits.
+    pub limits: RegionLimits,
+    /// The other regions, in the order of the file; ids unique and never this region's own.
+    pub peers: Vec<Peer>,
+}
+
+/// Another region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Id.
+    pub id: RegionId,
+    /// Address of its edge.
+    pub url: PeerUrl,
+    /// File of *its* secret.
+    pub secret_file: PathBuf,
+}
+
+/// Limits that a region may set. Sizes only lower than the program's own; times up to `limits::QUERY_TIMEOUT_MAX`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionLimits {
+    /// How long a query may take where the caller names no time.
+    pub query_timeout: Duration,
+    /// Largest file that one load may send, in bytes.
+    pub load_bytes_max: u64,
+    /// Most linear memory that one plugin instance may have, in bytes.
+    pub plugin_memory_bytes_max: usize,
+    /// How long one plugin call may take.
+    pub plugin_timeout: Duration,
+    /// Most rows that one plugin call may return.
+    pub plugin_output_rows_max: usize,
+}
+
+impl Default for RegionLimits {
+    fn default() -> Self {
+        Self {
+            query_timeout: limits::QUERY_TIMEOUT_DEFAULT,
+            load_bytes_max: limits::LOAD_BYTES_MAX,
+            plugin_memory_bytes_max: limits::PLUGIN_MEMORY_BYTES_MAX,
+            plugin_timeout: limits::PLUGIN_TIMEOUT,
+            plugin_output_rows_max: limits::PLUGIN_OUTPUT_ROWS_MAX,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    #[serde(rename = "schema")]
+    _schema: Schema,
+    datasets_dir: PathBuf,
+    policies_dir: PathBuf,
+    data_dir: PathBuf,
+    region: RawRegion,
+    listen: RawListen,
+    #[serde(default)]
+    limits: RawLimits,
+    #[serde(default)]
+    peer: Vec<RawPeer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRegion {
+    id: Parsed<RegionId>,
+    name: Spanned<String>,
+    jurisdictions: Spanned<Vec<String>>,
+    latitude: Spanned<f64>,
+    longitude: Spanned<f64>,
+    secret_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawListen {
+    http: Spanned<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    query_timeout_ms: Option<Spanned<i64>>,
+    load_bytes_max: Option<Spanned<i64>>,
+    plugin_memory_bytes_max: Option<Spanned<i64>>,
+    plugin_timeout_ms: Option<Spanned<i64>>,
+    plugin_output_rows_max: Option<Spanned<i64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPeer {
+    id: Spanned<Parsed<RegionId>>,
+    url: Parsed<PeerUrl>,
+    secret_file: PathBuf,
+}
+
+impl RegionConfig {
+    /// Reads the text of the region file at `path`; paths in it are resolved against the file's folder.
+    ///
+    /// # Errors
+    /// Where the text is not such a file or says what cannot be.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let raw: RawFile = strict::parse(&file, text)?;
+        let source = Source { file: &file, text };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let region = raw.region;
+        source.filled("name", region.name.span().start, region.name.get_ref().trim().is_empty())?;
+        let codes = region.jurisdictions.get_ref();
+        let none = codes.is_empty() || codes.iter().any(|code| code.trim().is_empty());
+        source.filled("jurisdictions", region.jurisdictions.span().start, none)?;
+        let peers = source.peers(&region.id.0, raw.peer, folder)?;
+        Ok(Self {
+            name: region.name.into_inner(),
+            jurisdictions: region.jurisdictions.into_inner(),
+            latitude: source.degrees("latitude", &region.latitude, 90)?,
+            longitude: source.degrees("longitude", &region.longitude, 180)?,
+            secret_file: folder.join(region.secret_file),
+            listen: source.address(&raw.listen.http)?,
+            data_dir: folder.join(raw.data_dir),
+            datasets_dir: folder.join(raw.datasets_dir),
+            policies_dir: folder.join(raw.policies_dir),
+            limits: source.limits(&raw.limits)?,
+            peers,
+            id: region.id.0,
+        })
+    }
+}
+
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn at(&self, offset: usize) -> Position {
+        Position::of(self.file, self.text, offset)
+    }
+
+    fn filled(&self, key: &'static str, offset: usize, empty: bool) -> Result<(), ConfigError> {
+        if empty { Err(ConfigError::Empty { at: self.at(offset), key }) } else { Ok(()) }
+    }
+
+    fn degrees(&self, key: &'static str, value: &Spanned<f64>, max: i32) -> Result<f64, ConfigError> {
+        let degrees = *value.get_ref();
+        if (-f64::from(max)..=f64::from(max)).contains(&degrees) {
+            return Ok(degrees);
+        }
+        let at = self.at(value.span().start);
+        Err(ConfigError::OutOfRange { at, key, min: -i64::from(max), max: i64::from(max) })
+    }
+
+    fn address(&self, value: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
+        value
+            .get_ref()
+            .parse()
+            .map_err(|_| ConfigError::Address { at: self.at(value.span().start), value: value.get_ref().clone() })
+    }
+
+    fn peers(&self, own: &RegionId, raw: Vec<RawPeer>, folder: &Path) -> Result<Vec<Peer>, ConfigError> {
+        let mut peers: Vec<Peer> = Vec::with_capacity(raw.len());
+        for peer in raw {
+            let at = self.at(peer.id.span().start);
+            let id = peer.id.into_inner().0;
+            if &id == own {
+                return Err(ConfigError::PeerIsSelf { at, peer: id });
+            }
+            if peers.iter().any(|known| known.id == id) {
+                return Err(ConfigError::PeerRepeated { at, peer: id });
+            }
+            peers.push(Peer { id, url: peer.url.0, secret_file: folder.join(peer.secret_file) });
+        }
+        Ok(peers)
+    }
+
+    fn limits(&self, raw: &RawLimits) -> Result<RegionLimits, ConfigError> {
+        let normal = RegionLimits::default();
+        let query_ms_max = millis(limits::QUERY_TIMEOUT_MAX);
+        let load_max = normal.load_bytes_max;
+        let memory_max = limits::PLUGIN_MEMORY_BYTES_MAX as u64;
+        let rows_max = limits::PLUGIN_OUTPUT_ROWS_MAX as u64;
+        let number = |key, value: &Option<Spanned<i64>>, max| self.number(key, value.as_ref(), max);
+        let size = |bytes: u64, normal: usize| usize::try_from(bytes).unwrap_or(normal);
+        let query_ms = number("query_timeout_ms", &raw.query_timeout_ms, query_ms_max)?;
+        let load = number("load_bytes_max", &raw.load_bytes_max, load_max)?;
+        let memory = number("plugin_memory_bytes_max", &raw.plugin_memory_bytes_max, memory_max)?;
+        let plugin_ms = number("plugin_timeout_ms", &raw.plugin_timeout_ms, query_ms_max)?;
+        let rows = number("plugin_output_rows_max", &raw.plugin_output_rows_max, rows_max)?;
+        Ok(RegionLimits {
+            query_timeout: query_ms.map_or(normal.query_timeout, Duration::from_millis),
+            load_bytes_max: load.unwrap_or(normal.load_bytes_max),
+            plugin_memory_bytes_max: memory
+                .map_or(normal.plugin_memory_bytes_max, |bytes| size(bytes, normal.plugin_memory_bytes_max)),
+            plugin_timeout: plugin_ms.map_or(normal.plugin_timeout, Duration::from_millis),
+            plugin_output_rows_max: rows
+                .map_or(normal.plugin_output_rows_max, |rows| size(rows, normal.plugin_output_rows_max)),
+        })
+    }
+
+    fn number(&self, key: &'static str, value: Option<&Spanned<i64>>, max: u64) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = value else { return Ok(None) };
+        match u64::try_from(*value.get_ref()) {
+            Ok(number) if (1..=max).contains(&number) => Ok(Some(number)),
+            _ => Err(ConfigError::OutOfRange {
+                at: self.at(value.span().start),
+                key,
+                min: 1,
+                max: i64::try_from(max).unwrap_or(i64::MAX),
+            }),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,65 @@
+//! A region's secret, and the care that its file needs.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::ConfigError;
+
+/// Fewest bytes of a secret.
+pub const SECRET_BYTES_MIN: usize = 32;
+
+const SECRET_FILE_BYTES_MAX: u64 = 4096;
+
+/// A secret. It is never printed (`Debug` says only that there is one) and has no `==`, whose time would tell about it.
+#[derive(Clone)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The bytes, for a key derivation or a message authentication code and nothing else.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Reads the secret in `path`, without white space around it.
+///
+/// # Errors
+/// Where the file cannot be read, other users may open it, or it holds fewer than [`SECRET_BYTES_MIN`] bytes.
+pub fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    refuse_exposed(path, &file)?;
+    let mut bytes = Vec::new();
+    file.take(SECRET_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
+    let secret = bytes.trim_ascii();
+    if secret.len() < SECRET_BYTES_MIN {
+        return Err(ConfigError::SecretShort { path: path.to_owned(), actual: secret.len(), min: SECRET_BYTES_MIN });
+    }
+    Ok(Secret(secret.to_vec()))
+}
+
+/// Asks the open file, not the path, so that the answer is about the bytes that are read.
+#[cfg(unix)]
+fn refuse_exposed(path: &Path, file: &File) -> Result<(), ConfigError> {
+    use std::os::unix::fs::PermissionsExt;
+    const GROUP_AND_OTHERS: u32 = 0o077;
+    let metadata = file.metadata().map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & GROUP_AND_OTHERS != 0 {
+        return Err(ConfigError::SecretExposed { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn refuse_exposed(_path: &Path, _file: &File) -> Result<(), ConfigError> {
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Region files.
+
+use std::path::Path;
+use std::time::Duration;
+
+use domicile_config::RegionConfig;
+
+const GOOD: &str = r#"schema = 1
+datasets_dir = "datasets"
+policies_dir = "policies"
+data_dir = "../data/eu-central"
+
+[region]
+id = "eu-central"
+name = "Frankfurt"
+jurisdictions = ["EU", "DE"]
+latitude = 50.1
+longitude = 8
+secret_file = "/etc/domicile/own.secret"
+
+[listen]
+http = "127.0.0.1:7401"
+
+[limits]
+query_timeout_ms = 1500
+
+[[peer]]
+id = "us-east"
+url = "http://127.0.0.1:7402/"
+secret_file = "../secrets/us-east.secret"
+"#;
+
+/// The refusal of the good file with `from` replaced by `to`.
+#[track_caller]
+fn check(from: &str, to: &str, expect: &str) {
+    assert_eq!(GOOD.matches(from).count(), 1, "{from} must stand once in the file");
+    let got = RegionConfig::parse(Path::new("r/eu.toml"), &GOOD.replace(from, to));
+    assert_eq!(got.unwrap_err().to_string(), expect);
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let config = RegionConfig::parse(Path::new("r/eu.toml"), GOOD).unwrap();
+    assert_eq!(config.id.as_str(), "eu-central");
+    assert_eq!(config.jurisdictions, ["EU", "DE"]);
+    assert_eq!((config.latitude, config.longitude), (50.1, 8.0));
+    assert_eq!(config.listen.port(), 7401);
+    assert_eq!(config.data_dir, Path::new("r/../data/eu-central"));
+    assert_eq!(config.datasets_dir, Path::new("r/datasets"));
+    assert_eq!(config.policies_dir, Path::new("r/policies"));
+    assert_eq!(config.secret_file, Path::new("/etc/domicile/own.secret"));
+    assert_eq!(config.peers[0].url.as_str(), "http://127.0.0.1:7402");
+    assert_eq!(config.peers[0].secret_file, Path::new("r/../secrets/us-east.secret"));
+}
+
+#[test]
+fn limits_that_are_not_set_are_the_programs_own() {
+    let config = RegionConfig::parse(Path::new("eu.toml"), GOOD).unwrap();
+    assert_eq!(config.limits.query_timeout, Duration::from_millis(1500));
+    assert_eq!(config.limits.load_bytes_max, domicile_types::limits::LOAD_BYTES_MAX);
+    assert_eq!(config.limits.plugin_timeout, domicile_types::limits::PLUGIN_TIMEOUT);
+    assert_eq!(config.limits.plugin_memory_bytes_max, domicile_types::limits::PLUGIN_MEMORY_BYTES_MAX);
+    assert_eq!(config.limits.plugin_output_rows_max, domicile_types::limits::PLUGIN_OUTPUT_ROWS_MAX);
+    let all = GOOD.replace(
+        "query_timeout_ms = 1500",
+        "load_bytes_max = 1\nplugin_memory_bytes_max = 65536\nplugin_timeout_ms = 2\nplugin_output_rows_max = 3",
+    );
+    let config = RegionConfig::parse(Path::new("eu.toml"), &all).unwrap();
+    assert_eq!(config.limits.query_timeout, domicile_types::limits::QUERY_TIMEOUT_DEFAULT);
+    assert_eq!(config.limits.load_bytes_max, 1);
+    assert_eq!(config.limits.plugin_memory_bytes_max, 65536);
+    assert_eq!(config.limits.plugin_timeout, Duration::from_millis(2));
+    assert_eq!(config.limits.plugin_output_rows_max, 3);
+}
+
+#[test]
+fn keys_and_names_are_strict() {
+    check("\nname = ", "\nnmae = ", "r/eu.toml:8:1: unknown key `nmae`; did you mean `name`?");
+    check("[listen]\nhttp = \"127.0.0.1:7401\"\n", "", "r/eu.toml:1:1: key `listen` is missing in this table");
+    check(
+        "\"eu-central\"\n",
+        "\"EU\"\n",
+        "r/eu.toml:7:6: `EU` is not a region id: use lower-case letters, digits and `-`, starting with a letter",
+    );
+}
+
+#[test]
+fn values_must_say_something() {
+    check("\"Frankfurt\"", "\" \"", "r/eu.toml:8:8: `name` must not be empty");
+    check("[\"EU\", \"DE\"]", "[]", "r/eu.toml:9:17: `jurisdictions` must not be empty");
+    check("\"DE\"", "\"\"", "r/eu.toml:9:17: `jurisdictions` must not be empty");
+}
+
+#[test]
+fn numbers_have_a_range() {
+    check("50.1", "90.5", "r/eu.toml:10:12: `latitude` must lie between -90 and 90");
+    check("50.1", "nan", "r/eu.toml:10:12: `latitude` must lie between -90 and 90");
+    check("longitude = 8", "longitude = -180.1", "r/eu.toml:11:13: `longitude` must lie between -180 and 180");
+    check("1500", "0", "r/eu.toml:18:20: `query_timeout_ms` must lie between 1 and 600000");
+    check("1500", "600001", "r/eu.toml:18:20: `query_timeout_ms` must lie between 1 and 600000");
+    check(
+        "query_timeout_ms = 1500",
+        "plugin_memory_bytes_max = 9000000000",
+        "r/eu.toml:18:27: `plugin_memory_bytes_max` must lie between 1 and 67108864",
+    );
+}
+
+#[test]
+fn addresses_have_a_form() {
+    check(
+        "127.0.0.1:7401",
+        "localhost",
+        "r/eu.toml:15:8: `localhost` is not an address to listen at; write it as 127.0.0.1:7401 or [::1]:7401",
+    );
+    check(
+        "http://127.0.0.1:7402/",
+        "http://127.0.0.1",
+        "r/eu.toml:22:7: `http://127.0.0.1` is not of the form http://host:port",
+    );
+}
+
+#[test]
+fn peers_are_others_and_different() {
+    check(
+        "\"us-east\"",
+        "\"eu-central\"",
+        "r/eu.toml:21:6: peer `eu-central` is this region itself; list only the others",
+    );
+    let again = "[[peer]]\nid = \"us-east\"\nurl = \"http://a:1\"\nsecret_file = \"x\"\n\n[[peer]]";
+    check("[[peer]]", again, "r/eu.toml:26:6: peer `us-east` is listed twice; remove one");
+}

@@ -1,0 +1,106 @@
+//! One clause of a policy file: its checks.
+
+use std::collections::BTreeSet;
+
+use domicile_config::strict::{Parsed, Spanned};
+use domicile_types::RegionId;
+
+use crate::build::{Classes, Context};
+use crate::file::{RawClause, RawForm};
+use crate::{Class, Clause, Form, PolicyError};
+
+pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) -> Result<Clause, PolicyError> {
+    refuse_empty(context, &raw)?;
+    let rows = raw.form == RawForm::Replicate;
+    if rows {
+        refuse_aggregate_keys(context, &raw)?;
+    }
+    let lists = Lists { context, identifiers: raw.identifiers, classes };
+    Ok(Clause {
+        group_by: lists.columns("group_by", raw.group_by.as_ref())?,
+        filter_by: lists.columns("filter_by", raw.filter_by.as_ref())?,
+        measures: lists.columns("measures", raw.measures.as_ref())?,
+        minimum_entities: if rows { 0 } else { minimum(context, &raw)? },
+        form: if rows { Form::Rows } else { Form::Aggregate },
+        functions: lower_case(raw.functions),
+        identifiers: raw.identifiers,
+        from: regions(raw.from),
+        to: regions(raw.to),
+        purposes: raw.purposes.into_iter().collect(),
+        legal_basis: raw.legal_basis.into_inner(),
+        expires: raw.expires.map(|Parsed(date)| date),
+        id: raw.id.into_inner(),
+    })
+}
+
+struct Lists<'a> {
+    context: &'a Context<'a>,
+    identifiers: bool,
+    classes: &'a Classes,
+}
+
+impl Lists<'_> {
+    fn columns(
+        &self,
+        list: &'static str,
+        columns: Option<&Spanned<Vec<Spanned<String>>>>,
+    ) -> Result<Vec<String>, PolicyError> {
+        let columns = columns.map_or(&[][..], |columns| columns.get_ref());
+        columns.iter().map(|column| self.column(list, column)).collect()
+    }
+
+    fn column(&self, list: &'static str, column: &Spanned<String>) -> Result<String, PolicyError> {
+        self.context.kind(column)?;
+        let name = column.get_ref().clone();
+        if !self.identifiers && self.classes.get(&name) == Some(&Class::Identifier) {
+            return Err(PolicyError::IdentifierListed { at: self.context.source.at(column), column: name, list });
+        }
+        Ok(name)
+    }
+}
+
+fn refuse_empty(context: &Context<'_>, raw: &RawClause) -> Result<(), PolicyError> {
+    let source = context.source;
+    let values = [
+        ("id", raw.id.get_ref().trim().is_empty(), source.at(&raw.id)),
+        ("from", raw.from.get_ref().is_empty(), source.at(&raw.from)),
+        ("to", raw.to.get_ref().is_empty(), source.at(&raw.to)),
+        ("legal_basis", raw.legal_basis.get_ref().trim().is_empty(), source.at(&raw.legal_basis)),
+    ];
+    match values.into_iter().find(|(_, empty, _)| *empty) {
+        Some((key, _, at)) => Err(PolicyError::ClauseEmpty { at, clause: raw.id.get_ref().clone(), key }),
+        None => Ok(()),
+    }
+}
+
+fn refuse_aggregate_keys(context: &Context<'_>, raw: &RawClause) -> Result<(), PolicyError> {
+    let source = context.source;
+    let places = [
+        ("functions", raw.functions.as_ref().map(|value| source.at(value))),
+        ("group_by", raw.group_by.as_ref().map(|value| source.at(value))),
+        ("filter_by", raw.filter_by.as_ref().map(|value| source.at(value))),
+        ("measures", raw.measures.as_ref().map(|value| source.at(value))),
+        ("minimum_entities", raw.minimum_entities.as_ref().map(|value| source.at(value))),
+    ];
+    match places.into_iter().find_map(|(key, at)| Some((key, at?))) {
+        Some((key, at)) => Err(PolicyError::KeyOfAggregate { at, clause: raw.id.get_ref().clone(), key }),
+        None => Ok(()),
+    }
+}
+
+fn minimum(context: &Context<'_>, raw: &RawClause) -> Result<u64, PolicyError> {
+    let at = match &raw.minimum_entities {
+        Some(number) if *number.get_ref() > 0 => return Ok(*number.get_ref()),
+        Some(number) => context.source.at(number),
+        None => context.source.at(&raw.id),
+    };
+    Err(PolicyError::MinimumEntities { at, clause: raw.id.get_ref().clone() })
+}
+
+fn lower_case(functions: Option<Spanned<Vec<String>>>) -> BTreeSet<String> {
+    functions.map(Spanned::into_inner).unwrap_or_default().iter().map(|name| name.to_lowercase()).collect()
+}
+
+fn regions(list: Spanned<Vec<Parsed<RegionId>>>) -> BTreeSet<RegionId> {
+    list.into_inner().into_iter().map(|Parsed(region)| region).collect()
+}

@@ -1,0 +1,222 @@
+//! What can be wrong with a set of policies, and where.
+
+use domicile_config::{ConfigError, Position};
+use domicile_types::{DatasetError, DatasetName, KeyValue, RegionId, suggestion};
+
+use crate::Class;
+
+/// Why a set of policies was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// A file that is not a policy file.
+    #[error(transparent)]
+    File(#[from] ConfigError),
+    /// A policy for a dataset that nobody described.
+    #[error("{at}: there is no dataset `{dataset}`{}", suggestion(.nearest.as_deref()))]
+    UnknownDataset {
+        /// Where it is named.
+        at: Position,
+        /// The name.
+        dataset: DatasetName,
+        /// The most similar name that exists.
+        nearest: Option<String>,
+    },
+    /// A policy for data that lies everywhere.
+    #[error(
+        "{at}: `{dataset}` is reference data, which has no policy; remove this file, or `reference = true` from the dataset's"
+    )]
+    ReferencePolicy {
+        /// Where it is named.
+        at: Position,
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// Two policies for one dataset.
+    #[error("{at}: `{dataset}` already has its policy in {first}; remove one")]
+    PolicyRepeated {
+        /// Where the second names the dataset.
+        at: Position,
+        /// The dataset.
+        dataset: DatasetName,
+        /// The other file.
+        first: String,
+    },
+    /// A resident dataset whose rows have no home.
+    #[error("dataset `{dataset}` has no policy; write its file, or set `reference = true` in the dataset's")]
+    PolicyMissing {
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// A column is named that the dataset does not have.
+    #[error("{at}: {source}")]
+    UnknownColumn {
+        /// Where it is named.
+        at: Position,
+        /// Which, and the nearest.
+        source: DatasetError,
+    },
+    /// Columns without a class.
+    #[error("{at}: no class for `{}`; list every column of `{dataset}` once (`identifier` where in doubt)", .columns.join("`, `"))]
+    Unclassified {
+        /// Where the classes start.
+        at: Position,
+        /// The dataset.
+        dataset: DatasetName,
+        /// The columns, in the dataset's order.
+        columns: Vec<String>,
+    },
+    /// A column with two classes.
+    #[error("{at}: column `{column}` is already classed as {first}; list it once")]
+    ClassifiedTwice {
+        /// Where the second class stands.
+        at: Position,
+        /// The column.
+        column: String,
+        /// The first class.
+        first: Class,
+    },
+    /// Neither of the two ways to say where rows live, or both at once.
+    #[error(
+        "{at}: say where rows live: either `entity`, `column` and at least one [[residency.home]], or `follows` and `on`"
+    )]
+    ResidencyShape {
+        /// Where the residency starts.
+        at: Position,
+    },
+    /// An entity that may be released.
+    #[error("{at}: `{column}` is what thresholds count as an entity, so its class is identifier, not {class}")]
+    EntityClass {
+        /// Where the entity is named.
+        at: Position,
+        /// Its column.
+        column: String,
+        /// Its class.
+        class: Class,
+    },
+    /// A residency column whose values cannot be listed.
+    #[error("{at}: `{column}` cannot say where rows live; use a column of type bigint, integer or text")]
+    ResidencyType {
+        /// Where the column is named.
+        at: Position,
+        /// The column.
+        column: String,
+    },
+    /// A value that its column never has.
+    #[error("{at}: {value} is not a value of column `{column}`; its type is {expected}")]
+    HomeValueType {
+        /// Where the value stands.
+        at: Position,
+        /// The value.
+        value: KeyValue,
+        /// The residency column.
+        column: String,
+        /// Type that the column has.
+        expected: &'static str,
+    },
+    /// A value with two homes.
+    #[error("{at}: value {value} already has its home in {home}; list it once")]
+    HomeRepeated {
+        /// Where the second home lists it.
+        at: Position,
+        /// The value.
+        value: KeyValue,
+        /// The first home.
+        home: RegionId,
+    },
+    /// Two clauses of one id.
+    #[error("{at}: clause `{clause}` exists already; give each clause its own id")]
+    ClauseRepeated {
+        /// Where the second stands.
+        at: Position,
+        /// The id.
+        clause: String,
+    },
+    /// A value that says nothing.
+    #[error("{at}: `{key}` is empty, so clause `{clause}` would never apply or never be understood")]
+    ClauseEmpty {
+        /// Where.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// An aggregate without a threshold.
+    #[error("{at}: clause `{clause}` needs `minimum_entities` of at least 1")]
+    MinimumEntities {
+        /// Where the clause's id, or the number that is too small, stands.
+        at: Position,
+        /// The clause.
+        clause: String,
+    },
+    /// A limit on aggregates in a clause that admits rows.
+    #[error("{at}: clause `{clause}` admits whole rows (form `replicate`), so `{key}` would limit nothing; remove it")]
+    KeyOfAggregate {
+        /// Where the key's value stands.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// An identifier among the columns that may be used.
+    #[error(
+        "{at}: `{column}` is an identifier and may not stand in `{list}` unless the clause says `identifiers = true`"
+    )]
+    IdentifierListed {
+        /// Where it stands.
+        at: Position,
+        /// The column.
+        column: String,
+        /// The list.
+        list: &'static str,
+    },
+    /// A parent that has no home either.
+    #[error("{at}: `{dataset}` is reference data and has no home to follow")]
+    FollowsReference {
+        /// Where it is named.
+        at: Position,
+        /// The parent.
+        dataset: DatasetName,
+    },
+    /// A parent whose rows one column does not identify.
+    #[error("{at}: `{dataset}` cannot be followed: its primary key has {columns} columns, and must have one")]
+    FollowsKey {
+        /// Where it is named.
+        at: Position,
+        /// The parent.
+        dataset: DatasetName,
+        /// Columns of its primary key.
+        columns: usize,
+    },
+    /// A reference that never equals the parent's key.
+    #[error("{at}: `{column}` and the primary key `{key}` of `{dataset}` have different types")]
+    FollowsType {
+        /// Where the column is named.
+        at: Position,
+        /// The referring column.
+        column: String,
+        /// The parent.
+        dataset: DatasetName,
+        /// Its key.
+        key: String,
+    },
+    /// Datasets that follow each other and so never reach a home.
+    #[error("{at}: {}, so no column says where their rows live; give one of them `entity`, `column` and homes", circle(.datasets))]
+    FollowsCircle {
+        /// Where one of them names the next.
+        at: Position,
+        /// They, each followed by the one it names.
+        datasets: Vec<DatasetName>,
+    },
+}
+
+fn circle(datasets: &[DatasetName]) -> String {
+    match datasets {
+        [alone] => format!("`{alone}` follows itself"),
+        _ => {
+            let names: Vec<String> = datasets.iter().map(|dataset| format!("`{dataset}`")).collect();
+            format!("{} follow each other in a circle", names.join(", "))
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The shape of a policy file, with the place of everything that a later check may refuse.
+
+use std::fmt;
+
+use domicile_config::strict::{Parsed, Schema, Spanned};
+use domicile_types::{DatasetName, KeyValue, RegionId};
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+use crate::Date;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawPolicy {
+    #[serde(rename = "schema")]
+    _schema: Schema,
+    pub(crate) dataset: Spanned<Parsed<DatasetName>>,
+    pub(crate) version: u32,
+    pub(crate) residency: Spanned<RawResidency>,
+    pub(crate) classes: Spanned<RawClasses>,
+    #[serde(default)]
+    pub(crate) allow: Vec<RawClause>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawResidency {
+    pub(crate) entity: Option<Spanned<String>>,
+    pub(crate) column: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) home: Vec<RawHome>,
+    pub(crate) follows: Option<Spanned<Parsed<DatasetName>>>,
+    pub(crate) on: Option<Spanned<String>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawHome {
+    pub(crate) region: Parsed<RegionId>,
+    /// For the reader of the file only.
+    #[serde(rename = "name")]
+    _name: Option<String>,
+    pub(crate) values: Vec<Spanned<RawValue>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawClasses {
+    #[serde(default)]
+    pub(crate) identifier: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) quasi: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) measure: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) public: Vec<Spanned<String>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawClause {
+    pub(crate) id: Spanned<String>,
+    pub(crate) from: Spanned<Vec<Parsed<RegionId>>>,
+    pub(crate) to: Spanned<Vec<Parsed<RegionId>>>,
+    pub(crate) form: RawForm,
+    pub(crate) functions: Option<Spanned<Vec<String>>>,
+    pub(crate) group_by: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(crate) filter_by: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(crate) measures: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(crate) identifiers: bool,
+    pub(crate) minimum_entities: Option<Spanned<u64>>,
+    #[serde(default)]
+    pub(crate) purposes: Vec<String>,
+    pub(crate) legal_basis: Spanned<String>,
+    pub(crate) expires: Option<Parsed<Date>>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawForm {
+    Aggregate,
+    Replicate,
+}
+
+pub(crate) struct RawValue(pub(crate) KeyValue);
+
+impl<'de> Deserialize<'de> for RawValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IntegerOrText;
+
+        impl Visitor<'_> for IntegerOrText {
+            type Value = RawValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer or a text")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<RawValue, E> {
+                Ok(RawValue(KeyValue::Integer(value)))
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<RawValue, E> {
+                Ok(RawValue(KeyValue::Text(value.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_any(IntegerOrText)
+    }
+}

@@ -1,0 +1,252 @@
+//! Verdicts and denials.
+
+use domicile_policy::{DenialReason, Form, FragmentFacts, Role};
+
+use crate::world::{aggregate, changed, column, facts, files, judge, name, rows, set};
+
+type Files = Vec<(String, String)>;
+
+/// `Ok`: the threshold, and `dataset/clause` of each dataset. `Err`: the denial's sentence, with `#` for the digest.
+#[track_caller]
+fn check_as(
+    files: &Files,
+    facts: &FragmentFacts,
+    purpose: Option<&str>,
+    today: i32,
+    expect: Result<(u64, &str), &str>,
+) {
+    let set = set(files);
+    let got = match judge(&set, facts, "eu", "us", purpose, today) {
+        Ok(verdict) => {
+            let clauses = verdict.clauses.iter().map(|clause| format!("{}/{}", clause.dataset, clause.clause));
+            Ok((verdict.minimum_entities, clauses.collect::<Vec<_>>().join(" ")))
+        }
+        Err(denial) => {
+            Err(set.policies().fold(denial.to_string(), |text, policy| text.replace(&policy.digest.short(), "#")))
+        }
+    };
+    assert_eq!(got, expect.map(|(k, clauses)| (k, clauses.to_owned())).map_err(str::to_owned));
+}
+
+#[track_caller]
+fn check(facts: &FragmentFacts, expect: Result<(u64, &str), &str>) {
+    check_as(&files(), facts, None, 0, expect);
+}
+
+#[test]
+fn a_listed_aggregate_is_admitted() {
+    let sales = aggregate("customer.c_nation", "customer.c_balance", "customer.c_segment", "count sum");
+    check(&sales, Ok((10, "customer/sales")));
+    check(&aggregate("", "", "", ""), Ok((0, "")));
+}
+
+#[test]
+fn function_names_ignore_case_on_both_sides() {
+    check(&aggregate("customer.c_nation", "customer.c_balance", "", "COUNT Sum"), Ok((10, "customer/sales")));
+}
+
+#[test]
+fn the_largest_threshold_of_all_datasets_counts() {
+    let joined = aggregate("customer.c_nation orders.o_day", "orders.o_price", "", "sum date_trunc");
+    check(&joined, Ok((25, "customer/sales orders/orders-sales")));
+}
+
+#[test]
+fn reference_data_needs_no_permission() {
+    check(&aggregate("part.p_group", "part.p_key", "part.p_key", "median"), Ok((0, "")));
+    check(&rows("part.p_group part.p_key", ""), Ok((0, "")));
+    check(&aggregate("part.p_group customer.c_nation", "", "", "count"), Ok((10, "customer/sales")));
+}
+
+#[test]
+fn what_stays_in_its_region_crosses_no_border() {
+    let set = set(&files());
+    let verdict = judge(&set, &rows("customer.c_name item.i_order", ""), "eu", "eu", None, 0).unwrap();
+    assert_eq!((verdict.minimum_entities, verdict.clauses.len()), (0, 0));
+}
+
+#[test]
+fn a_clause_is_named_so_that_an_auditor_finds_it() {
+    let set = set(&files());
+    let verdict = judge(&set, &aggregate("orders.o_day", "", "", "count"), "eu", "us", None, 0).unwrap();
+    let clause = &verdict.clauses[0];
+    let policy = set.policy(&name("orders")).unwrap();
+    assert_eq!((clause.policy_version, clause.policy_digest), (3, policy.digest));
+    assert_eq!(clause.legal_basis, "test orders");
+}
+
+#[test]
+fn rows_need_a_clause_for_rows() {
+    check(
+        &rows("customer.c_name customer.c_nation", "customer.c_segment"),
+        Err(
+            "`customer.c_name`, `customer.c_nation` may not cross from eu to us: policy customer v1 sha256:# admits aggregates only, no rows (clause `sales`)",
+        ),
+    );
+}
+
+#[test]
+fn unlisted_columns_are_named_with_their_role() {
+    check(
+        &aggregate("customer.c_segment customer.c_name", "customer.c_nation", "customer.c_balance", "count"),
+        Err(
+            "`customer.c_segment`, `customer.c_name`, `customer.c_nation`, `customer.c_balance` may not cross from eu to us: policy customer v1 sha256:# (clause `sales`) does not admit `c_segment` as a group key, identifier `c_name` as a group key, `c_nation` as a measure, `c_balance` as a filter",
+        ),
+    );
+}
+
+#[test]
+fn an_aggregate_that_shows_a_plain_column_groups_by_it() {
+    let shown = |column: &str| facts(Form::Aggregate, [column, "", "", ""], "count");
+    check(&shown("customer.c_nation"), Ok((10, "customer/sales")));
+    check(
+        &shown("customer.c_balance"),
+        Err(
+            "`customer.c_balance` may not cross from eu to us: policy customer v1 sha256:# (clause `sales`) does not admit `c_balance` as a group key",
+        ),
+    );
+}
+
+#[test]
+fn unlisted_functions_are_named() {
+    check(
+        &aggregate("customer.c_nation", "customer.c_balance", "", "max sum median"),
+        Err(
+            "this use of `customer` may not cross from eu to us: policy customer v1 sha256:# (clause `sales`) does not admit function `max`, function `median`",
+        ),
+    );
+}
+
+#[test]
+fn without_a_clause_nothing_crosses() {
+    check(
+        &aggregate("item.i_line", "", "", "count"),
+        Err("`item.i_line` may not cross from eu to us: policy item v1 sha256:# has no clause for this border"),
+    );
+    let back = set(&files());
+    let denial = judge(&back, &aggregate("orders.o_day", "", "", "count"), "us", "eu", None, 0).unwrap_err();
+    assert_eq!(denial.reason, DenialReason::NoClause);
+}
+
+#[test]
+fn unknown_datasets_and_columns_are_denied() {
+    check(
+        &aggregate("nowhere.x", "", "", "count"),
+        Err("`nowhere.x` may not cross from eu to us: no policy covers this dataset"),
+    );
+    check(
+        &aggregate("customer.c_typo", "", "", "count"),
+        Err(
+            "`customer.c_typo` may not cross from eu to us: policy customer v1 sha256:# (clause `sales`) does not admit `c_typo` as a group key",
+        ),
+    );
+}
+
+#[test]
+fn a_dataset_that_only_a_column_names_is_judged_too() {
+    let mut forgotten = aggregate("", "", "item.i_line", "count");
+    forgotten.datasets.clear();
+    check(
+        &forgotten,
+        Err("`item.i_line` may not cross from eu to us: policy item v1 sha256:# has no clause for this border"),
+    );
+}
+
+#[test]
+fn purposes_are_stated() {
+    let files = changed("customer.toml", "legal_basis", "purposes = [\"fraud\", \"reporting\"]\nlegal_basis");
+    let sales = aggregate("customer.c_nation", "", "", "count");
+    check_as(&files, &sales, Some("reporting"), 0, Ok((10, "customer/sales")));
+    let denied = |end| {
+        format!(
+            "`customer.c_nation` may not cross from eu to us: policy customer v1 sha256:# admits purpose `fraud`, `reporting` (clause `sales`), and {end}"
+        )
+    };
+    check_as(&files, &sales, None, 0, Err(&denied("none was stated")));
+    check_as(&files, &sales, Some("fun"), 0, Err(&denied("`fun` was stated")));
+}
+
+#[test]
+fn the_last_day_still_counts() {
+    let files = changed("customer.toml", "legal_basis", "expires = \"1970-01-11\"\nlegal_basis");
+    let sales = aggregate("customer.c_nation", "", "", "count");
+    check_as(&files, &sales, None, 10, Ok((10, "customer/sales")));
+    check_as(
+        &files,
+        &sales,
+        None,
+        11,
+        Err(
+            "`customer.c_nation` may not cross from eu to us: policy customer v1 sha256:# has clause `sales`, which expired after 1970-01-11",
+        ),
+    );
+}
+
+const REPLICATE: &str = r#"legal_basis = "test"
+[[allow]]
+id = "copy"
+from = ["eu"]
+to = ["us"]
+form = "replicate"
+legal_basis = "adequacy"
+"#;
+
+#[test]
+fn replication_admits_rows_and_aggregates_but_no_identifiers() {
+    let files = changed("customer.toml", "legal_basis = \"test\"", REPLICATE);
+    check_as(&files, &rows("customer.c_nation customer.c_balance", ""), None, 0, Ok((0, "customer/copy")));
+    check_as(&files, &aggregate("customer.c_segment", "", "", "median"), None, 0, Ok((0, "customer/copy")));
+    check_as(
+        &files,
+        &rows("customer.c_nation customer.c_name", "customer.c_key"),
+        None,
+        0,
+        Err(
+            "`customer.c_name`, `customer.c_key` may not cross from eu to us: policy customer v1 sha256:# (clause `copy`) does not admit identifier `c_name` in a row, identifier `c_key` as a filter",
+        ),
+    );
+    let all = changed(
+        "customer.toml",
+        "legal_basis = \"test\"",
+        &REPLICATE.replace("\"replicate\"", "\"replicate\"\nidentifiers = true"),
+    );
+    check_as(&all, &rows("customer.c_nation customer.c_name", "customer.c_key"), None, 0, Ok((0, "customer/copy")));
+}
+
+#[test]
+fn the_smallest_threshold_of_the_clauses_that_admit_counts() {
+    let other = |k: u32| {
+        format!(
+            "legal_basis = \"test\"\n[[allow]]\nid = \"other\"\nfrom = [\"eu\"]\nto = [\"us\"]\nform = \"aggregate\"\nfunctions = [\"count\"]\ngroup_by = [\"c_nation\"]\nminimum_entities = {k}\nlegal_basis = \"x\"\n"
+        )
+    };
+    let with = |k| changed("customer.toml", "legal_basis = \"test\"", &other(k));
+    let counted = aggregate("customer.c_nation", "", "", "count");
+    check_as(&with(5), &counted, None, 0, Ok((5, "customer/other")));
+    check_as(&with(10), &counted, None, 0, Ok((10, "customer/sales")));
+    check_as(&with(50), &counted, None, 0, Ok((10, "customer/sales")));
+    check_as(&with(5), &aggregate("customer.c_nation", "", "", "sum"), None, 0, Ok((10, "customer/sales")));
+}
+
+#[test]
+fn the_closest_clause_gives_the_reason() {
+    let files = changed("customer.toml", "legal_basis = \"test\"", REPLICATE);
+    let set = set(&files);
+    let names = aggregate("customer.c_nation", "customer.c_name", "", "count");
+    let denial = judge(&set, &names, "eu", "us", None, 0).unwrap_err();
+    let DenialReason::NotListed { clause, columns, functions } = denial.reason else { panic!("{}", denial.reason) };
+    assert_eq!((clause.as_str(), columns.len(), functions.len()), ("sales", 1, 0));
+    assert_eq!((&columns[0].column, columns[0].role), (&column("customer.c_name"), Role::Measure));
+}
+
+#[test]
+fn columns_of_all_datasets_are_named_once_in_the_order_of_the_select() {
+    let set = set(&files());
+    let asked = rows("orders.o_price customer.c_name part.p_key orders.o_key customer.c_name", "orders.o_customer");
+    let denial = judge(&set, &asked, "eu", "us", None, 0).unwrap_err();
+    let columns: Vec<_> = denial.columns.iter().map(ToString::to_string).collect();
+    assert_eq!(columns, ["orders.o_price", "customer.c_name", "orders.o_key", "orders.o_customer"]);
+    assert_eq!(denial.dataset, name("orders"));
+    assert_eq!(denial.policy, set.policy(&name("orders")).unwrap().label());
+    assert_eq!((denial.from.as_str(), denial.to.as_str()), ("eu", "us"));
+}

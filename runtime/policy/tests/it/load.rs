@@ -1,0 +1,355 @@
+//! What a set of policies is refused for, and what it says once it is accepted.
+
+use domicile_policy::PolicySet;
+use domicile_types::{KeyValue, Residency};
+
+use crate::world::{CUSTOMER, ITEM, ORDERS, changed, column, datasets, files, name, region, set};
+
+/// The refusal of the good files with `from` replaced by `to` in one of them.
+#[track_caller]
+fn check(file: &str, from: &str, to: &str, expect: &str) {
+    let got = PolicySet::load(&datasets(), &changed(file, from, to));
+    assert_eq!(got.unwrap_err().to_string(), expect);
+}
+
+#[track_caller]
+fn check_files(files: &[(&str, &str)], expect: &str) {
+    let files: Vec<_> = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    assert_eq!(PolicySet::load(&datasets(), &files).unwrap_err().to_string(), expect);
+}
+
+#[test]
+fn files_are_strict() {
+    check(
+        "customer.toml",
+        "group_by",
+        "grup_by",
+        "customer.toml:29:1: unknown key `grup_by`; did you mean `group_by`?",
+    );
+    check(
+        "customer.toml",
+        "\"aggregate\"",
+        "\"masked\"",
+        "customer.toml:27:8: unknown value `masked`; values here: aggregate, replicate",
+    );
+    check(
+        "customer.toml",
+        "legal_basis = \"test\"\n",
+        "",
+        "customer.toml:23:1: key `legal_basis` is missing in this table",
+    );
+    check(
+        "customer.toml",
+        "[24]",
+        "[2.5]",
+        "customer.toml:16:11: invalid type: floating point `2.5`, expected an integer or a text",
+    );
+    check(
+        "customer.toml",
+        "legal_basis",
+        "expires = \"2030-02-30\"\nlegal_basis",
+        "customer.toml:33:11: `2030-02-30` is not a day; write it as 2030-12-31",
+    );
+    check(
+        "customer.toml",
+        "region = \"us\"",
+        "region = \"US\"",
+        "customer.toml:15:10: `US` is not a region id: use lower-case letters, digits and `-`, starting with a letter",
+    );
+}
+
+#[test]
+fn datasets_are_known_and_resident() {
+    check(
+        "customer.toml",
+        "\"customer\"",
+        "\"custmer\"",
+        "customer.toml:2:11: there is no dataset `custmer`; did you mean `customer`?",
+    );
+    check(
+        "customer.toml",
+        "\"customer\"",
+        "\"part\"",
+        "customer.toml:2:11: `part` is reference data, which has no policy; remove this file, or `reference = true` from the dataset's",
+    );
+    check(
+        "item.toml",
+        "\"item\"",
+        "\"customer\"",
+        "item.toml:2:11: `customer` already has its policy in customer.toml; remove one",
+    );
+    check_files(
+        &[("customer.toml", CUSTOMER), ("orders.toml", ORDERS)],
+        "dataset `item` has no policy; write its file, or set `reference = true` in the dataset's",
+    );
+}
+
+#[test]
+fn every_column_has_one_class() {
+    check(
+        "customer.toml",
+        "measure = [\"c_balance\"]",
+        "measure = [\"c_balanc\"]",
+        "customer.toml:21:12: dataset `customer` has no column `c_balanc`; did you mean `c_balance`?",
+    );
+    check(
+        "customer.toml",
+        "measure = [\"c_balance\"]",
+        "measure = [\"c_balance\", \"c_name\"]",
+        "customer.toml:21:25: column `c_name` is already classed as identifier; list it once",
+    );
+    check(
+        "customer.toml",
+        "quasi = [\"c_nation\", \"c_segment\"]",
+        "quasi = []",
+        "customer.toml:18:1: no class for `c_nation`, `c_segment`; list every column of `customer` once (`identifier` where in doubt)",
+    );
+}
+
+#[test]
+fn residency_says_one_thing() {
+    let shape = |place| {
+        format!(
+            "{place}: say where rows live: either `entity`, `column` and at least one [[residency.home]], or `follows` and `on`"
+        )
+    };
+    check("customer.toml", "entity = \"c_key\"\n", "", &shape("customer.toml:5:1"));
+    check(
+        "customer.toml",
+        "entity = \"c_key\"",
+        "entity = \"c_key\"\nfollows = \"orders\"",
+        &shape("customer.toml:5:1"),
+    );
+    check("orders.toml", "on = \"o_customer\"\n", "", &shape("orders.toml:4:1"));
+    check(
+        "orders.toml",
+        "follows = \"customer\"\non = \"o_customer\"",
+        "entity = \"o_customer\"\ncolumn = \"o_key\"",
+        &shape("orders.toml:4:1"),
+    );
+}
+
+#[test]
+fn homes_are_listed_once_and_in_the_columns_type() {
+    check("customer.toml", "[24]", "[24, 7]", "customer.toml:16:15: value 7 already has its home in eu; list it once");
+    check("customer.toml", "[6, 7]", "[6, 6]", "customer.toml:12:14: value 6 already has its home in eu; list it once");
+    check(
+        "customer.toml",
+        "[24]",
+        "[\"US\"]",
+        "customer.toml:16:11: 'US' is not a value of column `c_nation`; its type is integer",
+    );
+    check(
+        "customer.toml",
+        "column = \"c_nation\"",
+        "column = \"c_segment\"",
+        "customer.toml:12:11: 6 is not a value of column `c_segment`; its type is text",
+    );
+    check(
+        "customer.toml",
+        "column = \"c_nation\"",
+        "column = \"c_balance\"",
+        "customer.toml:7:10: `c_balance` cannot say where rows live; use a column of type bigint, integer or text",
+    );
+    check(
+        "customer.toml",
+        "column = \"c_nation\"",
+        "column = \"nation\"",
+        "customer.toml:7:10: dataset `customer` has no column `nation`; did you mean `c_nation`?",
+    );
+    check(
+        "customer.toml",
+        "entity = \"c_key\"",
+        "entity = \"c_segment\"",
+        "customer.toml:6:10: `c_segment` is what thresholds count as an entity, so its class is identifier, not quasi",
+    );
+}
+
+#[test]
+fn clauses_contradict_nothing() {
+    let second = "legal_basis = \"test\"\n[[allow]]\nid = \"sales\"\nfrom = [\"eu\"]\nto = [\"us\"]\nform = \"replicate\"\nlegal_basis = \"x\"";
+    check(
+        "customer.toml",
+        "legal_basis = \"test\"",
+        second,
+        "customer.toml:35:6: clause `sales` exists already; give each clause its own id",
+    );
+    check(
+        "customer.toml",
+        "group_by = [\"c_nation\"]",
+        "group_by = [\"c_nation\", \"c_name\"]",
+        "customer.toml:29:25: `c_name` is an identifier and may not stand in `group_by` unless the clause says `identifiers = true`",
+    );
+    check(
+        "customer.toml",
+        "measures = [\"c_balance\"]",
+        "measures = [\"c_key\"]",
+        "customer.toml:31:13: `c_key` is an identifier and may not stand in `measures` unless the clause says `identifiers = true`",
+    );
+    check(
+        "customer.toml",
+        "filter_by = [\"c_nation\"",
+        "filter_by = [\"c_naton\"",
+        "customer.toml:30:14: dataset `customer` has no column `c_naton`; did you mean `c_nation`?",
+    );
+    check(
+        "customer.toml",
+        "minimum_entities = 10\n",
+        "",
+        "customer.toml:24:6: clause `sales` needs `minimum_entities` of at least 1",
+    );
+    check(
+        "customer.toml",
+        "minimum_entities = 10",
+        "minimum_entities = 0",
+        "customer.toml:32:20: clause `sales` needs `minimum_entities` of at least 1",
+    );
+    check(
+        "customer.toml",
+        "form = \"aggregate\"",
+        "form = \"replicate\"",
+        "customer.toml:28:13: clause `sales` admits whole rows (form `replicate`), so `functions` would limit nothing; remove it",
+    );
+    for (from, to, place, clause, key) in [
+        ("id = \"sales\"", "id = \"\"", "24:6", "", "id"),
+        ("from = [\"eu\", \"us\"]", "from = []", "25:8", "sales", "from"),
+        ("to = [\"eu\", \"us\"]\nform", "to = []\nform", "26:6", "sales", "to"),
+        ("\"test\"", "\" \"", "33:15", "sales", "legal_basis"),
+    ] {
+        check(
+            "customer.toml",
+            from,
+            to,
+            &format!(
+                "customer.toml:{place}: `{key}` is empty, so clause `{clause}` would never apply or never be understood"
+            ),
+        );
+    }
+}
+
+#[test]
+fn identifiers_may_be_listed_where_the_clause_says_so() {
+    let files = changed("customer.toml", "group_by = [\"c_nation\"]", "identifiers = true\ngroup_by = [\"c_name\"]");
+    assert_eq!(set(&files).policy(&name("customer")).unwrap().allow[0].group_by, ["c_name"]);
+}
+
+#[test]
+fn followed_datasets_have_a_home_and_a_key() {
+    check(
+        "orders.toml",
+        "\"customer\"",
+        "\"custmer\"",
+        "orders.toml:5:11: there is no dataset `custmer`; did you mean `customer`?",
+    );
+    check(
+        "orders.toml",
+        "\"customer\"",
+        "\"part\"",
+        "orders.toml:5:11: `part` is reference data and has no home to follow",
+    );
+    check(
+        "orders.toml",
+        "\"customer\"",
+        "\"item\"",
+        "orders.toml:5:11: `item` cannot be followed: its primary key has 2 columns, and must have one",
+    );
+    check(
+        "orders.toml",
+        "\"o_customer\"\n[classes]",
+        "\"o_day\"\n[classes]",
+        "orders.toml:6:6: `o_day` and the primary key `c_key` of `customer` have different types",
+    );
+    check(
+        "orders.toml",
+        "\"o_customer\"\n[classes]",
+        "\"o_custmer\"\n[classes]",
+        "orders.toml:6:6: dataset `orders` has no column `o_custmer`; did you mean `o_customer`?",
+    );
+}
+
+#[test]
+fn chains_end_at_a_home() {
+    check(
+        "orders.toml",
+        "\"customer\"",
+        "\"orders\"",
+        "orders.toml:5:11: `orders` follows itself, so no column says where their rows live; give one of them `entity`, `column` and homes",
+    );
+    let homes = CUSTOMER.split("[classes]").next().unwrap();
+    let follower = CUSTOMER.replace(
+        homes,
+        "schema = 1\ndataset = \"customer\"\nversion = 1\n[residency]\nfollows = \"orders\"\non = \"c_key\"\n",
+    );
+    check_files(
+        &[("orders.toml", ORDERS), ("item.toml", ITEM), ("customer.toml", &follower)],
+        "customer.toml:5:11: `customer`, `orders` follow each other in a circle, so no column says where their rows live; give one of them `entity`, `column` and homes",
+    );
+}
+
+#[test]
+fn homes_and_entities_are_those_of_the_root() {
+    let set = set(&files());
+    for dataset in ["customer", "orders", "item"] {
+        assert_eq!(set.entity_root(&name(dataset)), Some(&name("customer")));
+        assert_eq!(set.homes(&name(dataset)), [region("eu"), region("us")].into());
+    }
+    for dataset in ["part", "nowhere"] {
+        assert_eq!(set.entity_root(&name(dataset)), None);
+        assert_eq!(set.homes(&name(dataset)), [].into());
+    }
+    assert_eq!(set.residency(&name("part")), Some(&Residency::Reference));
+    assert_eq!(set.residency(&name("nowhere")), None);
+    assert_eq!(
+        set.residency(&name("item")),
+        Some(&Residency::Follows { dataset: name("orders"), column: "i_order".to_owned() })
+    );
+    let Some(Residency::Column { column, entity, homes }) = set.residency(&name("customer")) else {
+        panic!("customer's own column says its home");
+    };
+    assert_eq!((column.as_str(), entity.as_str(), homes.len()), ("c_nation", "c_key", 3));
+    assert_eq!(homes[&KeyValue::Integer(24)], region("us"));
+    assert_eq!(set.regions(), [region("eu"), region("us")].into());
+    assert_eq!(
+        set.policies().map(|policy| policy.dataset.to_string()).collect::<Vec<_>>(),
+        ["customer", "item", "orders"]
+    );
+}
+
+#[test]
+fn text_can_say_a_home_too() {
+    let files = changed("customer.toml", "column = \"c_nation\"", "column = \"c_segment\"")
+        .into_iter()
+        .map(|(file, text)| (file, text.replace("[6, 7]", "[\"A\"]").replace("[24]", "[\"B\"]")))
+        .collect::<Vec<_>>();
+    let set = set(&files);
+    let Some(Residency::Column { homes, .. }) = set.residency(&name("customer")) else { panic!("a column says it") };
+    assert_eq!(homes[&KeyValue::Text("B".to_owned())], region("us"));
+}
+
+#[test]
+fn the_digest_is_of_the_texts_in_any_order() {
+    let forward = files();
+    let mut backward = files();
+    backward.reverse();
+    assert_eq!(set(&forward).digest(), set(&backward).digest());
+    let other = changed("item.toml", "version = 1", "version = 2");
+    assert_ne!(set(&forward).digest(), set(&other).digest());
+    assert_ne!(set(&forward).policy(&name("item")).unwrap().digest, set(&other).policy(&name("item")).unwrap().digest);
+}
+
+#[test]
+fn follows_joins_are_recognized_in_both_directions() {
+    #[track_caller]
+    fn check(one: &str, other: &str, expect: bool) {
+        let set = set(&files());
+        assert_eq!(set.is_follows_join(&column(one), &column(other)), expect);
+        assert_eq!(set.is_follows_join(&column(other), &column(one)), expect);
+    }
+    check("orders.o_customer", "customer.c_key", true);
+    check("item.i_order", "orders.o_key", true);
+    check("orders.o_key", "customer.c_key", false);
+    check("orders.o_customer", "customer.c_nation", false);
+    check("item.i_order", "customer.c_key", false);
+    check("item.i_line", "part.p_key", false);
+    check("orders.o_customer", "orders.o_customer", false);
+}

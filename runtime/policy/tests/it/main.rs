@@ -1,0 +1,8 @@
+//! Policies: which are refused, and what the others admit, through the crate's public face.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod judging;
+mod load;
+mod regions;
+mod rewrite;
+mod world;

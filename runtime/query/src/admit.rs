@@ -1,0 +1,121 @@
+//! The gate: no plan is executed, here or elsewhere, that the policies have not admitted.
+//!
+//! [`AdmittedPlan`] and [`AdmittedFragment`] can only be made here, and only they can be bound to data.
+
+use std::collections::BTreeSet;
+
+use datafusion::logical_expr::LogicalPlan;
+use domicile_policy::{Border, Verdict};
+use domicile_types::RegionId;
+
+use crate::QueryError;
+use crate::catalog::Catalog;
+use crate::fragment::Fragment;
+use crate::split::{FragmentText, resident_datasets, split};
+
+/// Who asks from where, and for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) here: &'a RegionId,
+    /// Homes that the caller asks; all of them where the caller names none.
+    pub(crate) scope: Option<&'a BTreeSet<RegionId>>,
+    pub(crate) purpose: Option<&'a str>,
+    /// Days since 1970-01-01.
+    pub(crate) today: i32,
+}
+
+/// Proof that a plan went through this gate.
+#[derive(Debug)]
+pub(crate) struct Admission(());
+
+/// A plan that may be executed.
+#[derive(Debug)]
+pub(crate) struct AdmittedPlan {
+    /// Fragments with the homes that each is asked of.
+    pub(crate) fragments: Vec<(FragmentText, BTreeSet<RegionId>)>,
+    /// What the asking region computes from the partial results.
+    pub(crate) rest: LogicalPlan,
+    /// Every home that the plan concerns.
+    pub(crate) homes: BTreeSet<RegionId>,
+    pub(crate) admission: Admission,
+}
+
+/// Admits a plan over the world in the asking region.
+///
+/// # Errors
+/// Where a part of it may not cross a border, or cannot be answered across regions at all.
+pub(crate) fn admit(plan: LogicalPlan, catalog: &Catalog, asking: Asking<'_>) -> Result<AdmittedPlan, QueryError> {
+    if let Some(only_here) = stays_here(&plan, catalog, asking)? {
+        return Ok(only_here);
+    }
+    let split = split(plan, catalog)?;
+    let mut fragments = Vec::with_capacity(split.fragments.len());
+    for text in split.fragments {
+        let homes = homes(&text.fragment, catalog, asking.scope);
+        for home in homes.iter().filter(|home| *home != asking.here) {
+            judge(&text.fragment, catalog, home, asking.here, asking.purpose, asking.today)?;
+        }
+        fragments.push((text, homes));
+    }
+    let homes = fragments.iter().flat_map(|(_, homes)| homes.iter().cloned()).collect();
+    Ok(AdmittedPlan { fragments, rest: split.rest, homes, admission: Admission(()) })
+}
+
+/// The plan as it is, where all its rows live in the asking region: nothing crosses, so everything is allowed.
+fn stays_here(plan: &LogicalPlan, catalog: &Catalog, asking: Asking<'_>) -> Result<Option<AdmittedPlan>, QueryError> {
+    let datasets = resident_datasets(plan)?;
+    let homes = datasets.iter().flat_map(|dataset| catalog.policies().homes(dataset)).collect();
+    let homes = in_scope(homes, asking.scope);
+    let only_here = homes.len() == 1 && homes.contains(asking.here);
+    let whole = || AdmittedPlan { fragments: Vec::new(), rest: plan.clone(), homes, admission: Admission(()) };
+    Ok((datasets.is_empty() || only_here).then(whole))
+}
+
+fn homes(fragment: &Fragment, catalog: &Catalog, scope: Option<&BTreeSet<RegionId>>) -> BTreeSet<RegionId> {
+    let all = fragment.facts.datasets.iter().flat_map(|dataset| catalog.policies().homes(dataset)).collect();
+    in_scope(all, scope)
+}
+
+fn in_scope(mut homes: BTreeSet<RegionId>, scope: Option<&BTreeSet<RegionId>>) -> BTreeSet<RegionId> {
+    if let Some(scope) = scope {
+        homes.retain(|home| scope.contains(home));
+    }
+    homes
+}
+
+fn judge(
+    fragment: &Fragment,
+    catalog: &Catalog,
+    from: &RegionId,
+    to: &RegionId,
+    purpose: Option<&str>,
+    today: i32,
+) -> Result<Verdict, QueryError> {
+    let border = Border { from, to, purpose, today };
+    catalog.policies().judge(&fragment.facts, &border).map_err(QueryError::Denied)
+}
+
+/// A fragment that this region may execute, and on what conditions its result may leave.
+#[derive(Debug)]
+pub(crate) struct AdmittedFragment {
+    pub(crate) fragment: Fragment,
+    /// None where the result stays in the region.
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) admission: Admission,
+}
+
+/// Admits a fragment in the region that holds the data. `to` is the region that the result goes to.
+///
+/// # Errors
+/// Where this region's own policies do not let the result cross.
+pub(crate) fn admit_fragment(
+    fragment: Fragment,
+    catalog: &Catalog,
+    here: &RegionId,
+    to: &RegionId,
+    purpose: Option<&str>,
+    today: i32,
+) -> Result<AdmittedFragment, QueryError> {
+    let verdict = if to == here { None } else { Some(judge(&fragment, catalog, here, to, purpose, today)?) };
+    Ok(AdmittedFragment { fragment, verdict, admission: Admission(()) })
+}

@@ -1,0 +1,154 @@
+//! Why a query was not answered.
+
+use datafusion::common::DataFusionError;
+use domicile_policy::Denial;
+use domicile_sandbox::SandboxError;
+use domicile_store::StoreError;
+use domicile_types::{RegionId, nearest};
+use domicile_wire::WireError;
+use domicile_wire::api::RegionReason;
+
+use crate::owner::OwnerGone;
+
+/// Everything that can keep a query, an endpoint or a deployment from succeeding.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The SQL is not valid.
+    #[error("{message}")]
+    Sql {
+        /// What the parser or planner said.
+        message: String,
+        /// Line and column, from 1, where known.
+        place: Option<(u64, u64)>,
+    },
+    /// A name that nothing has.
+    #[error("there is no {kind} `{name}`{}", domicile_types::suggestion(.nearest.as_deref()))]
+    Unknown {
+        /// What was looked for: `dataset`, `plugin`, `parameter`, `region`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The most similar name that exists.
+        nearest: Option<String>,
+    },
+    /// A value that does not fit its parameter.
+    #[error("parameter `{name}` takes {expected}, not `{value}`")]
+    Parameter {
+        /// The parameter.
+        name: String,
+        /// What it takes.
+        expected: String,
+        /// What was given.
+        value: String,
+    },
+    /// The question has a part that cannot be computed where the data is and then merged.
+    #[error("{what} cannot be answered across regions; aggregate first with count, sum, avg, min or max over joins on the datasets' own keys, or ask a single home with `Data-Region`")]
+    AcrossRegions {
+        /// The part.
+        what: String,
+    },
+    /// The policy does not let the data cross.
+    #[error("{0}")]
+    Denied(Box<Denial>),
+    /// More than a named limit.
+    #[error("{what} is larger than the limit of {limit} {unit}")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+        /// Its unit.
+        unit: &'static str,
+    },
+    /// Homes that the question concerns did not answer.
+    #[error("{}; ask again later, or accept the rest with `Require-Coverage: partial`", missing_text(.missing))]
+    Coverage {
+        /// The homes, and why.
+        missing: Vec<RegionReason>,
+    },
+    /// The query took longer than it may.
+    #[error("the query took longer than its limit of {timeout_ms} ms; raise `Query-Timeout` or ask for less")]
+    TimedOut {
+        /// The limit.
+        timeout_ms: u128,
+    },
+    /// A version that exists with other content.
+    #[error("plugin `{name}` version {version} exists with other content (sha256 {sha256}); a version never changes, deploy a new one")]
+    VersionTaken {
+        /// The plugin.
+        name: String,
+        /// The version.
+        version: String,
+        /// What is deployed under it.
+        sha256: String,
+    },
+    /// A name in SQL that something else has.
+    #[error("`{name}` is already the name of {taken_by}; plugins need names of their own in SQL")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// What has it.
+        taken_by: String,
+    },
+    /// A fragment is pinned to plugin code that this region does not have yet.
+    #[error("region `{region}` does not have plugin `{name}` with sha256 {sha256} yet; it fetches it from its peers, ask again shortly")]
+    PluginMissing {
+        /// The region.
+        region: RegionId,
+        /// The plugin.
+        name: String,
+        /// The content.
+        sha256: String,
+    },
+    /// A plugin failed.
+    #[error(transparent)]
+    Plugin(#[from] SandboxError),
+    /// A region failed while answering.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An owning thread ended.
+    #[error(transparent)]
+    OwnerGone(#[from] OwnerGone),
+    /// Execution failed.
+    #[error("the query failed while running: {0}")]
+    Execution(String),
+}
+
+fn missing_text(missing: &[RegionReason]) -> String {
+    let parts: Vec<String> = missing.iter().map(|m| format!("region `{}` did not answer: {}", m.region, m.reason)).collect();
+    parts.join("; ")
+}
+
+impl QueryError {
+    pub(crate) fn sql(message: &str, place: Option<(u64, u64)>) -> Self {
+        Self::Sql { message: message.to_owned(), place }
+    }
+
+    pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Unknown { kind, name: name.to_owned(), nearest: nearest(name, known).map(str::to_owned) }
+    }
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> Self {
+        match plugin_failure(&error) {
+            Some(plugin) => Self::Plugin(plugin),
+            None => Self::Execution(error.strip_backtrace()),
+        }
+    }
+}
+
+/// The plugin's own error, where that is what stopped the execution.
+fn plugin_failure(error: &DataFusionError) -> Option<SandboxError> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(plugin) = inner.downcast_ref::<SandboxError>() {
+            return Some(plugin.clone());
+        }
+        cause = inner.source();
+    }
+    None
+}

@@ -1,0 +1,227 @@
+//! The shape of a fragment: what one region computes alone. Recognized in the same way by the region that asks and by
+//! the region that answers.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
+use domicile_policy::{ColumnUse, Form, FragmentFacts};
+use domicile_types::{DatasetName, Residency};
+
+use crate::QueryError;
+use crate::catalog::Catalog;
+use crate::flow::{CASE, Condition, Flow, Flows, Instance, expression};
+
+/// Aggregate functions whose partial results merge and do not carry rows.
+pub(crate) const MERGEABLE: [&str; 5] = ["count", "sum", "avg", "min", "max"];
+
+/// A fragment over the datasets of one region.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// Groups and aggregates over `input`.
+    Groups { input: LogicalPlan, group: Vec<Expr>, aggregates: Vec<Expr> },
+    /// Rows as they are.
+    Rows(LogicalPlan),
+}
+
+/// A shape with the evidence that admission judges.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    pub(crate) shape: Shape,
+    pub(crate) facts: FragmentFacts,
+}
+
+impl Fragment {
+    /// The fragment that `aggregate` is, if its input can be computed by each region alone.
+    ///
+    /// # Errors
+    /// Where the input has something that needs rows of several regions, or an aggregate does not merge.
+    pub(crate) fn of_aggregate(aggregate: &Aggregate, catalog: &Catalog) -> Result<Self, QueryError> {
+        let flows = Flows::of(&aggregate.input)?;
+        co_resident(&flows, catalog)?;
+        let schema = aggregate.input.schema();
+        let mut facts = base_facts(&flows, catalog, Form::Aggregate);
+        for expr in &aggregate.group_expr {
+            if matches!(expr, Expr::GroupingSet(_)) {
+                return Err(QueryError::AcrossRegions { what: "GROUPING SETS, ROLLUP and CUBE".to_owned() });
+            }
+            let flow = expression(expr, schema, &flows.outputs)?;
+            extend(&mut facts.group_by, flow.columns());
+            facts.functions.extend(flow.functions);
+        }
+        for expr in &aggregate.aggr_expr {
+            aggregate_facts(expr, schema, &flows.outputs, &mut facts)?;
+        }
+        let shape = Shape::Groups {
+            input: aggregate.input.as_ref().clone(),
+            group: aggregate.group_expr.clone(),
+            aggregates: aggregate.aggr_expr.clone(),
+        };
+        Ok(Self { shape, facts })
+    }
+
+    /// The fragment that hands over the rows of `plan`.
+    ///
+    /// # Errors
+    /// Where the plan needs rows of several regions.
+    pub(crate) fn of_rows(plan: &LogicalPlan, catalog: &Catalog) -> Result<Self, QueryError> {
+        let flows = Flows::of(plan)?;
+        co_resident(&flows, catalog)?;
+        let mut facts = base_facts(&flows, catalog, Form::Rows);
+        for flow in &flows.outputs {
+            extend(&mut facts.outputs, flow.columns());
+            facts.functions.extend(flow.functions.iter().cloned());
+        }
+        Ok(Self { shape: Shape::Rows(plan.clone()), facts })
+    }
+
+    /// The fragment that an analyzed fragment text is: an aggregate whose outputs are only renamed, or rows.
+    /// Returns the names of the outputs with the index of the column that each one renames.
+    ///
+    /// # Errors
+    /// As the other two.
+    pub(crate) fn recognize(plan: &LogicalPlan, catalog: &Catalog) -> Result<(Self, Vec<(usize, String)>), QueryError> {
+        if let LogicalPlan::Aggregate(aggregate) = plan {
+            let names = plan.schema().fields().iter().map(|field| field.name().clone()).enumerate();
+            return Ok((Self::of_aggregate(aggregate, catalog)?, names.collect()));
+        }
+        if let LogicalPlan::Projection(projection) = plan
+            && let LogicalPlan::Aggregate(aggregate) = projection.input.as_ref()
+        {
+            return Ok((Self::of_aggregate(aggregate, catalog)?, renamed(projection)?));
+        }
+        let names = plan.schema().fields().iter().map(|field| field.name().clone()).enumerate().collect();
+        Ok((Self::of_rows(plan, catalog)?, names))
+    }
+}
+
+fn renamed(projection: &Projection) -> Result<Vec<(usize, String)>, QueryError> {
+    let schema = projection.input.schema();
+    let index = |column: &Column| schema.index_of_column(column).map_err(QueryError::from);
+    let rename = |expr: &Expr| match expr {
+        Expr::Column(column) => Ok((index(column)?, column.name.clone())),
+        Expr::Alias(alias) => match alias.expr.as_ref() {
+            Expr::Column(column) => Ok((index(column)?, alias.name.clone())),
+            other => Err(QueryError::AcrossRegions { what: format!("a fragment that computes {other} after grouping") }),
+        },
+        other => Err(QueryError::AcrossRegions { what: format!("a fragment that computes {other} after grouping") }),
+    };
+    projection.expr.iter().map(rename).collect()
+}
+
+fn base_facts(flows: &Flows, catalog: &Catalog, form: Form) -> FragmentFacts {
+    let mut facts = FragmentFacts {
+        datasets: flows.resident.iter().map(|instance| instance.dataset.clone()).collect(),
+        form,
+        outputs: Vec::new(),
+        group_by: Vec::new(),
+        measures: Vec::new(),
+        filters: Vec::new(),
+        functions: BTreeSet::new(),
+    };
+    for condition in &flows.conditions {
+        facts.functions.extend(condition.flow.functions.iter().cloned());
+        if !joins_homes(condition, catalog) {
+            extend(&mut facts.filters, condition.flow.columns());
+        }
+    }
+    for mapper in &flows.mappers {
+        facts.functions.insert(mapper.name.to_string());
+        extend(&mut facts.measures, mapper.inputs.iter());
+    }
+    facts
+}
+
+fn extend<'c>(list: &mut Vec<ColumnUse>, columns: impl Iterator<Item = &'c ColumnUse>) {
+    for column in columns {
+        if !list.contains(column) {
+            list.push(column.clone());
+        }
+    }
+}
+
+fn aggregate_facts(
+    expr: &Expr,
+    schema: &DFSchema,
+    input: &[Flow],
+    facts: &mut FragmentFacts,
+) -> Result<(), QueryError> {
+    let function = aggregate_function(expr)?;
+    facts.functions.insert(function.func.name().to_lowercase());
+    for argument in &function.params.args {
+        let flow = expression(argument, schema, input)?;
+        extend(&mut facts.measures, flow.values.iter());
+        extend(&mut facts.filters, flow.conditions.iter());
+        facts.functions.extend(flow.functions);
+    }
+    if let Some(filter) = &function.params.filter {
+        let flow = expression(filter, schema, input)?;
+        extend(&mut facts.filters, flow.columns());
+        facts.functions.extend(flow.functions);
+        facts.functions.insert(CASE.to_owned());
+    }
+    Ok(())
+}
+
+/// The aggregate function of one aggregate expression, if its partial results merge.
+///
+/// # Errors
+/// Names the aggregate that does not.
+pub(crate) fn aggregate_function(expr: &Expr) -> Result<&AggregateFunction, QueryError> {
+    match expr {
+        Expr::Alias(alias) => aggregate_function(&alias.expr),
+        Expr::AggregateFunction(function) => {
+            let name = function.func.name().to_lowercase();
+            let plain = !function.params.distinct
+                && function.params.order_by.is_empty()
+                && function.params.null_treatment.is_none();
+            if plain && MERGEABLE.contains(&name.as_str()) {
+                return Ok(function);
+            }
+            let what = if function.params.distinct { format!("{name}(DISTINCT …)") } else { format!("`{name}`") };
+            Err(QueryError::AcrossRegions { what })
+        }
+        other => Err(QueryError::AcrossRegions { what: other.to_string() }),
+    }
+}
+
+/// Whether a condition only puts rows together that live together: it equates two columns that name the same home.
+fn joins_homes(condition: &Condition, catalog: &Catalog) -> bool {
+    condition.equality.as_ref().is_some_and(|(left, right)| {
+        let target = home_key(left, catalog);
+        target.is_some() && target == home_key(right, catalog)
+    })
+}
+
+/// The dataset that a column is a home key of: the followed dataset for a following column, the dataset itself for
+/// its single-column primary key.
+fn home_key(end: &(Instance, String), catalog: &Catalog) -> Option<DatasetName> {
+    let (instance, column) = end;
+    let spec = catalog.spec(instance.dataset.as_str()).ok()?;
+    match &spec.residency {
+        Residency::Follows { dataset, column: follows } if follows == column => Some(dataset.clone()),
+        _ => (spec.dataset.primary_key == [column.as_str()]).then(|| instance.dataset.clone()),
+    }
+}
+
+/// Checks that all resident tables are joined on their home keys, so that no row meets one of another region.
+fn co_resident(flows: &Flows, catalog: &Catalog) -> Result<(), QueryError> {
+    let mut group: Vec<usize> = (0..flows.resident.len()).collect();
+    for condition in flows.conditions.iter().filter(|condition| joins_homes(condition, catalog)) {
+        if let Some(((left, _), (right, _))) = &condition.equality {
+            let (from, to) = (group[left.ordinal], group[right.ordinal]);
+            group.iter_mut().filter(|member| **member == from).for_each(|member| *member = to);
+        }
+    }
+    let apart = flows.resident.iter().find(|instance| group[instance.ordinal] != group[0]);
+    match apart {
+        None => Ok(()),
+        Some(instance) => Err(QueryError::AcrossRegions {
+            what: format!(
+                "a join of `{}` with `{}` on other columns than the key that says where rows live",
+                flows.resident[0].dataset, instance.dataset
+            ),
+        }),
+    }
+}

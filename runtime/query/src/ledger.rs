@@ -1,0 +1,88 @@
+//! The ledger of a region: a receipt for everything that left it, written before the data is.
+
+use std::path::{Path, PathBuf};
+
+use domicile_store::{Journal, Records};
+use domicile_wire::receipt::{ChainVerifier, LedgerRecord, Receipt, SignedReceipt, key_text, sha256};
+use ed25519_dalek::SigningKey;
+
+use crate::QueryError;
+
+/// A region's ledger. One thread owns it.
+#[derive(Debug)]
+pub struct Ledger {
+    journal: Journal,
+    key: SigningKey,
+    sequence: u64,
+    head: String,
+}
+
+impl Ledger {
+    /// Opens the ledger at `path`, checking its whole chain.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or the chain does not hold.
+    pub fn open(path: &Path, key: SigningKey) -> Result<Self, QueryError> {
+        let mut chain = ChainVerifier::new(key_text(&key.verifying_key()));
+        let mut broken = None;
+        let journal = Journal::open_each(path, |line| {
+            let checked = parse(line).and_then(|record| chain.check(&record).map_err(|e| e.to_string()));
+            if let Err(detail) = checked {
+                broken.get_or_insert(detail);
+            }
+        })?;
+        if let Some(detail) = broken {
+            let detail = format!("the ledger {} does not hold: {detail}; restore it from a backup", path.display());
+            return Err(QueryError::Execution(detail));
+        }
+        Ok(Self { journal, key, sequence: chain.receipts(), head: chain.head().to_owned() })
+    }
+
+    /// The public key that receipts are checked with, as receipts carry it.
+    pub fn key(&self) -> String {
+        key_text(&self.key.verifying_key())
+    }
+
+    /// Writes and signs the next receipt, durable when this returns. `draft` needs no number, chain or question hash.
+    ///
+    /// # Errors
+    /// Where the disk fails: then nothing may leave.
+    pub fn record(&mut self, draft: Receipt, question: String) -> Result<SignedReceipt, QueryError> {
+        let receipt = Receipt {
+            sequence: self.sequence + 1,
+            previous: self.head.clone(),
+            question_sha256: sha256(question.as_bytes()).to_string(),
+            ..draft
+        };
+        let record = LedgerRecord { signed: SignedReceipt::sign(receipt, &self.key), question };
+        let line = serde_json::to_vec(&record).map_err(|e| QueryError::Execution(e.to_string()))?;
+        self.journal.append(&line)?;
+        self.sequence += 1;
+        self.head.clone_from(&record.signed.hash);
+        Ok(record.signed)
+    }
+}
+
+/// Reads a ledger while its owner writes on.
+#[derive(Debug, Clone)]
+pub struct LedgerReader(PathBuf);
+
+impl LedgerReader {
+    /// A reader of the ledger at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Records as they were written, one JSON text each, oldest first, from the receipt with number `from` on.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened; errors further on are the iterator's.
+    pub fn records(&self, from: u64) -> Result<impl Iterator<Item = Result<LedgerRecord, QueryError>> + use<>, QueryError> {
+        let records = Records::open(&self.0)?.map(|line| parse(&line?).map_err(QueryError::Execution));
+        Ok(records.filter(move |record| record.as_ref().map_or(true, |r| r.signed.receipt.sequence >= from)))
+    }
+}
+
+fn parse(line: &[u8]) -> Result<LedgerRecord, String> {
+    serde_json::from_slice(line).map_err(|e| format!("a line is not a receipt: {e}"))
+}

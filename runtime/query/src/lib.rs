@@ -1,0 +1,32 @@
+//! Answers questions where the data lives: plans over the world, admits, asks each region, merges.
+//!
+//! The only user of DataFusion.
+
+mod admit;
+mod bind;
+mod catalog;
+mod deploy;
+mod endpoint;
+mod error;
+mod flow;
+mod fragment;
+mod leaf;
+mod ledger;
+mod owner;
+mod parse;
+mod plugin_sql;
+mod plugins;
+mod region;
+mod remote;
+mod run;
+mod split;
+
+pub use catalog::Catalog;
+pub use deploy::{PLUGINS_PATH, deploy, fetch_missing};
+pub use endpoint::endpoint_request;
+pub use error::QueryError;
+pub use ledger::LedgerReader;
+pub use plugins::PluginSet;
+pub use region::{Region, RegionParts};
+pub use remote::{FRAGMENT_PATH, FragmentReply, answer};
+pub use run::{Answer, QueryRequest, run};

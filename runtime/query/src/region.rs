@@ -1,0 +1,202 @@
+//! A region at work: its data, policies, plugins, ledger and peers.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use domicile_sandbox::Sandbox;
+use domicile_store::{FileFormat, LoadReport, Store, StoreReader};
+use domicile_types::limits::{LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX};
+use domicile_types::{DatasetName, RegionId};
+use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
+use domicile_wire::peer::Secret;
+use domicile_wire::receipt::SignedReceipt;
+use ed25519_dalek::SigningKey;
+
+use crate::QueryError;
+use crate::catalog::Catalog;
+use crate::ledger::{Ledger, LedgerReader};
+use crate::owner::Owner;
+use crate::plugins::{PluginKeeper, PluginSet};
+
+/// What a region is made of.
+pub struct RegionParts {
+    /// Its id.
+    pub id: RegionId,
+    /// Datasets and policies.
+    pub catalog: Catalog,
+    /// Its opened store.
+    pub store: Store,
+    /// Directory for ledger and plugins.
+    pub data_dir: PathBuf,
+    /// Runs plugins.
+    pub sandbox: Sandbox,
+    /// Signs receipts.
+    pub receipt_key: SigningKey,
+    /// Signs requests to peers and replies.
+    pub secret: Secret,
+    /// The other regions.
+    pub peers: Vec<Peer>,
+    /// Longest a query may take where the caller says nothing.
+    pub query_timeout: Duration,
+}
+
+/// A region at work. Shared by everything that serves it.
+#[derive(Debug)]
+pub struct Region {
+    pub(crate) id: RegionId,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) reader: StoreReader,
+    pub(crate) plugins: Arc<ArcSwap<PluginSet>>,
+    pub(crate) keeper: Owner<PluginKeeper>,
+    pub(crate) ledger: Owner<Ledger>,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) client: PeerClient,
+    pub(crate) runtime: Arc<RuntimeEnv>,
+    pub(crate) slots: tokio::sync::Semaphore,
+    store: Owner<Store>,
+    ledger_reader: LedgerReader,
+    receipt_key: String,
+    secret: Secret,
+    query_timeout: Duration,
+    /// Receipts of the latest queries asked here, oldest first.
+    received: Mutex<VecDeque<(String, Vec<SignedReceipt>)>>,
+}
+
+impl Region {
+    /// Opens ledger and plugins, and starts the threads that own them.
+    ///
+    /// # Errors
+    /// Where something kept is damaged, or the system refuses a thread.
+    pub fn start(parts: RegionParts) -> Result<Self, QueryError> {
+        let thread = |e: std::io::Error| QueryError::Execution(format!("no thread could be started: {e}"));
+        let catalog = Arc::new(parts.catalog);
+        let plugins = Arc::new(ArcSwap::from_pointee(PluginSet::default()));
+        let plugins_dir = parts.data_dir.join("plugins");
+        create_dir(&plugins_dir)?;
+        let keeper = PluginKeeper::open(&plugins_dir, parts.sandbox, Arc::clone(&catalog), Arc::clone(&plugins))?;
+        let ledger_path = parts.data_dir.join("ledger.jsonl");
+        let ledger = Ledger::open(&ledger_path, parts.receipt_key)?;
+        let receipt_key = ledger.key();
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(QUERY_MEMORY_BYTES_MAX, 1.0).build_arc()?;
+        Ok(Self {
+            client: PeerClient::new(parts.id.clone(), parts.secret.clone()),
+            id: parts.id,
+            catalog,
+            reader: parts.store.reader(),
+            plugins,
+            keeper: Owner::start("plugins", LOAD_QUEUE_MAX, keeper).map_err(thread)?,
+            ledger: Owner::start("ledger", domicile_types::limits::CONCURRENT_QUERIES_MAX, ledger).map_err(thread)?,
+            store: Owner::start("store", LOAD_QUEUE_MAX, parts.store).map_err(thread)?,
+            peers: parts.peers,
+            runtime,
+            slots: tokio::sync::Semaphore::new(domicile_types::limits::CONCURRENT_QUERIES_MAX),
+            ledger_reader: LedgerReader::new(ledger_path),
+            receipt_key,
+            secret: parts.secret,
+            query_timeout: parts.query_timeout,
+            received: Mutex::default(),
+        })
+    }
+
+    /// The region's id.
+    pub fn id(&self) -> &RegionId {
+        &self.id
+    }
+
+    /// Datasets and policies.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Reads the store's snapshots.
+    pub fn store(&self) -> &StoreReader {
+        &self.reader
+    }
+
+    /// The other regions.
+    pub fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    /// The region's own secret.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The plugins that are deployed now.
+    pub fn plugins(&self) -> Arc<PluginSet> {
+        self.plugins.load_full()
+    }
+
+    /// The public key of this region's receipts.
+    pub fn receipt_key(&self) -> &str {
+        &self.receipt_key
+    }
+
+    /// The region's ledger, for reading.
+    pub fn ledger(&self) -> &LedgerReader {
+        &self.ledger_reader
+    }
+
+    /// Longest a query may take where the caller says nothing.
+    pub fn query_timeout(&self) -> Duration {
+        self.query_timeout
+    }
+
+    /// Every region that is the home of something, this one included.
+    pub fn regions(&self) -> BTreeSet<RegionId> {
+        let mut regions: BTreeSet<RegionId> = self.peers.iter().map(|peer| peer.id.clone()).collect();
+        regions.insert(self.id.clone());
+        for spec in self.catalog.specs() {
+            regions.extend(self.catalog.policies().homes(&spec.dataset.name));
+        }
+        regions
+    }
+
+    /// Loads the file at `source`, all of it or nothing.
+    ///
+    /// # Errors
+    /// Where the file is refused or the store fails.
+    pub async fn load(
+        &self,
+        dataset: DatasetName,
+        source: PathBuf,
+        format: FileFormat,
+    ) -> Result<LoadReport, QueryError> {
+        let report = self.store.run(move |store| store.load(&dataset, &source, format)).await?;
+        Ok(report?)
+    }
+
+    /// Notes the receipts that came with a query's answer, and forgets the oldest query past the limit.
+    pub(crate) fn remember(&self, query: &str, receipts: Vec<SignedReceipt>) {
+        // The list is whole after every step, so a poisoned lock is still good.
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        if received.len() >= REMEMBERED_QUERIES_MAX {
+            received.pop_front();
+        }
+        received.push_back((query.to_owned(), receipts));
+    }
+
+    /// The receipts that came with the answer to a query asked here.
+    ///
+    /// # Errors
+    /// Where the query was not asked here, or too long ago.
+    pub fn receipts(&self, query: &str) -> Result<Vec<SignedReceipt>, QueryError> {
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = received.iter().find(|(id, _)| id == query).map(|(_, receipts)| receipts.clone());
+        found.ok_or_else(|| QueryError::unknown("query", query, []))
+    }
+
+    pub(crate) fn today(&self) -> i32 {
+        const DAY_MS: u64 = 86_400_000;
+        i32::try_from(now_unix_ms() / DAY_MS).unwrap_or(i32::MAX)
+    }
+}
+
+fn create_dir(dir: &Path) -> Result<(), QueryError> {
+    std::fs::create_dir_all(dir).map_err(|e| QueryError::Execution(format!("{} cannot be made: {e}", dir.display())))
+}

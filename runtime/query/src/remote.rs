@@ -1,0 +1,233 @@
+//! Asking one home for one fragment, and answering another region that asks.
+
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use domicile_types::{QueryId, RegionId};
+use domicile_wire::api::{FragmentFacts as ReplyFacts, FragmentRequest, PluginPin, RegionReason, header};
+use domicile_wire::client::now_unix_ms;
+use domicile_wire::receipt::{ClauseRecord, Receipt, SignedReceipt, sha256};
+use domicile_wire::{WireError, frame};
+use http::Method;
+use tracing::Instrument;
+
+use crate::QueryError;
+use crate::admit::{AdmittedFragment, admit_fragment};
+use crate::bind::Binder;
+use crate::fragment::Fragment;
+use crate::leaf::{self, Released};
+use crate::parse::parse;
+use crate::region::Region;
+
+/// Path of the endpoint that regions ask each other at.
+pub const FRAGMENT_PATH: &str = "/v1/peer/fragments";
+
+/// A fragment and where it is asked.
+pub(crate) struct Asked<'q> {
+    pub(crate) fragment: usize,
+    pub(crate) home: &'q RegionId,
+    pub(crate) sql: &'q str,
+    pub(crate) pins: Vec<PluginPin>,
+    pub(crate) query: &'q QueryId,
+    pub(crate) purpose: Option<&'q str>,
+    pub(crate) timeout: Duration,
+}
+
+/// What one home gave for one fragment.
+pub(crate) struct Part {
+    pub(crate) fragment: usize,
+    pub(crate) home: RegionId,
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) suppressed: u64,
+    pub(crate) as_of: u64,
+    pub(crate) elapsed_ms: f64,
+    pub(crate) border_bytes: u64,
+    pub(crate) receipt: Option<SignedReceipt>,
+}
+
+/// Asks the home. The inner error is a home that did not answer, which a caller may accept; the outer is not.
+///
+/// # Errors
+/// Where the home refuses the fragment, or this region fails while computing it.
+pub(crate) async fn ask(region: &Region, asked: Asked<'_>) -> Result<Result<Part, RegionReason>, QueryError> {
+    if *asked.home == region.id {
+        return ask_here(region, asked).await.map(Ok);
+    }
+    let home = asked.home.to_string();
+    match ask_peer(region, asked).await {
+        Ok(part) => Ok(Ok(part)),
+        Err(WireError::Refused(problem)) if problem.status != 503 => Err(WireError::Refused(problem).into()),
+        Err(error) => {
+            tracing::warn!(home, %error, "home did not answer");
+            Ok(Err(RegionReason { region: home, reason: error.to_string() }))
+        }
+    }
+}
+
+async fn ask_here(region: &Region, asked: Asked<'_>) -> Result<Part, QueryError> {
+    let started = Instant::now();
+    let here = region.id.clone();
+    let done = execute(region, &here, asked.sql, asked.purpose, &asked.pins).await?;
+    Ok(Part {
+        fragment: asked.fragment,
+        home: here,
+        batches: done.released.batches,
+        suppressed: done.released.suppressed,
+        as_of: done.as_of,
+        elapsed_ms: started.elapsed().as_secs_f64() * 1e3,
+        border_bytes: 0,
+        receipt: None,
+    })
+}
+
+async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> {
+    let peer = region.peers.iter().find(|peer| peer.id == *asked.home);
+    let peer = peer.ok_or_else(|| WireError::UnknownPeer { region: asked.home.to_string() })?;
+    let malformed = |detail: String| WireError::Malformed { url: peer.url.clone(), detail };
+    let request = FragmentRequest {
+        query_id: asked.query.to_string(),
+        sql: asked.sql.to_owned(),
+        purpose: asked.purpose.map(str::to_owned),
+        plugins: asked.pins,
+        timeout_ms: u64::try_from(asked.timeout.as_millis()).unwrap_or(u64::MAX),
+    };
+    let body = serde_json::to_vec(&request).map_err(|e| malformed(e.to_string()))?;
+    let answer = region.client.send(peer, Method::POST, FRAGMENT_PATH, Bytes::from(body), asked.timeout).await?;
+    let facts = answer.headers.get(header::RECEIPT).map(|value| value.as_bytes()).unwrap_or_default();
+    let facts: ReplyFacts = serde_json::from_slice(facts).map_err(|e| malformed(e.to_string()))?;
+    check_receipt(&facts.receipt, asked.home, &region.id, asked.query, asked.sql, &answer.body)?;
+    let (_, batches) = frame::decode(&answer.body)?;
+    Ok(Part {
+        fragment: asked.fragment,
+        home: asked.home.clone(),
+        batches,
+        suppressed: facts.receipt.receipt.groups_suppressed,
+        as_of: facts.as_of,
+        elapsed_ms: facts.elapsed_ms,
+        border_bytes: answer.body.len() as u64,
+        receipt: Some(facts.receipt),
+    })
+}
+
+/// Nothing is used that did not come with a receipt for exactly these bytes, this question and this border.
+fn check_receipt(
+    signed: &SignedReceipt,
+    from: &RegionId,
+    to: &RegionId,
+    query: &QueryId,
+    sql: &str,
+    body: &[u8],
+) -> Result<(), WireError> {
+    let invalid = |detail: &str| WireError::Receipt { region: from.clone(), detail: detail.to_owned() };
+    signed.verify().map_err(|e| invalid(&e.to_string()))?;
+    let receipt = &signed.receipt;
+    let checks = [
+        (receipt.from == from.as_str(), "it names another source"),
+        (receipt.to == to.as_str(), "it names another destination"),
+        (receipt.query_id == query.as_str(), "it is for another query"),
+        (receipt.question_sha256 == sha256(sql.as_bytes()).to_string(), "it is for another question"),
+        (receipt.bytes == body.len() as u64, "it covers another number of bytes"),
+        (receipt.body_sha256 == sha256(body).to_string(), "it covers other bytes"),
+    ];
+    checks.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, detail)| Err(invalid(detail)))
+}
+
+/// A fragment's answer as it crosses the border.
+#[derive(Debug)]
+pub struct FragmentReply {
+    /// Receipt and other facts, for the `Receipt` header.
+    pub facts: ReplyFacts,
+    /// The frames.
+    pub body: Vec<u8>,
+}
+
+/// Answers `caller`, another region: admits the fragment under this region's own policies, executes it, holds back
+/// what is too small, and writes the receipt before a byte leaves.
+///
+/// # Errors
+/// Where the policies refuse, or the fragment fails.
+pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest) -> Result<FragmentReply, QueryError> {
+    let timeout = Duration::from_millis(request.timeout_ms).min(domicile_types::limits::QUERY_TIMEOUT_MAX);
+    let span = tracing::info_span!("fragment", query_id = request.query_id, from = %region.id, to = %caller);
+    let reply = async {
+        let _slot = region.slots.acquire().await;
+        let started = Instant::now();
+        let done = execute(region, caller, &request.sql, request.purpose.as_deref(), &request.plugins).await?;
+        let body = frame::encode(&done.released.schema, &done.released.batches)?;
+        let draft = draft(region, caller, &request, &done, &body);
+        let question = request.sql;
+        let receipt = region.ledger.run(move |ledger| ledger.record(draft, question)).await??;
+        let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
+        tracing::info!(bytes = body.len(), groups = done.released.rows, suppressed = done.released.suppressed, "released");
+        Ok(FragmentReply { facts: ReplyFacts { receipt, as_of: done.as_of, elapsed_ms }, body })
+    };
+    tokio::time::timeout(timeout, reply.instrument(span))
+        .await
+        .map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
+}
+
+struct Done {
+    released: Released,
+    admitted: AdmittedFragment,
+    as_of: u64,
+}
+
+async fn execute(
+    region: &Region,
+    to: &RegionId,
+    sql: &str,
+    purpose: Option<&str>,
+    pins: &[PluginPin],
+) -> Result<Done, QueryError> {
+    let plugins = region.plugins().pinned(pins).map_err(|pin| QueryError::PluginMissing {
+        region: region.id.clone(),
+        name: pin.name,
+        sha256: pin.sha256,
+    })?;
+    let session = region.catalog.planning_session(&plugins, &region.runtime)?;
+    let plan = parse(&session, sql).await?;
+    let (fragment, names) = Fragment::recognize(&plan, &region.catalog)?;
+    let admitted = admit_fragment(fragment, &region.catalog, &region.id, to, purpose, region.today())?;
+    let snapshot = region.reader.snapshot();
+    let binder =
+        Binder::new(&admitted.admission, &region.catalog, &region.reader, &snapshot, &plugins, &session, Default::default());
+    let released = leaf::execute(&admitted, &names, &binder, &session).await?;
+    Ok(Done { released, admitted, as_of: snapshot.version })
+}
+
+fn draft(region: &Region, to: &RegionId, request: &FragmentRequest, done: &Done, body: &[u8]) -> Receipt {
+    let facts = &done.admitted.fragment.facts;
+    let columns = facts.outputs.iter().chain(&facts.group_by).chain(&facts.measures).chain(&facts.filters);
+    let mut columns: Vec<String> = columns.map(ToString::to_string).collect();
+    columns.sort();
+    columns.dedup();
+    let clauses = done.admitted.verdict.iter().flat_map(|verdict| &verdict.clauses);
+    let clauses = clauses.map(|clause| ClauseRecord {
+        dataset: clause.dataset.to_string(),
+        clause: clause.clause.clone(),
+        policy_version: u64::from(clause.policy_version),
+        policy_sha256: clause.policy_digest.to_string(),
+        legal_basis: clause.legal_basis.clone(),
+    });
+    Receipt {
+        sequence: 0,
+        previous: String::new(),
+        at_unix_ms: now_unix_ms(),
+        query_id: request.query_id.clone(),
+        from: region.id.to_string(),
+        to: to.to_string(),
+        form: facts.form.to_string(),
+        datasets: facts.datasets.iter().map(ToString::to_string).collect(),
+        columns,
+        clauses: clauses.collect(),
+        purpose: request.purpose.clone(),
+        minimum_entities: done.admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities),
+        rows_released: done.released.rows,
+        groups_suppressed: done.released.suppressed,
+        bytes: body.len() as u64,
+        body_sha256: sha256(body).to_string(),
+        question_sha256: String::new(),
+    }
+}
+

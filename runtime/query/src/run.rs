@@ -1,0 +1,255 @@
+//! The way of a query: plan, admit, ask the regions, merge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::compute::cast;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use domicile_types::limits::ANSWER_ROWS_MAX;
+use domicile_types::{PluginName, QueryId, RegionId};
+use domicile_wire::api::{AnswerColumn, AnswerFacts, Coverage, ReceiptSummary, RegionReason};
+use domicile_wire::receipt::SignedReceipt;
+
+use crate::QueryError;
+use crate::admit::{AdmittedPlan, Asking, admit};
+use crate::bind::Binder;
+use crate::catalog::session_state;
+use crate::leaf;
+use crate::parse::parse;
+use crate::plugins::PluginSet;
+use crate::region::Region;
+use crate::remote::{Asked, Part, ask};
+
+/// A question, checked and complete.
+#[derive(Debug, Clone)]
+pub struct QueryRequest {
+    /// Its id, the same in every region.
+    pub id: QueryId,
+    /// One `SELECT` over the datasets of all regions.
+    pub sql: String,
+    /// What the answer is for.
+    pub purpose: Option<String>,
+    /// Homes to ask; all where none are named.
+    pub scope: Option<BTreeSet<RegionId>>,
+    /// Whether an answer without some homes is welcome.
+    pub partial: bool,
+    /// Longest it may take.
+    pub timeout: Duration,
+    /// Parameters of one mapper.
+    pub parameters: Option<(PluginName, BTreeMap<String, String>)>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Schema of the rows.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+    /// Everything else about it.
+    pub facts: AnswerFacts,
+}
+
+/// Answers a question.
+///
+/// # Errors
+/// Where it is not valid, may not be answered, or was not answered in time or by every home.
+pub async fn run(region: &Region, request: QueryRequest) -> Result<Answer, QueryError> {
+    let timeout = request.timeout;
+    let answer = async {
+        let query = Query::new(region, request)?;
+        let _slot = region.slots.acquire().await;
+        let plan = query.plan().await?;
+        let admitted = query.admit(plan)?;
+        let parts = query.ask(&admitted).await?;
+        query.merge(admitted, parts).await
+    };
+    tokio::time::timeout(timeout, answer).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
+}
+
+struct Query<'r> {
+    region: &'r Region,
+    request: QueryRequest,
+    plugins: PluginSet,
+    started: Instant,
+}
+
+/// What the regions gave, by fragment.
+struct Parts {
+    batches: Vec<Vec<RecordBatch>>,
+    coverage: Coverage,
+    as_of: BTreeMap<String, u64>,
+    region_ms: BTreeMap<String, f64>,
+    suppressed: BTreeMap<String, u64>,
+    border_bytes: u64,
+    receipts: Vec<SignedReceipt>,
+}
+
+impl<'r> Query<'r> {
+    fn new(region: &'r Region, request: QueryRequest) -> Result<Self, QueryError> {
+        let known = region.regions();
+        for home in request.scope.iter().flatten() {
+            if !known.contains(home) {
+                return Err(QueryError::unknown("region", home.as_str(), known.iter().map(RegionId::as_str)));
+            }
+        }
+        let mut plugins = region.plugins().as_ref().clone();
+        if let Some((name, given)) = request.parameters.clone() {
+            plugins = plugins.with_parameters(&name, given)?;
+        }
+        Ok(Self { region, request, plugins, started: Instant::now() })
+    }
+
+    async fn plan(&self) -> Result<LogicalPlan, QueryError> {
+        let session = self.region.catalog.planning_session(&self.plugins, &self.region.runtime)?;
+        parse(&session, &self.request.sql).await
+    }
+
+    fn admit(&self, plan: LogicalPlan) -> Result<AdmittedPlan, QueryError> {
+        let asking = Asking {
+            here: &self.region.id,
+            scope: self.request.scope.as_ref(),
+            purpose: self.request.purpose.as_deref(),
+            today: self.region.today(),
+        };
+        admit(plan, &self.region.catalog, asking)
+    }
+
+    async fn ask(&self, admitted: &AdmittedPlan) -> Result<Parts, QueryError> {
+        let remaining = self.request.timeout.saturating_sub(self.started.elapsed());
+        let asked = admitted.fragments.iter().enumerate().flat_map(|(index, (text, homes))| {
+            homes.iter().map(move |home| Asked {
+                fragment: index,
+                home,
+                sql: &text.sql,
+                pins: self.plugins.pins(&text.fragment.facts.functions),
+                query: &self.request.id,
+                purpose: self.request.purpose.as_deref(),
+                timeout: remaining,
+            })
+        });
+        let answers = futures::future::join_all(asked.map(|asked| ask(self.region, asked))).await;
+        let mut parts = self.no_parts(admitted);
+        for answer in answers {
+            match answer? {
+                Ok(part) => parts.add(part, admitted)?,
+                Err(missing) => parts.miss(missing),
+            }
+        }
+        if !parts.coverage.full && !self.request.partial {
+            return Err(QueryError::Coverage { missing: parts.coverage.missing });
+        }
+        Ok(parts)
+    }
+
+    fn no_parts(&self, admitted: &AdmittedPlan) -> Parts {
+        let here = self.region.id.to_string();
+        let answered = if admitted.fragments.is_empty() { vec![here.clone()] } else { Vec::new() };
+        let version = self.region.reader.snapshot().version;
+        Parts {
+            batches: vec![Vec::new(); admitted.fragments.len()],
+            as_of: answered.iter().map(|region| (region.clone(), version)).collect(),
+            coverage: Coverage { full: true, answered, missing: Vec::new() },
+            region_ms: BTreeMap::new(),
+            suppressed: BTreeMap::new(),
+            border_bytes: 0,
+            receipts: Vec::new(),
+        }
+    }
+
+    async fn merge(self, admitted: AdmittedPlan, parts: Parts) -> Result<Answer, QueryError> {
+        let session = SessionContext::new_with_state(session_state(&self.region.runtime));
+        let mut partials: BTreeMap<usize, Arc<dyn TableProvider>> = BTreeMap::new();
+        for (index, (text, _)) in admitted.fragments.iter().enumerate() {
+            let table = MemTable::try_new(Arc::clone(&text.schema), vec![parts.batches[index].clone()])?;
+            partials.insert(index, Arc::new(table));
+        }
+        let snapshot = self.region.reader.snapshot();
+        let binder = Binder::new(
+            &admitted.admission,
+            &self.region.catalog,
+            &self.region.reader,
+            &snapshot,
+            &self.plugins,
+            &session,
+            partials,
+        );
+        let plan = binder.bind(admitted.rest)?;
+        let schema: SchemaRef = Arc::clone(plan.schema().inner());
+        let batches = leaf::collect(&session, plan, ANSWER_ROWS_MAX, "the answer").await?;
+        self.region.remember(self.request.id.as_str(), parts.receipts.clone());
+        let facts = self.facts(&schema, &batches, parts);
+        Ok(Answer { schema, batches, facts })
+    }
+
+    fn facts(&self, schema: &SchemaRef, batches: &[RecordBatch], parts: Parts) -> AnswerFacts {
+        let column = |field: &arrow::datatypes::FieldRef| AnswerColumn {
+            name: field.name().clone(),
+            kind: field.data_type().to_string(),
+        };
+        let receipt = |signed: &SignedReceipt| ReceiptSummary {
+            region: signed.receipt.from.clone(),
+            sequence: signed.receipt.sequence,
+            bytes: signed.receipt.bytes,
+        };
+        AnswerFacts {
+            query_id: self.request.id.to_string(),
+            columns: schema.fields().iter().map(column).collect(),
+            row_count: batches.iter().map(RecordBatch::num_rows).sum(),
+            coverage: parts.coverage,
+            as_of: parts.as_of,
+            border_bytes: parts.border_bytes,
+            suppressed_groups: parts.suppressed,
+            receipts: parts.receipts.iter().map(receipt).collect(),
+            region_ms: parts.region_ms,
+            served_by: self.region.id.to_string(),
+            elapsed_ms: self.started.elapsed().as_secs_f64() * 1e3,
+        }
+    }
+}
+
+impl Parts {
+    fn add(&mut self, part: Part, admitted: &AdmittedPlan) -> Result<(), QueryError> {
+        let home = part.home.to_string();
+        let schema = &admitted.fragments[part.fragment].0.schema;
+        for batch in &part.batches {
+            self.batches[part.fragment].push(conform(batch, schema, &home)?);
+        }
+        if part.suppressed > 0 {
+            *self.suppressed.entry(home.clone()).or_default() += part.suppressed;
+        }
+        self.as_of.insert(home.clone(), part.as_of);
+        *self.region_ms.entry(home.clone()).or_default() += part.elapsed_ms;
+        self.border_bytes += part.border_bytes;
+        self.receipts.extend(part.receipt);
+        if !self.coverage.answered.contains(&home) && !self.coverage.missing.iter().any(|m| m.region == home) {
+            self.coverage.answered.push(home);
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, missing: RegionReason) {
+        self.coverage.full = false;
+        self.coverage.answered.retain(|home| *home != missing.region);
+        if !self.coverage.missing.iter().any(|m| m.region == missing.region) {
+            self.coverage.missing.push(missing);
+        }
+    }
+}
+
+/// The batch under the agreed schema: regions of different versions may differ in nullability, never in meaning.
+fn conform(batch: &RecordBatch, schema: &SchemaRef, home: &str) -> Result<RecordBatch, QueryError> {
+    let unfit = |detail: String| QueryError::Execution(format!("the partial result of `{home}` does not fit: {detail}"));
+    if batch.num_columns() != schema.fields().len() {
+        return Err(unfit(format!("{} columns for {}", batch.num_columns(), schema.fields().len())));
+    }
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()).map_err(|e| unfit(e.to_string())));
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?).map_err(|e| unfit(e.to_string()))
+}

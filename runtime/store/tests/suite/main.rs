@@ -1,0 +1,14 @@
+//! The store through its public face.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod blobs;
+mod csv;
+mod faults;
+mod fixture;
+mod journal;
+mod large;
+mod loading;
+mod parquet;
+mod recovery;
+mod refusals;
+mod specs;

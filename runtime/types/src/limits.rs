@@ -1,0 +1,82 @@
+//! Every bound on what outsiders can make grow, in one place.
+
+use std::time::Duration;
+
+/// Longest SQL text accepted, in bytes.
+pub const SQL_BYTES_MAX: usize = 64 * 1024;
+/// Largest body of a request that is not a load or a plugin, in bytes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Largest file that one load may send, in bytes. A load is all or nothing, so this bounds the batch.
+pub const LOAD_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Largest plugin component, in bytes.
+pub const PLUGIN_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Plugins that one region keeps, over all names and versions.
+pub const PLUGINS_MAX: usize = 256;
+/// Rows that one answer may have.
+pub const ANSWER_ROWS_MAX: usize = 1_000_000;
+/// Groups that one fragment may release across a border.
+pub const FRAGMENT_ROWS_MAX: usize = 1_000_000;
+/// Uncompressed bytes of one wire frame.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of one fragment's answer on the wire.
+pub const FRAGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Refused rows that a load's error document lists one by one.
+pub const REFUSED_ROWS_LISTED_MAX: usize = 10;
+/// Characters of a refused value that such a document shows.
+pub const REFUSED_VALUE_CHARS_MAX: usize = 80;
+/// Rows that one load may bring. A small compressed file can claim any number of them.
+pub const LOAD_ROWS_MAX: u64 = 500_000_000;
+/// Rows that a load sorts at a time, and so the rows of one segment.
+pub const LOAD_CHUNK_ROWS_MAX: usize = 1 << 20;
+/// Bytes in memory that a load sorts at a time.
+pub const LOAD_CHUNK_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of CSV text that one batch of rows may take: what a quote that is never closed can make grow.
+pub const CSV_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes that the header row of a CSV file may take.
+pub const CSV_HEADER_BYTES_MAX: u64 = 1024 * 1024;
+/// Segments that one store holds over all datasets; each is named in the manifest.
+pub const SEGMENTS_MAX: usize = 100_000;
+/// Loads that one store remembers, in order to know a batch again.
+pub const LOADS_MAX: usize = 100_000;
+/// Longest record of a journal, in bytes.
+pub const JOURNAL_RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Queries whose receipts a region remembers for `GET /v1/queries/{id}/receipt` at the coordinator.
+pub const REMEMBERED_QUERIES_MAX: usize = 1024;
+/// Queries that run at once in one region; further ones wait.
+pub const CONCURRENT_QUERIES_MAX: usize = 32;
+/// Loads that wait for the store's owner.
+pub const LOAD_QUEUE_MAX: usize = 16;
+/// Longest a query may take where the caller names no `Query-Timeout`.
+pub const QUERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest `Query-Timeout` accepted.
+pub const QUERY_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+/// Longest a connection to a peer may take to open.
+pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Age at which a peer's signed request is refused.
+pub const PEER_REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
+/// Longest that requests in flight may take to end once the region drains.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Deepest nesting of a query plan that is admitted.
+pub const PLAN_DEPTH_MAX: usize = 256;
+/// Linear memory that one plugin instance may have, in bytes.
+pub const PLUGIN_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest that one call into a plugin may take, in wall-clock time.
+pub const PLUGIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows that one call of a plugin's function may be asked for, and so return.
+pub const PLUGIN_OUTPUT_ROWS_MAX: usize = 1024 * 1024;
+/// Bytes that one call of a plugin's function may return, and one of its host calls may pass.
+pub const PLUGIN_OUTPUT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Plugin instances that exist at once in one region, idle ones included.
+pub const PLUGIN_INSTANCES_MAX: usize = 128;
+/// Bytes that one call into a plugin may log; further lines are dropped.
+pub const PLUGIN_LOG_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of an error message that are a plugin's own words; what is longer is cut.
+pub const PLUGIN_MESSAGE_BYTES_MAX: usize = 1024;
+/// Functions, arguments, inputs, parameters or outputs that a plugin may declare, each.
+pub const PLUGIN_ITEMS_MAX: usize = 64;
+/// Values that one category of a plugin may list.
+pub const PLUGIN_CATEGORY_VALUES_MAX: usize = 256;
+/// Longest text of a category or of a parameter's default, in bytes.
+pub const PLUGIN_TEXT_BYTES_MAX: usize = 256;
+/// Memory that all queries of a region may hold at once, in bytes.
+pub const QUERY_MEMORY_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;

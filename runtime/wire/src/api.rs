@@ -1,0 +1,196 @@
+//! Bodies and header names of the HTTP API, shared by the edge, its peers and the command line.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::receipt::SignedReceipt;
+
+/// Header names that are not in a registry of the IETF.
+pub mod header {
+    /// Response: the query's id.
+    pub const QUERY_ID: &str = "query-id";
+    /// Response: the region whose edge answered.
+    pub const SERVED_BY_REGION: &str = "served-by-region";
+    /// Response: bytes that crossed borders for this answer.
+    pub const BORDER_BYTES: &str = "border-bytes";
+    /// Response: `full`, or `partial; missing=…`.
+    pub const COVERAGE: &str = "coverage";
+    /// Response: the store version that each region answered from.
+    pub const AS_OF: &str = "as-of";
+    /// Response: groups held back, by region.
+    pub const SUPPRESSED_GROUPS: &str = "suppressed-groups";
+    /// Request: `full` (the default) or `partial`.
+    pub const REQUIRE_COVERAGE: &str = "require-coverage";
+    /// Request: milliseconds.
+    pub const QUERY_TIMEOUT: &str = "query-timeout";
+    /// Request: homes to ask, separated by commas; all of them by default.
+    pub const DATA_REGION: &str = "data-region";
+    /// Request: what the answer is for, compared with the policy's purposes.
+    pub const PURPOSE: &str = "purpose";
+    /// Peer reply: the signed receipt, base64 of its JSON text.
+    pub const RECEIPT: &str = "receipt";
+}
+
+/// Body of `POST /v1/query` as JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryBody {
+    /// One `SELECT` over the datasets of all regions.
+    pub sql: String,
+    /// What the answer is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+}
+
+/// A column of an answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnswerColumn {
+    /// Its name.
+    pub name: String,
+    /// Its Arrow type.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// A region that did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionReason {
+    /// The region.
+    pub region: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Which homes an answer covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Whether every home that the question concerns answered.
+    pub full: bool,
+    /// Homes that answered.
+    pub answered: Vec<String>,
+    /// Homes that did not.
+    pub missing: Vec<RegionReason>,
+}
+
+/// A receipt in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptSummary {
+    /// The source region, which keeps the receipt.
+    pub region: String,
+    /// Its number there.
+    pub sequence: u64,
+    /// Bytes that crossed.
+    pub bytes: u64,
+}
+
+/// Everything about an answer but its rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnswerFacts {
+    /// The query's id.
+    pub query_id: String,
+    /// The answer's columns.
+    pub columns: Vec<AnswerColumn>,
+    /// Rows in the answer.
+    pub row_count: usize,
+    /// Which homes answered.
+    pub coverage: Coverage,
+    /// Store version that each region answered from.
+    pub as_of: BTreeMap<String, u64>,
+    /// Bytes that crossed borders.
+    pub border_bytes: u64,
+    /// Groups held back, by region; regions that held back none are left out.
+    pub suppressed_groups: BTreeMap<String, u64>,
+    /// One receipt for each crossing.
+    pub receipts: Vec<ReceiptSummary>,
+    /// Milliseconds that each region took, as measured there.
+    pub region_ms: BTreeMap<String, f64>,
+    /// The region whose edge answered.
+    pub served_by: String,
+    /// Milliseconds from request to answer.
+    pub elapsed_ms: f64,
+}
+
+/// A fragment as one region asks another. The asking region is the one that signed the request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FragmentRequest {
+    /// The query that this is a part of.
+    pub query_id: String,
+    /// The fragment: one aggregation in SQL over the datasets of one region.
+    pub sql: String,
+    /// What the answer is for.
+    pub purpose: Option<String>,
+    /// The plugins that the fragment calls, so that every region runs the same code.
+    pub plugins: Vec<PluginPin>,
+    /// Milliseconds left for it.
+    pub timeout_ms: u64,
+}
+
+/// One plugin, exactly, with the parameters it is to run with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginPin {
+    /// Name in SQL.
+    pub name: String,
+    /// SHA-256 of the component.
+    pub sha256: String,
+    /// Parameters as text, by name; those left out have their defaults.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// Facts beside a fragment's data, in the `Receipt` header of the reply.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FragmentFacts {
+    /// The receipt of the crossing.
+    pub receipt: SignedReceipt,
+    /// Store version answered from.
+    pub as_of: u64,
+    /// Milliseconds that the region took.
+    pub elapsed_ms: f64,
+}
+
+/// Answer to a load.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoadAnswer {
+    /// The dataset.
+    pub dataset: String,
+    /// Rows in the batch.
+    pub rows: u64,
+    /// Bytes of the segments written.
+    pub bytes: u64,
+    /// Store version that holds the batch.
+    pub version: u64,
+    /// Whether the very same batch had been loaded before, so that nothing was done.
+    pub already_loaded: bool,
+}
+
+/// One deployed version of a plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginVersion {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// SHA-256 of the component.
+    pub sha256: String,
+    /// World: `functions` or `mapper`.
+    pub world: String,
+    /// What SQL may call: function signatures, or the mapper's table.
+    pub provides: Vec<String>,
+    /// Place in the order of activation: the newest of a name is the active one.
+    pub activation: u64,
+}
+
+/// Answer to a deployment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeployAnswer {
+    /// What was deployed.
+    #[serde(flatten)]
+    pub plugin: PluginVersion,
+    /// Regions that have it now.
+    pub active_in: Vec<String>,
+    /// Regions that will fetch it as soon as they can.
+    pub pending_in: Vec<RegionReason>,
+}

@@ -1,0 +1,218 @@
+//! The two clients: one region asking another over HTTP/2, and a person's command line asking an edge.
+
+use std::error::Error as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use domicile_types::RegionId;
+use domicile_types::limits::{FRAGMENT_BYTES_MAX, PEER_CONNECT_TIMEOUT};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::peer::{Secret, Signed, sign_request, verify_reply};
+use crate::{Problem, WireError};
+
+/// A body that may be streamed.
+pub type RequestBody = BoxBody<Bytes, std::io::Error>;
+
+/// A body that is in memory.
+pub fn full(bytes: impl Into<Bytes>) -> RequestBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+/// A peer as this region's configuration names it.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Its id.
+    pub id: RegionId,
+    /// Its address, `http://host:port`.
+    pub url: String,
+    /// The secret that it signs with.
+    pub secret: Secret,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The answer where the status is a success, the problem document otherwise.
+    fn accepted(self, url: &str) -> Result<Self, WireError> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        match serde_json::from_slice::<Problem>(&self.body) {
+            Ok(problem) => Err(WireError::Refused(Box::new(problem))),
+            Err(_) => Err(WireError::Malformed { url: url.to_owned(), detail: format!("status {}", self.status) }),
+        }
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC by the system clock.
+pub fn now_unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(PEER_CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    connector
+}
+
+/// Asks peers, signing each request and checking each reply's signature.
+#[derive(Debug)]
+pub struct PeerClient {
+    region: RegionId,
+    secret: Secret,
+    http: Client<HttpConnector, RequestBody>,
+    requests: AtomicU64,
+}
+
+impl PeerClient {
+    /// A client that speaks for `region`.
+    pub fn new(region: RegionId, secret: Secret) -> Self {
+        let http = Client::builder(TokioExecutor::new()).http2_only(true).build(connector());
+        Self { region, secret, http, requests: AtomicU64::new(0) }
+    }
+
+    /// Sends a request to `peer` and waits for the whole, authentic answer.
+    ///
+    /// # Errors
+    /// Where the peer is out of reach, refuses, is too slow, or the reply is not signed by it.
+    pub async fn send(
+        &self,
+        peer: &Peer,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, WireError> {
+        let now = now_unix_ms();
+        let nonce = format!("{now:x}-{:x}", self.requests.fetch_add(1, Ordering::Relaxed));
+        let mut request = build(&peer.url, method.clone(), path, full(body.clone()))?;
+        let signed = Signed { method: &method, path, body: &body };
+        sign_request(request.headers_mut(), &self.region, &self.secret, signed, now, &nonce);
+        let answer = whole(&self.http, &peer.url, request, timeout).await?;
+        verify_reply(&answer.headers, &peer.id, &peer.secret, &nonce, answer.status.as_u16(), &answer.body)?;
+        answer.accepted(&peer.url)
+    }
+}
+
+/// Asks one edge, as any HTTP client may.
+#[derive(Debug)]
+pub struct EdgeClient {
+    url: String,
+    http: Client<HttpConnector, RequestBody>,
+}
+
+impl EdgeClient {
+    /// A client of the edge at `url`, `http://host:port`.
+    pub fn new(url: impl Into<String>) -> Self {
+        let url = url.into().trim_end_matches('/').to_owned();
+        Self { url, http: Client::builder(TokioExecutor::new()).build(connector()) }
+    }
+
+    /// The edge's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a request and waits for the whole answer.
+    ///
+    /// # Errors
+    /// Where the edge is out of reach, refuses (with its problem document), or is too slow.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: RequestBody,
+        timeout: Duration,
+    ) -> Result<Answer, WireError> {
+        let mut request = build(&self.url, method, path, body)?;
+        request.headers_mut().extend(headers);
+        whole(&self.http, &self.url, request, timeout).await?.accepted(&self.url)
+    }
+
+    /// Sends a request and hands the body over as it comes.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; errors inside the body are the stream's.
+    pub async fn stream(&self, path: &str, timeout: Duration) -> Result<Incoming, WireError> {
+        let request = build(&self.url, Method::GET, path, full(Bytes::new()))?;
+        let response = head(&self.http, &self.url, request, timeout).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let refused = collect(&self.url, response).await?;
+        Err(refused.accepted(&self.url).err().unwrap_or_else(|| unreadable(&self.url, "refused")))
+    }
+}
+
+fn build(url: &str, method: Method, path: &str, body: RequestBody) -> Result<Request<RequestBody>, WireError> {
+    Request::builder()
+        .method(method)
+        .uri(format!("{url}{path}"))
+        .body(body)
+        .map_err(|e| WireError::Unreachable { url: format!("{url}{path}"), detail: e.to_string() })
+}
+
+async fn whole(
+    http: &Client<HttpConnector, RequestBody>,
+    url: &str,
+    request: Request<RequestBody>,
+    timeout: Duration,
+) -> Result<Answer, WireError> {
+    let answer = async { collect(url, http.request(request).await.map_err(|e| unreachable_at(url, &e))?).await };
+    tokio::time::timeout(timeout, answer).await.map_err(|_| timed_out(url, timeout))?
+}
+
+async fn head(
+    http: &Client<HttpConnector, RequestBody>,
+    url: &str,
+    request: Request<RequestBody>,
+    timeout: Duration,
+) -> Result<Response<Incoming>, WireError> {
+    let response = tokio::time::timeout(timeout, http.request(request)).await.map_err(|_| timed_out(url, timeout))?;
+    response.map_err(|e| unreachable_at(url, &e))
+}
+
+async fn collect(url: &str, response: Response<Incoming>) -> Result<Answer, WireError> {
+    let (parts, body) = response.into_parts();
+    let limit = usize::try_from(FRAGMENT_BYTES_MAX).unwrap_or(usize::MAX);
+    let body = Limited::new(body, limit).collect().await.map_err(|e| unreadable(url, &e.to_string()))?.to_bytes();
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
+}
+
+fn timed_out(url: &str, timeout: Duration) -> WireError {
+    WireError::TimedOut { url: url.to_owned(), timeout_ms: timeout.as_millis() }
+}
+
+fn unreachable_at(url: &str, error: &hyper_util::client::legacy::Error) -> WireError {
+    let mut detail = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        detail = inner.to_string();
+        cause = inner.source();
+    }
+    WireError::Unreachable { url: url.to_owned(), detail }
+}
+
+fn unreadable(url: &str, detail: &str) -> WireError {
+    WireError::Malformed { url: url.to_owned(), detail: detail.to_owned() }
+}

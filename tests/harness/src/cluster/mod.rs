@@ -1,0 +1,282 @@
+//! Three real processes of the one binary, started, stopped and started again.
+
+mod process;
+mod reaper;
+mod recorder;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::regions::{self, Changes, RegionFile};
+use crate::workspace::REGIONS;
+use crate::{Cli, Edge, policies, workspace};
+use process::Process;
+use reaper::Reaper;
+use recorder::Recorder;
+
+/// How a cluster for tests differs from the project's region files.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Regions whose policies admit everything and suppress nothing, with the same residency. The others have the
+    /// policies of `regions/policies/`.
+    pub permissive: Vec<&'static str>,
+    /// Keys for the `[limits]` section of every region.
+    pub limits: Vec<(String, i64)>,
+    /// A region and a peer of it: what the first asks of the second goes through a recorder.
+    pub record: Option<(&'static str, &'static str)>,
+}
+
+impl Options {
+    /// Every region admits everything and suppresses nothing.
+    pub fn permissive() -> Self {
+        Self { permissive: REGIONS.into(), ..Self::default() }
+    }
+}
+
+/// The regions, each one process. They end with the cluster, or with this process, however it ends.
+#[derive(Debug)]
+pub struct Cluster {
+    binary: PathBuf,
+    regions: Vec<Region>,
+    reaper: Reaper,
+    recorder: Option<Recorder>,
+    dir: Option<TempDir>,
+}
+
+#[derive(Debug)]
+struct Region {
+    file: RegionFile,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Cluster {
+    /// Starts a process for each region file and waits until all are ready. Logs go to `<id>.log` in `log_dir`.
+    ///
+    /// # Errors
+    /// Where a region does not get ready; the error shows the end of its log.
+    pub fn start(binary: &Path, files: Vec<RegionFile>, log_dir: &Path) -> Result<Self> {
+        Self::start_with(binary, files, log_dir, None)
+    }
+
+    /// Starts a cluster of its own for a test: free ports, fresh secrets and data, all of it below a temporary folder.
+    ///
+    /// # Errors
+    /// As for [`Cluster::start`], and where the folder cannot be prepared.
+    pub fn for_test(binary: &Path, options: &Options) -> Result<Self> {
+        const ATTEMPTS: usize = 3;
+        let mut attempt = 1;
+        loop {
+            match Self::try_for_test(binary, options) {
+                // Another process may have taken a port between our finding it free and the region's binding it.
+                Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains("in use") => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    fn try_for_test(binary: &Path, options: &Options) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("domicile-").tempdir()?;
+        let regions_dir = workspace::regions_dir();
+        let permissive = dir.path().join("policies");
+        policies::write_permissive(&regions_dir.join("policies"), &permissive)?;
+        let policies_dirs = options.permissive.iter().map(|region| ((*region).to_owned(), permissive.clone()));
+        let changes = Changes { policies_dirs: policies_dirs.collect(), limits: options.limits.clone() };
+        let files = regions::copy_for_test(&regions_dir, dir.path(), &changes)?;
+        make_secrets(binary, &files)?;
+        let recorder = options.record.map(|(asking, asked)| record(&files, asking, asked)).transpose()?;
+        let log_dir = dir.path().to_path_buf();
+        let mut cluster = Self::start_with(binary, files, &log_dir, Some(dir))?;
+        cluster.recorder = recorder;
+        Ok(cluster)
+    }
+
+    fn start_with(binary: &Path, files: Vec<RegionFile>, log_dir: &Path, dir: Option<TempDir>) -> Result<Self> {
+        let reaper = Reaper::start(dir.as_ref().map(TempDir::path))?;
+        let regions = files
+            .into_iter()
+            .map(|file| Region { log: log_dir.join(format!("{}.log", file.id)), file, process: None })
+            .collect();
+        let mut cluster = Self { binary: binary.to_path_buf(), regions, reaper, recorder: None, dir };
+        for index in 0..cluster.regions.len() {
+            cluster.spawn(index)?;
+        }
+        for region in &mut cluster.regions {
+            region.await_ready()?;
+        }
+        Ok(cluster)
+    }
+
+    /// The binary that runs.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// The temporary folder of a cluster for tests.
+    pub fn dir(&self) -> Option<&Path> {
+        self.dir.as_ref().map(TempDir::path)
+    }
+
+    /// The file of a region.
+    ///
+    /// # Panics
+    /// Where there is no region of that id.
+    pub fn file(&self, id: &str) -> &RegionFile {
+        &self.regions[self.index(id)].file
+    }
+
+    /// The edge of a region.
+    ///
+    /// # Panics
+    /// Where there is no region of that id.
+    pub fn edge(&self, id: &str) -> Edge {
+        Edge::new(&self.file(id).url)
+    }
+
+    /// The command line, pointed at the edge of a region.
+    ///
+    /// # Panics
+    /// Where there is no region of that id.
+    pub fn cli(&self, id: &str) -> Cli {
+        Cli::new(&self.binary, &self.file(id).url)
+    }
+
+    /// What went through the recorder so far, both ways.
+    pub fn recorded(&self) -> Vec<u8> {
+        self.recorder.as_ref().map(Recorder::bytes).unwrap_or_default()
+    }
+
+    /// What a region has logged so far.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    ///
+    /// # Panics
+    /// Where there is no region of that id.
+    pub fn log(&self, id: &str) -> Result<String> {
+        let path = &self.regions[self.index(id)].log;
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Asks a region to drain (SIGTERM) and waits for its end. A region that is stopped already stays so.
+    ///
+    /// # Errors
+    /// Where it had to be killed because it did not end in time, or ended with a failure.
+    ///
+    /// # Panics
+    /// Where there is no region of that id.
+    pub fn stop(&mut self, id: &str) -> Result<()> {
+        let index = self.index(id);
+        let Some(mut process) = self.regions[index].process.take() else { return Ok(()) };
+        self.reaper.forget(process.id())?;
+        process.terminate().with_context(|| format!("{id} did not stop well; {}", self.regions[index].log_tail()))
+    }
+
+    /// Ends a region at once, as a power cut would (SIGKILL).
+    ///
+    /// # Errors
+    /// Where the process cannot be ended.
+    ///
+    /// # Panics
+    /// Where there is no region of that id.
+    pub fn kill(&mut self, id: &str) -> Result<()> {
+        let index = self.index(id);
+        let Some(mut process) = self.regions[index].process.take() else { return Ok(()) };
+        self.reaper.forget(process.id())?;
+        process.kill()
+    }
+
+    /// Starts a stopped region again and waits until it is ready.
+    ///
+    /// # Errors
+    /// As for [`Cluster::start`], and where it is still running.
+    ///
+    /// # Panics
+    /// Where there is no region of that id.
+    pub fn resume(&mut self, id: &str) -> Result<()> {
+        let index = self.index(id);
+        if self.regions[index].process.is_some() {
+            bail!("{id} is running");
+        }
+        self.spawn(index)?;
+        self.regions[index].await_ready()
+    }
+
+    /// Leaves the regions running and says their process ids.
+    ///
+    /// # Errors
+    /// Where the process that would end them cannot be told.
+    pub fn keep(&mut self) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        for region in &mut self.regions {
+            if let Some(process) = region.process.take() {
+                self.reaper.forget(process.id())?;
+                ids.push(process.id());
+            }
+        }
+        Ok(ids)
+    }
+
+    fn spawn(&mut self, index: usize) -> Result<()> {
+        let region = &mut self.regions[index];
+        let process = Process::serve(&self.binary, &region.file.config, &region.log)?;
+        self.reaper.watch(process.id())?;
+        region.process = Some(process);
+        Ok(())
+    }
+
+    fn index(&self, id: &str) -> usize {
+        let index = self.regions.iter().position(|region| region.file.id == id);
+        index.unwrap_or_else(|| panic!("there is no region `{id}`"))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in self.regions.iter_mut().filter_map(|region| region.process.as_mut()) {
+            // What cannot be ended here, the reaper ends.
+            let _ = process.kill();
+        }
+    }
+}
+
+impl Region {
+    fn await_ready(&mut self) -> Result<()> {
+        let process = self.process.as_mut().context("the region was not started")?;
+        let ready = process.await_ready();
+        ready.with_context(|| format!("{} did not get ready; {}", self.file.id, self.log_tail()))
+    }
+
+    fn log_tail(&self) -> String {
+        const LINES: usize = 15;
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(LINES)..].join("\n  ");
+        format!("the end of {}:\n  {tail}", self.log.display())
+    }
+}
+
+/// Puts a recorder between a region and the peer that it asks.
+fn record(files: &[RegionFile], asking: &str, asked: &str) -> Result<Recorder> {
+    let file = |id: &str| files.iter().find(|file| file.id == id).with_context(|| format!("there is no region `{id}`"));
+    let recorder = Recorder::start(file(asked)?.url.trim_start_matches("http://"))?;
+    regions::redirect_peer(&file(asking)?.config, asked, recorder.address())?;
+    Ok(recorder)
+}
+
+/// Makes the secret of each region that has none yet, with `domicile secret new`.
+///
+/// # Errors
+/// Where the binary refuses.
+pub fn make_secrets(binary: &Path, files: &[RegionFile]) -> Result<()> {
+    for file in files.iter().filter(|file| !file.secret_file.exists()) {
+        if let Some(folder) = file.secret_file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let path = file.secret_file.to_str().context("a path that is not UTF-8")?;
+        Cli::new(binary, &file.url).run(&["secret", "new", path])?.success()?;
+    }
+    Ok(())
+}

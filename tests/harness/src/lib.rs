@@ -1,0 +1,19 @@
+//! What the demo, the benchmarks and the end-to-end tests share: data, processes, clients, exact answers.
+//!
+//! Everything here stands outside the runtime: it starts the real binary and talks to it over its public faces.
+
+pub mod answer;
+pub mod build;
+pub mod cli;
+pub mod cluster;
+pub mod data;
+pub mod http;
+pub mod policies;
+pub mod questions;
+pub mod regions;
+pub mod workspace;
+
+pub use answer::Answer;
+pub use cli::{Cli, Ran};
+pub use cluster::{Cluster, Options};
+pub use http::{Edge, Response};

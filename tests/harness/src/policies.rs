@@ -1,0 +1,55 @@
+//! Permissive policies for tests of the engine: the project's own residency, with everything admitted.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use toml::{Table, Value};
+
+use crate::regions::read_toml;
+use crate::workspace::REGIONS;
+
+/// Functions that the tests' questions call, as a clause names them.
+pub const FUNCTIONS: [&str; 12] =
+    ["avg", "case", "count", "date_trunc", "max", "min", "net_revenue", "panics", "price_band", "rfm", "spin", "sum"];
+
+/// Writes a copy of every policy in `from` to `to` that admits every column, as an identifier too, and suppresses
+/// nothing. Residency and classes stay as they are.
+///
+/// # Errors
+/// Where a policy cannot be read or written.
+pub fn write_permissive(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|kind| kind == "toml")) else {
+            continue;
+        };
+        let mut policy = read_toml(&path)?;
+        let clause = permissive_clause(&policy);
+        policy.insert("allow".to_owned(), Value::Array(vec![Value::Table(clause)]));
+        fs::write(to.join(name), toml::to_string(&policy)?)?;
+    }
+    Ok(())
+}
+
+fn permissive_clause(policy: &Table) -> Table {
+    let classes = policy.get("classes").and_then(Value::as_table).into_iter().flatten();
+    let columns: Vec<&str> =
+        classes.filter_map(|(_, columns)| columns.as_array()).flatten().filter_map(Value::as_str).collect();
+    let texts = |list: &[&str]| Value::Array(list.iter().map(|text| Value::String((*text).to_owned())).collect());
+    let members = [
+        ("id", Value::String("everything".to_owned())),
+        ("from", texts(&REGIONS)),
+        ("to", texts(&REGIONS)),
+        ("form", Value::String("aggregate".to_owned())),
+        ("identifiers", Value::Boolean(true)),
+        ("functions", texts(&FUNCTIONS)),
+        ("group_by", texts(&columns)),
+        ("filter_by", texts(&columns)),
+        ("measures", texts(&columns)),
+        ("minimum_entities", Value::Integer(1)),
+        ("legal_basis", Value::String("synthetic data, for tests".to_owned())),
+    ];
+    members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}

@@ -1,0 +1,138 @@
+//! Region files: what the harness needs to know of one, and copies of them for a test.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use toml::{Table, Value};
+
+use crate::workspace::REGIONS;
+
+/// What a region file says about where things are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionFile {
+    /// The region's id.
+    pub id: String,
+    /// The file itself.
+    pub config: PathBuf,
+    /// URL of the edge.
+    pub url: String,
+    /// Folder of the region's data.
+    pub data_dir: PathBuf,
+    /// File of the region's own secret.
+    pub secret_file: PathBuf,
+}
+
+impl RegionFile {
+    /// Reads a region file.
+    ///
+    /// # Errors
+    /// Where it cannot be read or a key that we need is missing.
+    pub fn read(config: &Path) -> Result<Self> {
+        let table = read_toml(config)?;
+        let folder = config.parent().unwrap_or(Path::new(""));
+        let text = |section: Option<&str>, key: &str| {
+            let table = section.map_or(Some(&table), |section| table.get(section)?.as_table());
+            let value = table.and_then(|table| table.get(key)?.as_str());
+            value.with_context(|| format!("{} has no `{key}`", config.display()))
+        };
+        Ok(Self {
+            id: text(Some("region"), "id")?.to_owned(),
+            config: config.to_path_buf(),
+            url: format!("http://{}", text(Some("listen"), "http")?),
+            data_dir: folder.join(text(None, "data_dir")?),
+            secret_file: folder.join(text(Some("region"), "secret_file")?),
+        })
+    }
+}
+
+/// Reads `<dir>/<id>.toml` of the three regions.
+///
+/// # Errors
+/// As for [`RegionFile::read`].
+pub fn read_all(dir: &Path) -> Result<Vec<RegionFile>> {
+    REGIONS.iter().map(|id| RegionFile::read(&dir.join(format!("{id}.toml")))).collect()
+}
+
+/// What a copy of the region files differs in.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Another folder of policy files for a region.
+    pub policies_dirs: BTreeMap<String, PathBuf>,
+    /// Keys for the `[limits]` section of every region.
+    pub limits: Vec<(String, i64)>,
+}
+
+/// Copies the region files of `from` into `to`, with free loopback ports, and secrets and data below `to`.
+/// Everything else stays as it is. The secrets are not made.
+///
+/// # Errors
+/// Where a file cannot be read or written, or no port is free.
+pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<RegionFile>> {
+    // All ports are held until all are found, so that they differ.
+    let listeners: Vec<TcpListener> =
+        REGIONS.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>().context("no free port")?;
+    let addresses: Vec<String> =
+        listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect::<Result<_>>()?;
+    for (id, address) in REGIONS.iter().zip(&addresses) {
+        let mut table = read_toml(&from.join(format!("{id}.toml")))?;
+        let policies = changes.policies_dirs.get(*id).cloned().unwrap_or_else(|| from.join("policies"));
+        table.insert("datasets_dir".to_owned(), path_value(&from.join("datasets"))?);
+        table.insert("policies_dir".to_owned(), path_value(&policies)?);
+        table.insert("data_dir".to_owned(), path_value(&to.join(format!("{id}.data")))?);
+        section(&mut table, "listen")?.insert("http".to_owned(), Value::String(address.clone()));
+        section(&mut table, "region")?.insert("secret_file".to_owned(), path_value(&secret_file(to, id))?);
+        for (key, value) in &changes.limits {
+            section(&mut table, "limits")?.insert(key.clone(), Value::Integer(*value));
+        }
+        move_peers(&mut table, to, &addresses)?;
+        fs::write(to.join(format!("{id}.toml")), toml::to_string(&table)?)?;
+    }
+    read_all(to)
+}
+
+/// Makes the region of one file ask a peer at another address.
+///
+/// # Errors
+/// Where the file cannot be read or written, or knows no such peer.
+pub fn redirect_peer(config: &Path, peer: &str, address: &str) -> Result<()> {
+    let mut table = read_toml(config)?;
+    let peers = table.get_mut("peer").and_then(Value::as_array_mut).into_iter().flatten();
+    let found =
+        peers.filter_map(Value::as_table_mut).find(|table| table.get("id").and_then(Value::as_str) == Some(peer));
+    let found = found.with_context(|| format!("{} knows no peer `{peer}`", config.display()))?;
+    found.insert("url".to_owned(), Value::String(format!("http://{address}")));
+    Ok(fs::write(config, toml::to_string(&table)?)?)
+}
+
+fn move_peers(table: &mut Table, to: &Path, addresses: &[String]) -> Result<()> {
+    let peers = table.get_mut("peer").and_then(Value::as_array_mut);
+    for peer in peers.into_iter().flatten().filter_map(Value::as_table_mut) {
+        let id = peer.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let index = REGIONS.iter().position(|region| *region == id);
+        let address = &addresses[index.with_context(|| format!("peer `{id}` is not one of the regions"))?];
+        peer.insert("url".to_owned(), Value::String(format!("http://{address}")));
+        peer.insert("secret_file".to_owned(), path_value(&secret_file(to, &id))?);
+    }
+    Ok(())
+}
+
+fn secret_file(dir: &Path, id: &str) -> PathBuf {
+    dir.join(format!("{id}.secret"))
+}
+
+fn section<'a>(table: &'a mut Table, name: &str) -> Result<&'a mut Table> {
+    let entry = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+    entry.as_table_mut().with_context(|| format!("`{name}` is not a section"))
+}
+
+fn path_value(path: &Path) -> Result<Value> {
+    Ok(Value::String(path.to_str().context("a path that is not UTF-8")?.to_owned()))
+}
+
+pub(crate) fn read_toml(path: &Path) -> Result<Table> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.parse().with_context(|| format!("{} is not TOML", path.display()))
+}

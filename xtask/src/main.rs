@@ -1,0 +1,118 @@
+//! The developer's verbs: `cargo xtask …`.
+
+mod bench;
+mod demo;
+mod stop;
+mod test;
+mod voice;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use domicile_harness::build;
+
+use voice::Voice;
+
+/// Build, show, test and measure Domicile.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start three regions on this machine, load data, deploy plugins, ask questions, print the answers.
+    Demo(DemoArguments),
+    /// End the regions that `demo --keep` left running.
+    Stop,
+    /// Build and run every test.
+    Test {
+        /// Further arguments for `cargo test`.
+        #[arg(last = true)]
+        further: Vec<String>,
+    },
+    /// Build the plugins of `guest/` and say where they are.
+    BuildPlugins,
+    /// Measure. The last line printed is one JSON object.
+    Bench {
+        #[command(subcommand)]
+        benchmark: Benchmark,
+    },
+}
+
+#[derive(Debug, Args)]
+struct DemoArguments {
+    /// TPC-H scale factor of the data: 1 is 8.7 million rows.
+    #[arg(long, default_value_t = 0.02, value_parser = scale)]
+    scale: f64,
+    /// Leave the regions running at the end.
+    #[arg(long)]
+    keep: bool,
+    /// Print, last, one JSON object with every answer and figure; what is for people goes to standard error.
+    #[arg(long)]
+    json: bool,
+    /// Profile of the binary.
+    #[arg(long, value_enum, default_value_t = Profile::Dev)]
+    profile: Profile,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// The global revenue query: latency against the slowest region alone, border bytes against centralizing.
+    Spine(SpineArguments),
+}
+
+#[derive(Debug, Args)]
+struct SpineArguments {
+    /// TPC-H scale factor of the data.
+    #[arg(long, default_value_t = 0.02, value_parser = scale)]
+    scale: f64,
+    /// Times that each question is asked.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Profile of the binary.
+    #[arg(long, value_enum, default_value_t = Profile::Dev)]
+    profile: Profile,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Profile {
+    Dev,
+    Release,
+}
+
+impl From<Profile> for build::Profile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Dev => Self::Dev,
+            Profile::Release => Self::Release,
+        }
+    }
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(scale) if (0.001..=100.0).contains(&scale) => Ok(scale),
+        _ => Err("a scale factor is a number from 0.001 to 100".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().verb {
+        Verb::Demo(arguments) => demo::run(&arguments, Voice::new(arguments.json)),
+        Verb::Stop => stop::run(&Voice::new(false)),
+        Verb::Test { further } => test::run(&further, &Voice::new(false)),
+        Verb::BuildPlugins => test::build_plugins(&Voice::new(false)),
+        Verb::Bench { benchmark: Benchmark::Spine(arguments) } => bench::spine(&arguments, &Voice::new(false)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

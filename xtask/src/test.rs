@@ -1,0 +1,51 @@
+//! `cargo xtask test` and `cargo xtask build-plugins`.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use domicile_harness::{build, workspace};
+
+use crate::voice::Voice;
+
+/// Builds and runs every test of both workspaces.
+pub(crate) fn run(further: &[String], voice: &Voice) -> Result<()> {
+    build_plugins(voice)?;
+    voice.heading("Building the binary");
+    let binary = build::binary(build::Profile::Dev)?;
+    voice.heading("Testing the runtime, and three regions end to end");
+    let mut runtime = workspace::cargo();
+    runtime.args(["test", "--workspace"]).args(further).env(build::BINARY_VARIABLE, binary);
+    run_cargo(runtime)?;
+    voice.heading("Testing the plugins");
+    let mut guest = workspace::cargo();
+    guest.args(["test", "--manifest-path", "guest/Cargo.toml", "--target-dir"]);
+    guest.arg(workspace::target_dir()?.join("guest"));
+    run_cargo(guest)?;
+    voice.heading("Every test passed");
+    Ok(())
+}
+
+/// Adds the target where it is missing, and builds the plugins from source.
+pub(crate) fn build_plugins(voice: &Voice) -> Result<()> {
+    prepare_target(voice)?;
+    voice.heading("Building the plugins");
+    for (name, path) in build::plugins()? {
+        voice.line(format_args!("  {name}: {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Adds the plugins' target where it is missing.
+pub(crate) fn prepare_target(voice: &Voice) -> Result<()> {
+    if build::ensure_wasm_target()? {
+        voice.line(format_args!("Added Rust's {} target for the plugins.", build::WASM_TARGET));
+    }
+    Ok(())
+}
+
+fn run_cargo(mut command: Command) -> Result<()> {
+    if !command.status().context("cannot run cargo")?.success() {
+        bail!("cargo failed; its messages are above");
+    }
+    Ok(())
+}
