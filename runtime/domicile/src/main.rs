@@ -1,2 +1,45 @@
-//! x
-fn main() {}
+//! The one binary: a region's server, and the command line that people use it with.
+
+mod args;
+mod audit;
+mod data;
+mod edge;
+mod output;
+mod plugin;
+mod query;
+mod serve;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Verb};
+use crate::output::{Failure, Output};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let output = Output { json: args.json };
+    match run(args, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output.failed(&failure),
+    }
+}
+
+fn run(args: Args, output: Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
+    runtime.block_on(async {
+        let edge = edge::Edge::new(&args.edge);
+        match args.verb {
+            Verb::Serve { config } => serve::serve(&config).await,
+            Verb::Query(question) => query::query(&edge, output, question).await,
+            Verb::Endpoint(question) => query::endpoint(&edge, output, question).await,
+            Verb::Data(verb) => data::run(&edge, output, verb).await,
+            Verb::Plugin(verb) => plugin::run(&edge, output, verb).await,
+            Verb::Audit(verb) => audit::run(&edge, output, verb).await,
+            Verb::Region(verb) => status::region(&edge, output, &verb).await,
+            Verb::Config(verb) => status::config(output, &verb),
+            Verb::Secret(verb) => status::secret(output, &verb),
+        }
+    })
+}

@@ -1,1 +1,17 @@
-//! x
+//! The HTTP front door of a region: clients ask here, peers ask here, operators look here.
+//!
+//! Handlers translate between HTTP and the query crate and decide nothing themselves.
+
+mod answer;
+mod audit;
+mod body;
+mod data;
+mod health;
+mod metrics;
+mod peers;
+mod plugins;
+mod problems;
+mod query;
+mod serve;
+
+pub use serve::{Edge, serve};

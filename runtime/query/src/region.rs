@@ -11,10 +11,13 @@ use domicile_sandbox::Sandbox;
 use domicile_store::{FileFormat, LoadReport, Store, StoreReader};
 use domicile_types::limits::{LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX};
 use domicile_types::{DatasetName, RegionId};
-use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
+use bytes::Bytes;
+use domicile_wire::WireError;
+use domicile_wire::client::{Answer, Peer, PeerClient, now_unix_ms};
 use domicile_wire::peer::Secret;
 use domicile_wire::receipt::SignedReceipt;
 use ed25519_dalek::SigningKey;
+use http::Method;
 
 use crate::QueryError;
 use crate::catalog::Catalog;
@@ -120,6 +123,21 @@ impl Region {
     /// The other regions.
     pub fn peers(&self) -> &[Peer] {
         &self.peers
+    }
+
+    /// Sends a signed request to a peer.
+    ///
+    /// # Errors
+    /// Where the peer is out of reach, refuses, is too slow, or its reply is not authentic.
+    pub async fn ask_peer(
+        &self,
+        peer: &Peer,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, WireError> {
+        self.client.send(peer, method, path, body, timeout).await
     }
 
     /// The region's own secret.

@@ -162,9 +162,24 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
         tracing::info!(bytes = body.len(), groups = done.released.rows, suppressed = done.released.suppressed, "released");
         Ok(FragmentReply { facts: ReplyFacts { receipt, as_of: done.as_of, elapsed_ms }, body })
     };
-    tokio::time::timeout(timeout, reply.instrument(span))
-        .await
-        .map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
+    let reply = tokio::time::timeout(timeout, reply.instrument(span)).await;
+    let reply = reply.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?;
+    reply.map_err(|error| fit_to_cross(error, &region.id))
+}
+
+/// The error without anything that could hold values of rows: messages cross the border too.
+fn fit_to_cross(error: QueryError, here: &RegionId) -> QueryError {
+    match error {
+        QueryError::Plugin(error) => {
+            tracing::warn!(%error, "a plugin failed in a fragment");
+            QueryError::Plugin(error.without_guest_text())
+        }
+        QueryError::Execution(detail) => {
+            tracing::warn!(detail, "a fragment failed");
+            QueryError::Execution(format!("region `{here}` could not compute its part; its log says why"))
+        }
+        other => other,
+    }
 }
 
 struct Done {

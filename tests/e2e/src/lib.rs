@@ -1,1 +1,5 @@
-//! x
+//! What the end-to-end tests share: one loaded cluster a test binary, and an engine of another kind to compare with.
+
+pub mod check;
+pub mod oracle;
+pub mod world;

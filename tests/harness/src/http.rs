@@ -120,12 +120,16 @@ impl Edge {
     /// The records of this region's ledger, from the first on.
     ///
     /// # Errors
-    /// As for [`Edge::get`], and where the edge refuses or a line is not JSON.
+    /// As for [`Edge::get`], and where the edge refuses, a line is not JSON, or the list broke off.
     pub fn ledger(&self) -> Result<Vec<Value>> {
         let response = self.get("/v1/audit/receipts?from_sequence=0")?;
         ensure!(response.status == 200, "status {}: {}", response.status, response.text());
-        let text = response.text();
-        text.lines().map(|line| serde_json::from_str(line).context("a line of the ledger is not JSON")).collect()
+        let lines = response.text();
+        let lines = lines.lines().map(|line| serde_json::from_str(line).context("a line of the ledger is not JSON"));
+        let mut records: Vec<Value> = lines.collect::<Result<_>>()?;
+        let end = records.pop().context("the ledger has no end")?;
+        ensure!(end["end"]["records"] == records.len(), "the ledger broke off after {} records", records.len());
+        Ok(records)
     }
 
     /// Any request.

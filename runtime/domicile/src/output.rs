@@ -1,0 +1,124 @@
+//! How results and failures are shown, and the exit codes.
+
+use std::process::ExitCode;
+
+use domicile_wire::{Problem, WireError};
+use serde_json::{Map, Value};
+
+/// Why a verb failed. Each kind has its own exit code, which does not change between versions.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The edge said no: exit code 1.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    /// What was typed, or a file, is not right: exit code 2.
+    #[error("{0:#}")]
+    Usage(#[from] anyhow::Error),
+    /// The edge cannot be reached: exit code 3.
+    #[error("{0}")]
+    Unreachable(WireError),
+    /// A check found something wrong: exit code 4.
+    #[error("{0}")]
+    Unverified(String),
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Refused(problem) => Self::Refused(problem),
+            other => Self::Unreachable(other),
+        }
+    }
+}
+
+impl Failure {
+    /// A failure of what was typed or of a file.
+    pub(crate) fn usage(message: impl std::fmt::Display) -> Self {
+        Self::Usage(anyhow::anyhow!("{message}"))
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+            Self::Unverified(_) => 4,
+        }
+    }
+}
+
+/// Text for people, or one JSON object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+}
+
+impl Output {
+    /// Prints a result: `value` as JSON, or what `text` prints.
+    pub(crate) fn show(self, value: &Value, text: impl FnOnce()) {
+        if self.json { println!("{value}") } else { text() }
+    }
+
+    /// Prints a failure: the problem document as JSON, or title, detail and hints as text on standard error.
+    pub(crate) fn failed(self, failure: &Failure) -> ExitCode {
+        if self.json {
+            let problem = match failure {
+                Failure::Refused(problem) => problem.as_ref().clone(),
+                other => Problem::new(0, "command-failed", "The command failed", other.to_string()),
+            };
+            println!("{}", serde_json::to_string(&problem).unwrap_or_default());
+        } else {
+            eprintln!("error: {failure}");
+            if let Failure::Refused(problem) = failure {
+                hints(&problem.facts);
+            }
+        }
+        ExitCode::from(failure.code())
+    }
+}
+
+fn hints(facts: &Map<String, Value>) {
+    for (name, value) in facts {
+        match (name.as_str(), value) {
+            ("rewrite", Value::String(sql)) => eprintln!("  you may ask instead: {sql}"),
+            ("columns", Value::Array(columns)) => eprintln!("  columns: {}", list(columns)),
+            ("policy", Value::String(policy)) => eprintln!("  policy: {policy}"),
+            ("line", line) => eprintln!("  at line {line}, column {}", facts.get("column").unwrap_or(&Value::Null)),
+            ("rows", Value::Array(rows)) => rows.iter().for_each(refused_row),
+            _ => {}
+        }
+    }
+}
+
+fn refused_row(row: &Value) {
+    eprintln!("  row {}, {}: {}", row["row"], text(&row["column"]), text(&row["reason"]));
+}
+
+fn list(values: &[Value]) -> String {
+    values.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// A JSON value as people write it: texts without quotes.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Prints rows under their headings, each column as wide as it needs.
+pub(crate) fn table(headings: &[String], rows: &[Vec<String>]) {
+    let width = |index: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
+        cells.chain([headings[index].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    line(headings);
+    line(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>());
+    rows.iter().for_each(|row| line(row));
+}

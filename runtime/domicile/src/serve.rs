@@ -1,0 +1,139 @@
+//! `domicile serve`: files to configuration to a region at work.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use domicile_config::{RegionFiles, load_region, read_secret};
+use domicile_edge::Edge;
+use domicile_policy::PolicySet;
+use domicile_query::{Catalog, Region, RegionParts, fetch_missing};
+use domicile_sandbox::{Sandbox, SandboxLimits};
+use domicile_store::{DatasetSpec, Store};
+use domicile_wire::client::Peer;
+use domicile_wire::peer::Secret;
+use ed25519_dalek::SigningKey;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::output::Failure;
+
+/// How often plugins are compared with the peers', for those that a region missed while it was away.
+const PLUGIN_COMPARE_INTERVAL: Duration = Duration::from_secs(10);
+
+pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
+    log();
+    let files = load_region(config).map_err(anyhow::Error::from)?;
+    let (listen, data_dir) = (files.config.listen, files.config.data_dir.clone());
+    let (load_bytes_max, id) = (files.config.limits.load_bytes_max, files.config.id.clone());
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("{listen} cannot be listened on; is another process using it? ([listen] in {})", config.display())
+    })?;
+    let address = listener.local_addr().map_err(anyhow::Error::from)?;
+    let region = tokio::task::spawn_blocking(move || start(files)).await.map_err(anyhow::Error::from)??;
+    let region = Arc::new(region);
+    let incoming = fresh_dir(&data_dir.join("incoming"))?;
+    let edge = Arc::new(Edge::new(Arc::clone(&region), incoming, load_bytes_max));
+    let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    let comparing = tokio::spawn(compare_plugins(region));
+    tracing::info!(region = %id, %address, "ready");
+    println!("domicile: {id} ready on http://{address}");
+    std::io::stdout().flush().map_err(anyhow::Error::from)?;
+    let served = domicile_edge::serve(edge, listener, stop).await;
+    comparing.abort();
+    tracing::info!(region = %id, "stopped");
+    Ok(served.map_err(anyhow::Error::from)?)
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_env("DOMICILE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+async fn compare_plugins(region: Arc<Region>) {
+    let mut ticks = tokio::time::interval(PLUGIN_COMPARE_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let added = fetch_missing(&region).await;
+        if added > 0 {
+            tracing::info!(added, "plugins fetched from peers");
+        }
+    }
+}
+
+fn start(files: RegionFiles) -> anyhow::Result<Region> {
+    let config = files.config;
+    let datasets: Vec<_> = files.datasets.into_iter().map(|file| (file.dataset, file.reference)).collect();
+    let policies = PolicySet::load(&datasets, &files.policy_texts)?;
+    let spec = |(dataset, _): (domicile_types::Dataset, bool)| {
+        let residency = policies.residency(&dataset.name).cloned();
+        let residency = residency.ok_or_else(|| anyhow!("dataset `{}` has no residency", dataset.name))?;
+        anyhow::Ok(DatasetSpec { dataset, residency })
+    };
+    let specs = datasets.into_iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
+    let peer = |peer: domicile_config::Peer| {
+        let secret = Secret::new(read_secret(&peer.secret_file)?.expose());
+        anyhow::Ok(Peer { id: peer.id, url: peer.url.as_str().to_owned(), secret })
+    };
+    let peers = config.peers.into_iter().map(peer).collect::<anyhow::Result<Vec<_>>>()?;
+    let secret = Secret::new(read_secret(&config.secret_file)?.expose());
+    std::fs::create_dir_all(&config.data_dir).with_context(|| config.data_dir.display().to_string())?;
+    let store = Store::open(&config.data_dir.join("store"), config.id.clone(), specs.clone())?;
+    let sandbox = Sandbox::new(SandboxLimits {
+        memory_bytes_max: config.limits.plugin_memory_bytes_max,
+        call_timeout: config.limits.plugin_timeout,
+        output_rows_max: config.limits.plugin_output_rows_max,
+        ..SandboxLimits::default()
+    })?;
+    let receipt_key = receipt_key(&config.data_dir.join("receipts.ed25519"))?;
+    Ok(Region::start(RegionParts {
+        id: config.id,
+        catalog: Catalog::new(specs, policies),
+        store,
+        data_dir: config.data_dir,
+        sandbox,
+        receipt_key,
+        secret,
+        peers,
+        query_timeout: config.limits.query_timeout,
+    })?)
+}
+
+/// The key that signs this region's receipts, made at the first start.
+fn receipt_key(path: &Path) -> anyhow::Result<SigningKey> {
+    let shown = || format!("the receipt key {}", path.display());
+    if path.exists() {
+        let bytes = std::fs::read(path).with_context(shown)?;
+        let bytes: [u8; 32] =
+            bytes.try_into().map_err(|_| anyhow!("{} is damaged; restore it from a backup", shown()))?;
+        return Ok(SigningKey::from_bytes(&bytes));
+    }
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow!("no randomness: {e}"))?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(shown)?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).with_context(shown)?;
+    Ok(SigningKey::from_bytes(&bytes))
+}
+
+/// An empty directory: what an earlier process left in it never became data.
+fn fresh_dir(dir: &Path) -> anyhow::Result<std::path::PathBuf> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| dir.display().to_string());
+        }
+        _ => {}
+    }
+    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    Ok(dir.to_owned())
+}

@@ -1,0 +1,77 @@
+//! `domicile region`, `domicile config` and `domicile secret`.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use domicile_config::load_region;
+use domicile_policy::PolicySet;
+use serde_json::{Value, json};
+
+use crate::args::{ConfigVerb, RegionVerb, SecretVerb};
+use crate::edge::Edge;
+use crate::output::{Failure, Output, table, text};
+
+pub(crate) async fn region(edge: &Edge, output: Output, verb: &RegionVerb) -> Result<(), Failure> {
+    let RegionVerb::Status = verb;
+    let answer = edge.get("/v1/regions").await?;
+    output.show(&answer, || {
+        let row = |region: &Value| {
+            let state = match (region["here"].as_bool(), region["reachable"].as_bool()) {
+                (Some(true), _) => "this region".to_owned(),
+                (_, Some(true)) => format!("{:.1} ms away", region["round_trip_ms"].as_f64().unwrap_or_default()),
+                _ => format!("out of reach: {}", text(&region["reason"])),
+            };
+            vec![text(&region["region"]), state]
+        };
+        let rows: Vec<Vec<String>> = answer["regions"].as_array().into_iter().flatten().map(row).collect();
+        table(&["region", "state"].map(str::to_owned), &rows);
+    });
+    Ok(())
+}
+
+pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
+    let ConfigVerb::Check { files } = verb;
+    let mut checked = Vec::new();
+    for file in files {
+        let region = load_region(file).map_err(anyhow::Error::from)?;
+        let datasets: Vec<_> = region.datasets.iter().map(|d| (d.dataset.clone(), d.reference)).collect();
+        let policies = PolicySet::load(&datasets, &region.policy_texts).map_err(anyhow::Error::from)?;
+        let known = region.config.peers.iter().map(|peer| peer.id.clone()).chain([region.config.id.clone()]);
+        let known: std::collections::BTreeSet<_> = known.collect();
+        if let Some(stranger) = policies.regions().difference(&known).next() {
+            let path = file.display();
+            let message = format!("{path}: the policies name region `{stranger}`, which is neither this region nor a peer");
+            return Err(Failure::usage(message));
+        }
+        let labels: Vec<String> = policies.policies().map(domicile_policy::Policy::label).collect();
+        checked.push(json!({
+            "file": file.display().to_string(), "region": region.config.id.as_str(),
+            "datasets": datasets.len(), "peers": region.config.peers.len(), "policies": labels,
+        }));
+    }
+    output.show(&json!({"ok": true, "files": checked}), || {
+        for file in &checked {
+            let [path, region] = ["file", "region"].map(|key| text(&file[key]));
+            println!("{path}: region {region}, {} datasets, {} peers", file["datasets"], file["peers"]);
+            file["policies"].as_array().into_iter().flatten().for_each(|policy| println!("  policy {}", text(policy)));
+        }
+    });
+    Ok(())
+}
+
+pub(crate) fn secret(output: Output, verb: &SecretVerb) -> Result<(), Failure> {
+    let SecretVerb::New { file } = verb;
+    let shown = file.display().to_string();
+    let failed = |e: std::io::Error| Failure::usage(format!("{shown}: {e}"));
+    if let Some(parent) = file.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let mut random = [0_u8; 32];
+    getrandom::fill(&mut random).map_err(|e| Failure::usage(format!("no randomness: {e}")))?;
+    let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut created =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
+    created.write_all(text.as_bytes()).and_then(|()| created.sync_all()).map_err(failed)?;
+    output.show(&json!({"file": shown}), || println!("{shown}: a new secret; give it to the other regions safely"));
+    Ok(())
+}

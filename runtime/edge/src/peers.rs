@@ -1,0 +1,119 @@
+//! What other regions ask. Every request is checked against its region's secret before anything is done, and every
+//! reply is signed with this region's.
+
+use std::future::Future;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Request};
+use axum::response::{IntoResponse, Response};
+use domicile_query::{FragmentReply, QueryError, answer};
+use domicile_types::limits::{BODY_BYTES_MAX, PLUGIN_BYTES_MAX};
+use domicile_types::{PluginName, RegionId};
+use domicile_wire::api::{FragmentRequest, PluginVersion, header};
+use domicile_wire::client::now_unix_ms;
+use domicile_wire::peer::{Signed, sign_reply, verify_request};
+use serde::Deserialize;
+
+use crate::body;
+use crate::problems::Refusal;
+use crate::serve::{Edge, Handled, Shared};
+
+/// A reply before it is signed.
+struct Reply {
+    receipt: String,
+    body: Vec<u8>,
+}
+
+impl From<Vec<u8>> for Reply {
+    fn from(body: Vec<u8>) -> Self {
+        Self { receipt: String::new(), body }
+    }
+}
+
+/// Checks who asks, then does `work`, then signs what comes of it, refusals included.
+async fn signed<W>(edge: &Edge, request: Request<Body>, limit: usize, work: impl FnOnce(RegionId, Bytes) -> W) -> Handled
+where
+    W: Future<Output = Result<Reply, Refusal>>,
+{
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, limit).await?;
+    let region = &edge.region;
+    let caller = verify_request(&parts.headers, covered(&parts, &body), now_unix_ms(), |id| {
+        region.peers().iter().find(|peer| peer.id == *id).map(|peer| &peer.secret)
+    });
+    let caller = caller.map_err(QueryError::from)?;
+    let reply = work(caller.region, body).await;
+    let (receipt, response) = match reply {
+        Ok(reply) => (reply.receipt, Bytes::from(reply.body).into_response()),
+        Err(refusal) => (String::new(), refusal.into_response()),
+    };
+    let (mut head, body) = response.into_parts();
+    let body = body::read(body, usize::MAX).await?;
+    if let Ok(value) = HeaderValue::from_str(&receipt) {
+        head.headers.insert(header::RECEIPT, value);
+    }
+    sign_reply(&mut head.headers, region.secret(), &caller.nonce, head.status.as_u16(), &receipt, &body);
+    Ok(Response::from_parts(head, Body::from(body)))
+}
+
+fn covered<'p>(parts: &'p Parts, body: &'p Bytes) -> Signed<'p> {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    Signed { method: &parts.method, path, body }
+}
+
+fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>, Refusal> {
+    serde_json::to_vec(value).map_err(|e| Refusal::from(QueryError::Execution(e.to_string())))
+}
+
+/// `POST /v1/peer/fragments`
+pub(crate) async fn fragment(State(edge): Shared, request: Request<Body>) -> Handled {
+    let work = async |caller: RegionId, body: Bytes| {
+        let request: FragmentRequest = serde_json::from_slice(&body)
+            .map_err(|e| Refusal::bad_request(format!("the body is not a fragment: {e}")))?;
+        let FragmentReply { facts, body } = answer(&edge.region, &caller, request).await?;
+        let receipt = String::from_utf8_lossy(&encode(&facts)?).into_owned();
+        Ok(Reply { receipt, body })
+    };
+    signed(&edge, request, BODY_BYTES_MAX, work).await
+}
+
+/// `GET /v1/peer/plugins`
+pub(crate) async fn plugins(State(edge): Shared, request: Request<Body>) -> Handled {
+    let work = async |_, _| {
+        let plugins = edge.region.plugins();
+        Ok(encode(&plugins.versions().collect::<Vec<&PluginVersion>>())?.into())
+    };
+    signed(&edge, request, 0, work).await
+}
+
+/// `GET /v1/peer/plugins/components/{sha256}`
+pub(crate) async fn component(State(edge): Shared, Path(sha256): Path<String>, request: Request<Body>) -> Handled {
+    signed(&edge, request, 0, async |_, _| Ok(edge.region.component(&sha256).await?.into())).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Activation {
+    activation: u64,
+}
+
+/// `PUT /v1/peer/plugins/{name}/versions/{version}`
+pub(crate) async fn plugin(
+    State(edge): Shared,
+    Path((name, version)): Path<(String, String)>,
+    Query(Activation { activation }): Query<Activation>,
+    request: Request<Body>,
+) -> Handled {
+    let work = async |_, wasm: Bytes| {
+        let name: PluginName = name.parse().map_err(|e| Refusal::bad_request(format!("{e}")))?;
+        Ok(encode(&edge.region.deploy_here(name, version, wasm, activation).await?)?.into())
+    };
+    signed(&edge, request, PLUGIN_BYTES_MAX, work).await
+}
+
+/// `GET /v1/peer/ping`
+pub(crate) async fn ping(State(edge): Shared, request: Request<Body>) -> Handled {
+    signed(&edge, request, 0, async |_, _| Ok(Vec::new().into())).await
+}

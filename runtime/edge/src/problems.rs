@@ -1,0 +1,164 @@
+//! The one place that turns errors into problem documents.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domicile_policy::Denial;
+use domicile_query::QueryError;
+use domicile_sandbox::{ErrorKind, SandboxError};
+use domicile_store::StoreError;
+use domicile_wire::problem::PROBLEM_MEDIA_TYPE;
+use domicile_wire::{Problem, WireError};
+use serde_json::{Value, json};
+
+/// A refused request.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) Problem);
+
+impl Refusal {
+    /// A request that is not in the agreed form.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self(Problem::new(400, "bad-request", "The request is not valid", detail))
+    }
+
+    /// A body past its limit.
+    pub(crate) fn too_large(limit: u64) -> Self {
+        let detail = format!("the body is larger than the limit of {limit} bytes; send less at once");
+        Self(Problem::new(413, "too-large", "Too large", detail).with("limit_bytes", limit))
+    }
+
+    /// The same refusal, saying which query it concerns.
+    pub(crate) fn of_query(mut self, id: &str) -> Self {
+        self.0.instance = Some(format!("/v1/queries/{id}"));
+        self
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status.is_server_error() {
+            tracing::warn!(status = self.0.status, detail = self.0.detail, "refused");
+        }
+        let mut response = (status, axum::Json(self.0)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
+        response
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        Self(problem(error))
+    }
+}
+
+fn problem(error: QueryError) -> Problem {
+    let detail = error.to_string();
+    let new = |status, kind, title| Problem::new(status, kind, title, detail.clone());
+    match error {
+        QueryError::Sql { place, .. } => new(400, "sql-invalid", "The SQL is not valid")
+            .with("line", place.map(|(line, _)| line))
+            .with("column", place.map(|(_, column)| column)),
+        QueryError::Unknown { kind, nearest, .. } => {
+            let status = if matches!(kind, "parameter" | "region" | "column") { 400 } else { 404 };
+            new(status, &format!("unknown-{kind}"), &format!("No such {kind}")).with("nearest", nearest)
+        }
+        QueryError::Parameter { name, .. } => {
+            new(400, "parameter-invalid", "A parameter has a value that it cannot have").with("parameter", name)
+        }
+        QueryError::AcrossRegions { .. } => new(422, "across-regions", "Not answerable across regions"),
+        QueryError::Denied(denial) => denied(&denial, new(403, "residency-denied", "The policy does not allow it")),
+        QueryError::TooLarge { limit, .. } => new(413, "too-large", "Too large").with("limit", limit),
+        QueryError::Coverage { missing } => new(503, "coverage-unmet", "A region did not answer")
+            .with("missing", serde_json::to_value(missing).unwrap_or(Value::Null)),
+        QueryError::TimedOut { .. } => new(504, "deadline", "The query took too long"),
+        QueryError::VersionTaken { sha256, .. } => {
+            new(409, "version-conflict", "The version exists with other content").with("sha256", sha256)
+        }
+        QueryError::NameTaken { .. } => new(409, "name-conflict", "The name is taken"),
+        QueryError::PluginMissing { .. } => new(503, "plugin-pending", "The plugin has not arrived yet"),
+        QueryError::Plugin(error) => plugin(&error, &detail),
+        QueryError::Wire(error) => wire(error, &detail),
+        QueryError::Store(error) => store(&error, &detail),
+        QueryError::OwnerGone(_) => new(503, "read-only", "No changes can be made"),
+        QueryError::Execution(_) => new(500, "execution-failed", "The query failed"),
+    }
+}
+
+fn denied(denial: &Denial, problem: Problem) -> Problem {
+    let columns: Vec<String> = denial.columns.iter().map(ToString::to_string).collect();
+    problem
+        .with("code", "RES-001")
+        .with("columns", columns)
+        .with("policy", denial.policy.clone())
+        .with("from", denial.from.to_string())
+        .with("to", denial.to.to_string())
+        .with("rewrite", denial.rewrite.clone())
+}
+
+fn plugin(error: &SandboxError, detail: &str) -> Problem {
+    let (status, kind, title) = match error.kind() {
+        ErrorKind::Plugin => match error {
+            SandboxError::MemoryLimit { .. } | SandboxError::OutputLimit { .. } => {
+                (422, "plugin-limit", "A plugin exceeded a limit")
+            }
+            SandboxError::Trapped { .. } | SandboxError::Returned { .. } | SandboxError::OutputInvalid { .. } => {
+                (422, "plugin-failed", "A plugin failed")
+            }
+            _ => (422, "plugin-rejected", "The plugin cannot run here"),
+        },
+        ErrorKind::TimedOut => (504, "plugin-limit", "A plugin exceeded its time limit"),
+        ErrorKind::Request => (400, "plugin-request", "The plugin cannot be asked this"),
+        ErrorKind::Busy => (503, "plugin-busy", "All plugin instances are in use"),
+        ErrorKind::Internal => (500, "execution-failed", "The query failed"),
+    };
+    let limit = match error {
+        SandboxError::TimeLimit { limit, .. } => json!({"time_ms": limit.as_millis()}),
+        SandboxError::MemoryLimit { limit, .. } => json!({"memory_bytes": limit}),
+        SandboxError::OutputLimit { limit, unit, .. } => json!({"output": limit, "unit": unit.to_string()}),
+        SandboxError::ComponentTooLarge { limit, .. } => json!({"component_bytes": limit}),
+        _ => Value::Null,
+    };
+    Problem::new(status, kind, title, detail)
+        .with("plugin", error.plugin().map(|id| id.name.to_string()))
+        .with("version", error.plugin().map(|id| id.version.clone()))
+        .with("limit", limit)
+}
+
+fn wire(error: WireError, detail: &str) -> Problem {
+    match error {
+        WireError::Refused(problem) => *problem,
+        WireError::TooLarge { limit, .. } => Problem::new(413, "too-large", "Too large", detail).with("limit", limit),
+        WireError::NotAuthentic { .. } | WireError::UnknownPeer { .. } | WireError::Stale { .. } => {
+            Problem::new(401, "unauthenticated", "Not a known peer", detail)
+        }
+        _ => Problem::new(503, "region-unavailable", "A region is out of reach", detail),
+    }
+}
+
+fn store(error: &StoreError, detail: &str) -> Problem {
+    match error {
+        StoreError::RowsRefused { refused, first } => {
+            let rows: Vec<Value> = first
+                .iter()
+                .map(|row| {
+                    json!({"row": row.row, "column": row.column, "value": row.value, "reason": row.reason.to_string()})
+                })
+                .collect();
+            Problem::new(422, "rows-refused", "Rows were refused, nothing was loaded", detail)
+                .with("refused_rows", *refused)
+                .with("rows", rows)
+        }
+        StoreError::UnknownDataset { nearest, .. } => {
+            Problem::new(404, "unknown-dataset", "No such dataset", detail).with("nearest", nearest.clone())
+        }
+        StoreError::TooLarge { .. } => Problem::new(413, "too-large", "Too large", detail),
+        StoreError::Header { .. }
+        | StoreError::Csv { .. }
+        | StoreError::CsvBatch { .. }
+        | StoreError::Parquet { .. }
+        | StoreError::Compute { .. } => {
+            Problem::new(422, "file-invalid", "The file cannot be read, nothing was loaded", detail)
+        }
+        _ => Problem::new(503, "store-failed", "The store cannot do this now", detail),
+    }
+}

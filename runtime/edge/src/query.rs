@@ -1,0 +1,108 @@
+//! Questions: SQL and endpoints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use domicile_query::{QueryRequest, endpoint_request, run};
+use domicile_types::limits::{BODY_BYTES_MAX, QUERY_TIMEOUT_MAX};
+use domicile_types::{QueryId, RegionId};
+use domicile_wire::api::{QueryBody, header};
+use serde_json::json as json_value;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::answer::{Format, respond};
+use crate::body;
+use crate::problems::Refusal;
+use crate::serve::{Edge, Handled, Shared, json};
+
+/// `POST /v1/query`
+pub(crate) async fn query(State(edge): Shared, headers: HeaderMap, body: Body) -> Handled {
+    let text = body::read(body, BODY_BYTES_MAX).await?;
+    let text = std::str::from_utf8(&text).map_err(|_| Refusal::bad_request("the body is not UTF-8 text"))?;
+    let mut request = request(&edge, &headers)?;
+    if body::header(&headers, CONTENT_TYPE.as_str())?.is_some_and(|kind| kind.starts_with("application/json")) {
+        let body: QueryBody =
+            serde_json::from_str(text).map_err(|e| Refusal::bad_request(format!("the body is not a query: {e}")))?;
+        request.sql = body.sql;
+        request.purpose = body.purpose.or(request.purpose);
+    } else {
+        request.sql = text.to_owned();
+    }
+    answer(&edge, &headers, request).await
+}
+
+/// `GET /v1/endpoints/{name}`
+pub(crate) async fn endpoint(
+    State(edge): Shared,
+    Path(name): Path<String>,
+    Query(parameters): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Handled {
+    let mut given = BTreeMap::new();
+    for (parameter, value) in parameters {
+        if given.insert(parameter.clone(), value).is_some() {
+            return Err(Refusal::bad_request(format!("parameter `{parameter}` is given twice")));
+        }
+    }
+    let request = request(&edge, &headers)?;
+    let id = request.id.clone();
+    let request = endpoint_request(&edge.region, &name, given, request);
+    answer(&edge, &headers, request.map_err(|e| Refusal::from(e).of_query(id.as_str()))?).await
+}
+
+/// `GET /v1/queries/{id}/receipt`
+pub(crate) async fn receipts(State(edge): Shared, Path(id): Path<String>) -> Handled {
+    let receipts = edge.region.receipts(&id)?;
+    Ok(json(&json_value!({"query_id": id, "receipts": receipts})))
+}
+
+async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, request: QueryRequest) -> Handled {
+    let format = Format::accepted(headers)?;
+    let id = request.id.clone();
+    let span = tracing::info_span!("query", query_id = %id, region = %edge.region.id());
+    let answer = run(&edge.region, request).instrument(span).await;
+    let answer = answer.map_err(|error| Refusal::from(error).of_query(id.as_str()))?;
+    edge.metrics.answered(&answer.facts);
+    respond(&answer, format).map_err(|refusal| refusal.of_query(id.as_str()))
+}
+
+/// A request with everything but the question.
+fn request(edge: &Edge, headers: &HeaderMap) -> Result<QueryRequest, Refusal> {
+    let id = format!("q{}", Uuid::now_v7().simple());
+    let id: QueryId = id.parse().map_err(|_| Refusal::bad_request("no query id could be made"))?;
+    Ok(QueryRequest {
+        id,
+        sql: String::new(),
+        purpose: body::header(headers, header::PURPOSE)?.map(str::to_owned),
+        scope: body::header(headers, header::DATA_REGION)?.map(scope).transpose()?,
+        partial: body::header(headers, header::REQUIRE_COVERAGE)?.map_or(Ok(false), coverage)?,
+        timeout: body::header(headers, header::QUERY_TIMEOUT)?.map_or(Ok(edge.region.query_timeout()), timeout)?,
+        parameters: None,
+    })
+}
+
+fn scope(text: &str) -> Result<BTreeSet<RegionId>, Refusal> {
+    let region = |name: &str| name.trim().parse().map_err(|e| Refusal::bad_request(format!("`Data-Region`: {e}")));
+    text.split(',').map(region).collect()
+}
+
+fn coverage(text: &str) -> Result<bool, Refusal> {
+    match text {
+        "partial" => Ok(true),
+        "full" => Ok(false),
+        other => Err(Refusal::bad_request(format!("`Require-Coverage` is `full` or `partial`, not `{other}`"))),
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, Refusal> {
+    let limit_ms = QUERY_TIMEOUT_MAX.as_millis();
+    let refused = || Refusal::bad_request(format!("`Query-Timeout` is 1 to {limit_ms} milliseconds, not `{text}`"));
+    let timeout = Duration::from_millis(text.parse().map_err(|_| refused())?);
+    if timeout.is_zero() || timeout > QUERY_TIMEOUT_MAX { Err(refused()) } else { Ok(timeout) }
+}

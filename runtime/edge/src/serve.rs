@@ -1,0 +1,129 @@
+//! Routes, the log line and metrics of each request, and an orderly end.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use domicile_query::{FRAGMENT_PATH, PLUGINS_PATH, Region};
+use domicile_types::limits::DRAIN_TIMEOUT;
+use domicile_wire::Problem;
+use tokio::net::TcpListener;
+
+use crate::metrics::Metrics;
+use crate::problems::Refusal;
+use crate::{audit, data, health, peers, plugins, query};
+
+/// An edge: a region and what its front door needs besides.
+#[derive(Debug)]
+pub struct Edge {
+    pub(crate) region: Arc<Region>,
+    pub(crate) metrics: Metrics,
+    /// Where bodies of loads wait until they are whole.
+    pub(crate) incoming: PathBuf,
+    /// Largest load, in bytes.
+    pub(crate) load_bytes_max: u64,
+    pub(crate) draining: AtomicBool,
+}
+
+/// What handlers are given.
+pub(crate) type Shared = State<Arc<Edge>>;
+
+impl Edge {
+    /// The edge of `region`. `incoming` is a directory of its own for bodies on their way into the store.
+    pub fn new(region: Arc<Region>, incoming: PathBuf, load_bytes_max: u64) -> Self {
+        Self { region, metrics: Metrics::new(), incoming, load_bytes_max, draining: AtomicBool::new(false) }
+    }
+}
+
+fn routes(edge: Arc<Edge>) -> Router {
+    Router::new()
+        .route("/v1/query", post(query::query))
+        .route("/v1/queries/{id}/receipt", get(query::receipts))
+        .route("/v1/endpoints/{name}", get(query::endpoint))
+        .route("/v1/datasets", get(data::list))
+        .route("/v1/datasets/{dataset}/rows", post(data::load))
+        .route("/v1/plugins", get(plugins::list))
+        .route("/v1/plugins/{name}/versions/{version}", put(plugins::deploy))
+        .route("/v1/audit/receipts", get(audit::receipts))
+        .route("/v1/audit/key", get(audit::key))
+        .route("/v1/regions", get(health::regions))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route(FRAGMENT_PATH, post(peers::fragment))
+        .route(PLUGINS_PATH, get(peers::plugins))
+        .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
+        .route(&format!("{PLUGINS_PATH}/{{name}}/versions/{{version}}"), put(peers::plugin))
+        .route(health::PING_PATH, get(peers::ping))
+        .fallback(|| async {
+            Refusal(Problem::new(404, "unknown-path", "No such path", "this edge has no such path; see the README"))
+        })
+        .method_not_allowed_fallback(|| async {
+            Refusal(Problem::new(405, "method-not-allowed", "Wrong method", "this path takes another HTTP method"))
+        })
+        .layer(from_fn_with_state(Arc::clone(&edge), observe))
+        .with_state(edge)
+}
+
+async fn observe(State(edge): Shared, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let response = next.run(request).await;
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    edge.metrics.request(&route, status, elapsed.as_secs_f64());
+    let query_id = response.headers().get(domicile_wire::api::header::QUERY_ID);
+    let query_id = query_id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    tracing::info!(%method, route, status, elapsed_ms = elapsed.as_secs_f64() * 1e3, query_id, "request");
+    response
+}
+
+/// Serves until `stop` completes, then lets requests in flight end, up to a limit.
+///
+/// # Errors
+/// Where the listener fails.
+pub async fn serve(
+    edge: Arc<Edge>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (drain, draining) = tokio::sync::oneshot::channel();
+    let stopping = Arc::clone(&edge);
+    let stop = async move {
+        stop.await;
+        stopping.draining.store(true, Ordering::Relaxed);
+        tracing::info!("draining");
+        // The receiver only goes when serving has ended already.
+        let _ = drain.send(());
+    };
+    let served = axum::serve(listener, routes(edge)).with_graceful_shutdown(stop);
+    let overdue = async {
+        if draining.await.is_ok() {
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = served.into_future() => ended,
+        () = overdue => {
+            tracing::warn!("requests in flight did not end in time and were cut off");
+            Ok(())
+        }
+    }
+}
+
+/// A handler's answer: a response, or a refusal as a problem document.
+pub(crate) type Handled<R = Response> = Result<R, Refusal>;
+
+/// A JSON body.
+pub(crate) fn json(value: &impl serde::Serialize) -> Response {
+    axum::Json(value).into_response()
+}

@@ -1,0 +1,185 @@
+//! Questions and requests that cannot be answered: what each gets, and that the region goes on serving.
+
+use std::net::TcpListener;
+use std::sync::OnceLock;
+
+use anyhow::Result;
+use domicile_harness::workspace::REGIONS;
+use domicile_harness::{Cli, Options, Response};
+use domicile_tests::check::problem;
+use domicile_tests::world::{World, shared};
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    shared(&WORLD, || World::with_plugins(&Options::default()))
+}
+
+fn query(sql: &str) -> Result<Response> {
+    world().edge("us-east").query(sql)
+}
+
+#[track_caller]
+fn check_still_serving() -> Result<()> {
+    let answer = world().ask("us-east", "SELECT count(*) AS orders FROM orders")?;
+    assert_eq!(answer.cells(), [[Some("15000".to_owned())]]);
+    for region in REGIONS {
+        let log = world().cluster.log(region)?;
+        assert!(!log.contains("panicked"), "{region} panicked:\n{log}");
+    }
+    Ok(())
+}
+
+/// Invalid SQL gets 400 with the place of the mistake.
+#[track_caller]
+fn check_invalid(sql: &str, place: (u64, u64)) -> Result<()> {
+    let invalid = problem(&query(sql)?, 400, Some("sql-invalid"), &[]);
+    assert_eq!((invalid["line"].as_u64(), invalid["column"].as_u64()), (Some(place.0), Some(place.1)), "{invalid}");
+    Ok(())
+}
+
+#[test]
+fn invalid_sql_has_a_line_and_a_column() -> Result<()> {
+    check_invalid("SELEC 1", (1, 1))?;
+    check_invalid("SELECT count(*)\nFROM orders\nGROUP BYE 1", (3, 7))?;
+    check_invalid("SELECT (1 FROM orders", (1, 11))?;
+    check_invalid("SELECT count(*) FROM orders WHERE c_foo =", (1, 42))?;
+    check_still_serving()
+}
+
+#[test]
+fn statements_that_are_no_question() -> Result<()> {
+    for sql in [
+        "",
+        "   ",
+        "-- nothing",
+        "SELECT 1; SELECT 2",
+        "DELETE FROM customer",
+        "INSERT INTO region VALUES (9, 'x', 'y')",
+        "DROP TABLE customer",
+        "CREATE TABLE x (y INT)",
+        "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
+        "COPY customer TO '/tmp/stolen.csv'",
+        "SET datafusion.execution.batch_size = 1",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM information_schema.tables",
+    ] {
+        let response = query(sql)?;
+        assert!([400, 403, 404].contains(&response.status), "{sql}: {} {}", response.status, response.text());
+        problem(&response, response.status, None, &[]);
+    }
+    check_still_serving()
+}
+
+/// An unknown name gets the status, and the nearest known name.
+#[track_caller]
+fn check_unknown(response: &Response, status: u16, nearest: &str) {
+    let unknown = problem(response, status, None, &[]);
+    assert!(unknown["nearest"].to_string().contains(nearest), "{nearest} in {unknown}");
+}
+
+#[test]
+fn unknown_names_get_the_nearest() -> Result<()> {
+    let edge = world().edge("us-east");
+    check_unknown(&query("SELECT count(*) FROM custommer")?, 404, "customer");
+    check_unknown(&query("SELECT count(*) FROM orders WHERE o_orderdat = DATE '1995-01-01'")?, 400, "o_orderdate");
+    check_unknown(&query("SELECT sum(net_revenu(l_extendedprice, l_discount)) FROM lineitem")?, 400, "net_revenue");
+    check_unknown(&edge.get("/v1/endpoints/rfn")?, 404, "rfm");
+    check_unknown(&edge.get("/v1/endpoints/rfm?as_off=1998-08-02")?, 400, "as_of");
+    check_unknown(&edge.query_with("SELECT 1", &[("Data-Region", "us-eest")])?, 400, "us-east");
+    check_unknown(
+        &edge.send("POST", "/v1/datasets/ordrs/rows", &[("Content-Type", "text/csv")], b"a\n1\n")?,
+        404,
+        "orders",
+    );
+    check_still_serving()
+}
+
+#[test]
+fn values_that_do_not_fit() -> Result<()> {
+    let edge = world().edge("us-east");
+    problem(&edge.get("/v1/endpoints/rfm?as_of=yesterday")?, 400, None, &["as_of"]);
+    for (name, value) in [("Query-Timeout", "soon"), ("Query-Timeout", "0"), ("Require-Coverage", "most")] {
+        let response = edge.query_with("SELECT count(*) FROM orders", &[(name, value)])?;
+        problem(&response, 400, None, &[]);
+    }
+    let types = edge.query("SELECT sum(c_mktsegment) FROM customer")?;
+    problem(&types, 400, None, &[]);
+    check_still_serving()
+}
+
+#[test]
+fn bodies_that_are_not_what_they_say() -> Result<()> {
+    let edge = world().edge("us-east");
+    let post =
+        |content_type: &str, body: &[u8]| edge.send("POST", "/v1/query", &[("Content-Type", content_type)], body);
+    problem(&post("application/json", b"{\"sql\":")?, 400, None, &[]);
+    problem(&post("application/json", b"{\"sequel\":\"SELECT 1\"}")?, 400, None, &["sequel"]);
+    problem(&post("application/json", b"[]")?, 400, None, &[]);
+    problem(&post("application/sql", b"SELECT '\xff'")?, 400, None, &[]);
+    problem(&post("application/x-www-form-urlencoded", b"sql=SELECT+1")?, 415, None, &[]);
+    problem(&edge.get("/v1/nothing-here")?, 404, None, &[]);
+    problem(&edge.send("DELETE", "/v1/query", &[], b"")?, 405, None, &[]);
+    check_still_serving()
+}
+
+#[test]
+fn bodies_over_the_limit() -> Result<()> {
+    let megabytes = vec![b' '; 2 * 1024 * 1024];
+    let edge = world().edge("us-east");
+    problem(&edge.send("POST", "/v1/query", &[("Content-Type", "application/sql")], &megabytes)?, 413, None, &[]);
+    let wasm = vec![0; 17 * 1024 * 1024];
+    problem(&edge.deploy("large", "1.0.0", &wasm)?, 413, None, &[]);
+    let long = format!("SELECT count(*) FROM orders WHERE o_orderstatus <> '{}'", "x".repeat(70 * 1024));
+    let response = query(&long)?;
+    assert!([400, 413].contains(&response.status), "{}", response.status);
+    check_still_serving()
+}
+
+#[test]
+fn questions_that_would_exhaust_the_region() -> Result<()> {
+    let depth = 10_000;
+    let deep = [
+        format!("SELECT {}1{}", "(".repeat(depth), ")".repeat(depth)),
+        format!("SELECT {}1", "-".repeat(depth).replace("--", "- -")),
+        format!("SELECT count(*) FROM orders WHERE {}", vec!["o_shippriority = 1"; 3_000].join(" OR ")),
+        format!("{}SELECT 1 AS a{}", "SELECT a FROM (".repeat(400), ") AS t".repeat(400)),
+    ];
+    for sql in &deep {
+        let response = query(sql)?;
+        assert!([200, 400, 413, 422].contains(&response.status), "{} {}", response.status, response.text());
+        if response.status != 200 {
+            problem(&response, response.status, None, &[]);
+        }
+    }
+    let cross = "SELECT count(*) FROM lineitem a, lineitem b, lineitem c WHERE a.l_tax + b.l_tax + c.l_tax > 0.1";
+    let response =
+        world().edge("us-east").query_with(cross, &[("Query-Timeout", "300"), ("Data-Region", "us-east")])?;
+    assert!([400, 504].contains(&response.status), "{} {}", response.status, response.text());
+    check_still_serving()
+}
+
+#[test]
+fn exit_codes_of_the_command_line() -> Result<()> {
+    let cli = world().cluster.cli("us-east");
+    let code = |arguments: &[&str]| anyhow::Ok(cli.run(arguments)?.code);
+    assert_eq!(code(&["query", "SELECT count(*) FROM orders"])?, 0);
+    assert_eq!(code(&["query", "SELECT count(*) FROM ordrs"])?, 1);
+    assert_eq!(code(&["query"])?, 2);
+    assert_eq!(code(&["qery", "SELECT 1"])?, 2);
+    assert_eq!(code(&["serve", "--config", "/nonexistent.toml"])?, 2);
+    let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let nobody = Cli::new(world().cluster.binary(), &format!("http://{free}"));
+    let ran = nobody.run(&["query", "SELECT 1"])?;
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&free.to_string()), "{}", ran.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_refusal_on_the_command_line_says_what_to_do() -> Result<()> {
+    let ran = world().cluster.cli("us-east").run(&["query", "SELECT count(*) FROM custommer"])?;
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("customer"), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+    Ok(())
+}
