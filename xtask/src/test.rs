@@ -30,7 +30,7 @@ pub(crate) fn build_plugins(voice: &Voice) -> Result<()> {
     prepare_target(voice)?;
     voice.heading("Building the plugins");
     for (name, path) in build::plugins()? {
-        voice.line(format_args!("  {name}: {}", path.display()));
+        voice.line(format_args!("  {name}: {}", workspace::shown(&path)));
     }
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use domicile_harness::Answer;
+use domicile_harness::{Answer, answer, workspace};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 /// Rows of a table that are shown.
 const ROWS_SHOWN: usize = 6;
@@ -39,9 +41,10 @@ impl Voice {
         let _ = if self.to_stderr { writeln!(io::stderr(), "{text}") } else { writeln!(io::stdout(), "{text}") };
     }
 
-    /// A command as a user would type it.
+    /// A command as a user would type it at the root of the workspace.
     pub(crate) fn command(&self, edge: &str, arguments: &[&str]) {
-        let arguments: Vec<_> = arguments.iter().map(|argument| shell_quote(argument)).collect();
+        let shown = |argument: &&str| shell_quote(&workspace::shown(Path::new(argument)));
+        let arguments: Vec<_> = arguments.iter().map(shown).collect();
         self.line(format_args!("\n$ DOMICILE_EDGE={edge} domicile {}", arguments.join(" ")));
     }
 
@@ -64,7 +67,9 @@ impl Voice {
 
     /// The first rows of an answer as a table.
     pub(crate) fn answer(&self, answer: &Answer) {
-        self.table(&answer.columns(), &answer.cells());
+        let columns = answer.columns();
+        let row = |row: &Value| columns.iter().map(|column| cell(&row[*column])).collect();
+        self.table(&columns, &answer.rows().iter().map(row).collect::<Vec<_>>());
     }
 
     pub(crate) fn table(&self, columns: &[&str], rows: &[Vec<Option<String>>]) {
@@ -86,6 +91,14 @@ impl Voice {
         if rows.len() > shown.len() {
             self.line(format_args!("  … {} more rows", rows.len() - shown.len()));
         }
+    }
+}
+
+/// A value as it stands in a table: a double with two digits after the point, anything else as it came.
+fn cell(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) if number.is_f64() => number.as_f64().map(|double| format!("{double:.2}")),
+        other => answer::text(other),
     }
 }
 
@@ -128,11 +141,21 @@ fn shell_quote(argument: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn counts_are_grouped() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn only_doubles_are_rounded() {
+        let values = [json!(674_493_824.649_999_9), json!(1500), json!("12.3456"), json!(null)];
+        let expect = ["674493824.65", "1500", "12.3456"].map(|text| Some(text.to_owned()));
+        assert_eq!(values.each_ref().map(cell)[..3], expect);
+        assert_eq!(cell(&values[3]), None);
     }
 
     #[test]

@@ -35,12 +35,17 @@ impl Edge {
         body: RequestBody,
     ) -> Result<Value, Failure> {
         let answer: Answer = self.0.send(method, path, headers, body, TIMEOUT).await?;
-        let unreadable = |e: serde_json::Error| WireError::Malformed { url: self.0.url().to_owned(), detail: e.to_string() };
+        let unreadable =
+            |e: serde_json::Error| WireError::Malformed { url: self.0.url().to_owned(), detail: e.to_string() };
         Ok(serde_json::from_slice(&answer.body).map_err(unreadable)?)
     }
 
     /// A JSON-lines body, one value at a time.
-    pub(crate) async fn lines(&self, path: &str, mut each: impl FnMut(Value) -> Result<(), Failure>) -> Result<(), Failure> {
+    pub(crate) async fn lines(
+        &self,
+        path: &str,
+        mut each: impl FnMut(Value) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         use http_body_util::BodyExt;
         let url = self.0.url().to_owned();
         let unreadable = |detail: String| WireError::Malformed { url: url.clone(), detail };
@@ -60,7 +65,8 @@ impl Edge {
 
 /// Adds a header.
 pub(crate) fn header(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), Failure> {
-    let value = HeaderValue::from_str(value).map_err(|_| Failure::usage(format!("`{value}` cannot be sent as {name}")))?;
+    let value =
+        HeaderValue::from_str(value).map_err(|_| Failure::usage(format!("`{value}` cannot be sent as {name}")))?;
     headers.insert(HeaderName::from_static(name), value);
     Ok(())
 }

@@ -87,26 +87,33 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
     };
     let peers = config.peers.into_iter().map(peer).collect::<anyhow::Result<Vec<_>>>()?;
     let secret = Secret::new(read_secret(&config.secret_file)?.expose());
-    std::fs::create_dir_all(&config.data_dir).with_context(|| config.data_dir.display().to_string())?;
-    let store = Store::open(&config.data_dir.join("store"), config.id.clone(), specs.clone())?;
+    let data_dir = made_dir(&config.data_dir)?;
+    let store = Store::open(&data_dir.join("store"), config.id.clone(), specs.clone())?;
     let sandbox = Sandbox::new(SandboxLimits {
         memory_bytes_max: config.limits.plugin_memory_bytes_max,
         call_timeout: config.limits.plugin_timeout,
         output_rows_max: config.limits.plugin_output_rows_max,
         ..SandboxLimits::default()
     })?;
-    let receipt_key = receipt_key(&config.data_dir.join("receipts.ed25519"))?;
+    let receipt_key = receipt_key(&data_dir.join("receipts.ed25519"))?;
     Ok(Region::start(RegionParts {
         id: config.id,
         catalog: Catalog::new(specs, policies),
         store,
-        data_dir: config.data_dir,
+        data_dir,
         sandbox,
         receipt_key,
         secret,
         peers,
         query_timeout: config.limits.query_timeout,
     })?)
+}
+
+/// The directory, made where it is missing, by its absolute path without `..` or links: the name that segments are
+/// opened by.
+fn made_dir(dir: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let made = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
+    made.with_context(|| dir.display().to_string())
 }
 
 /// The key that signs this region's receipts, made at the first start.
@@ -134,6 +141,5 @@ fn fresh_dir(dir: &Path) -> anyhow::Result<std::path::PathBuf> {
         }
         _ => {}
     }
-    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    Ok(dir.to_owned())
+    made_dir(dir)
 }

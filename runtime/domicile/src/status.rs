@@ -40,7 +40,8 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
         let known: std::collections::BTreeSet<_> = known.collect();
         if let Some(stranger) = policies.regions().difference(&known).next() {
             let path = file.display();
-            let message = format!("{path}: the policies name region `{stranger}`, which is neither this region nor a peer");
+            let message =
+                format!("{path}: the policies name region `{stranger}`, which is neither this region nor a peer");
             return Err(Failure::usage(message));
         }
         let labels: Vec<String> = policies.policies().map(domicile_policy::Policy::label).collect();

@@ -49,7 +49,7 @@ impl Format {
         }
         let offered: Vec<&str> = FORMATS.iter().map(|(_, name)| *name).collect();
         let detail = format!("answers come as {}", offered.join(", "));
-        Err(Refusal(Problem::new(406, "not-acceptable", "No such format", detail)))
+        Err(Refusal::new(Problem::new(406, "not-acceptable", "No such format", detail)))
     }
 
     fn media_type(self) -> &'static str {
@@ -64,7 +64,7 @@ impl Format {
 pub(crate) fn respond(answer: &Answer, format: Format) -> Result<Response, Refusal> {
     let unwritable = |e: ArrowError| {
         let detail = format!("the answer cannot be written in this format: {e}; accept another one");
-        Refusal(Problem::new(406, "not-acceptable", "No such format", detail))
+        Refusal::new(Problem::new(406, "not-acceptable", "No such format", detail))
     };
     let body = match format {
         Format::Json => json(answer),

@@ -44,7 +44,7 @@ pub(crate) async fn spool(body: Body, file: &mut tokio::fs::File, limit: u64) ->
 /// The disk failed while a body was on its way into the store.
 pub(crate) fn disk(error: &std::io::Error) -> Refusal {
     let detail = format!("the body could not be kept: {error}; look at the region's disk");
-    Refusal(domicile_wire::Problem::new(503, "store-failed", "The store cannot do this now", detail))
+    Refusal::new(domicile_wire::Problem::new(503, "store-failed", "The store cannot do this now", detail))
 }
 
 /// A header's text; empty where there is none.

@@ -42,12 +42,7 @@ fn residency(residency: &Residency) -> String {
 }
 
 /// `POST /v1/datasets/{dataset}/rows`
-pub(crate) async fn load(
-    State(edge): Shared,
-    Path(dataset): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Handled {
+pub(crate) async fn load(State(edge): Shared, Path(dataset): Path<String>, headers: HeaderMap, body: Body) -> Handled {
     let spec = edge.region.catalog().spec(&dataset)?;
     let format = format(&headers)?;
     let spooled = tempfile::NamedTempFile::new_in(&edge.incoming).map_err(|e| disk(&e))?;
@@ -67,7 +62,7 @@ fn format(headers: &HeaderMap) -> Result<FileFormat, Refusal> {
         "application/vnd.apache.parquet" => Ok(FileFormat::Parquet),
         other => {
             let detail = format!("rows come as text/csv or application/vnd.apache.parquet, not `{other}`");
-            Err(Refusal(Problem::new(415, "unsupported-media-type", "No such format", detail)))
+            Err(Refusal::new(Problem::new(415, "unsupported-media-type", "No such format", detail)))
         }
     }
 }

@@ -33,7 +33,12 @@ impl From<Vec<u8>> for Reply {
 }
 
 /// Checks who asks, then does `work`, then signs what comes of it, refusals included.
-async fn signed<W>(edge: &Edge, request: Request<Body>, limit: usize, work: impl FnOnce(RegionId, Bytes) -> W) -> Handled
+async fn signed<W>(
+    edge: &Edge,
+    request: Request<Body>,
+    limit: usize,
+    work: impl FnOnce(RegionId, Bytes) -> W,
+) -> Handled
 where
     W: Future<Output = Result<Reply, Refusal>>,
 {

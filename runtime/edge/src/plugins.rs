@@ -20,14 +20,15 @@ pub(crate) async fn list(State(edge): Shared) -> Handled {
 }
 
 /// `PUT /v1/plugins/{name}/versions/{version}`
-pub(crate) async fn deploy(
-    State(edge): Shared,
-    Path((name, version)): Path<(String, String)>,
-    body: Body,
-) -> Handled {
+pub(crate) async fn deploy(State(edge): Shared, Path((name, version)): Path<(String, String)>, body: Body) -> Handled {
     let name: PluginName = name.parse().map_err(|e| Refusal::bad_request(format!("{e}")))?;
     let wasm = body::read(body, PLUGIN_BYTES_MAX).await?;
     let answer = deploy_everywhere(&edge.region, name, version, wasm).await?;
-    tracing::info!(plugin = answer.plugin.name, version = answer.plugin.version, sha256 = answer.plugin.sha256, "deployed");
+    tracing::info!(
+        plugin = answer.plugin.name,
+        version = answer.plugin.version,
+        sha256 = answer.plugin.sha256,
+        "deployed"
+    );
     Ok(json(&answer))
 }

@@ -12,18 +12,23 @@ use serde_json::{Value, json};
 
 /// A refused request.
 #[derive(Debug)]
-pub(crate) struct Refusal(pub(crate) Problem);
+pub(crate) struct Refusal(Box<Problem>);
 
 impl Refusal {
+    /// A refusal that says `problem`.
+    pub(crate) fn new(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+
     /// A request that is not in the agreed form.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
-        Self(Problem::new(400, "bad-request", "The request is not valid", detail))
+        Self::new(Problem::new(400, "bad-request", "The request is not valid", detail))
     }
 
     /// A body past its limit.
     pub(crate) fn too_large(limit: u64) -> Self {
         let detail = format!("the body is larger than the limit of {limit} bytes; send less at once");
-        Self(Problem::new(413, "too-large", "Too large", detail).with("limit_bytes", limit))
+        Self::new(Problem::new(413, "too-large", "Too large", detail).with("limit_bytes", limit))
     }
 
     /// The same refusal, saying which query it concerns.
@@ -47,7 +52,7 @@ impl IntoResponse for Refusal {
 
 impl From<QueryError> for Refusal {
     fn from(error: QueryError) -> Self {
-        Self(problem(error))
+        Self::new(problem(error))
     }
 }
 

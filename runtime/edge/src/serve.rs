@@ -11,6 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use axum::serve::ListenerExt;
 use domicile_query::{FRAGMENT_PATH, PLUGINS_PATH, Region};
 use domicile_types::limits::DRAIN_TIMEOUT;
 use domicile_wire::Problem;
@@ -63,10 +64,15 @@ fn routes(edge: Arc<Edge>) -> Router {
         .route(&format!("{PLUGINS_PATH}/{{name}}/versions/{{version}}"), put(peers::plugin))
         .route(health::PING_PATH, get(peers::ping))
         .fallback(|| async {
-            Refusal(Problem::new(404, "unknown-path", "No such path", "this edge has no such path; see the README"))
+            Refusal::new(Problem::new(
+                404,
+                "unknown-path",
+                "No such path",
+                "this edge has no such path; see the README",
+            ))
         })
         .method_not_allowed_fallback(|| async {
-            Refusal(Problem::new(405, "method-not-allowed", "Wrong method", "this path takes another HTTP method"))
+            Refusal::new(Problem::new(405, "method-not-allowed", "Wrong method", "this path takes another HTTP method"))
         })
         .layer(from_fn_with_state(Arc::clone(&edge), observe))
         .with_state(edge)
@@ -103,6 +109,12 @@ pub async fn serve(
         // The receiver only goes when serving has ended already.
         let _ = drain.send(());
     };
+    // Answers are small and waited for: none is held back to fill a packet.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+    });
     let served = axum::serve(listener, routes(edge)).with_graceful_shutdown(stop);
     let overdue = async {
         if draining.await.is_ok() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use datafusion::logical_expr::LogicalPlan;
 use domicile_policy::{Border, Verdict};
-use domicile_types::RegionId;
+use domicile_types::{RegionId, Residency};
 
 use crate::QueryError;
 use crate::catalog::Catalog;
@@ -35,8 +35,6 @@ pub(crate) struct AdmittedPlan {
     pub(crate) fragments: Vec<(FragmentText, BTreeSet<RegionId>)>,
     /// What the asking region computes from the partial results.
     pub(crate) rest: LogicalPlan,
-    /// Every home that the plan concerns.
-    pub(crate) homes: BTreeSet<RegionId>,
     pub(crate) admission: Admission,
 }
 
@@ -57,8 +55,7 @@ pub(crate) fn admit(plan: LogicalPlan, catalog: &Catalog, asking: Asking<'_>) ->
         }
         fragments.push((text, homes));
     }
-    let homes = fragments.iter().flat_map(|(_, homes)| homes.iter().cloned()).collect();
-    Ok(AdmittedPlan { fragments, rest: split.rest, homes, admission: Admission(()) })
+    Ok(AdmittedPlan { fragments, rest: split.rest, admission: Admission(()) })
 }
 
 /// The plan as it is, where all its rows live in the asking region: nothing crosses, so everything is allowed.
@@ -67,13 +64,22 @@ fn stays_here(plan: &LogicalPlan, catalog: &Catalog, asking: Asking<'_>) -> Resu
     let homes = datasets.iter().flat_map(|dataset| catalog.policies().homes(dataset)).collect();
     let homes = in_scope(homes, asking.scope);
     let only_here = homes.len() == 1 && homes.contains(asking.here);
-    let whole = || AdmittedPlan { fragments: Vec::new(), rest: plan.clone(), homes, admission: Admission(()) };
+    let whole = || AdmittedPlan { fragments: Vec::new(), rest: plan.clone(), admission: Admission(()) };
     Ok((datasets.is_empty() || only_here).then(whole))
 }
 
+/// The homes that have rows for the fragment: those of its datasets that a filter on a residency column leaves.
 fn homes(fragment: &Fragment, catalog: &Catalog, scope: Option<&BTreeSet<RegionId>>) -> BTreeSet<RegionId> {
     let all = fragment.facts.datasets.iter().flat_map(|dataset| catalog.policies().homes(dataset)).collect();
-    in_scope(all, scope)
+    let mut asked = in_scope(all, scope);
+    for fixed in &fragment.fixed {
+        if let Some(Residency::Column { column, homes, .. }) = catalog.policies().residency(&fixed.column.dataset)
+            && *column == fixed.column.column
+        {
+            asked.retain(|home| fixed.values.iter().any(|value| homes.get(value) == Some(home)));
+        }
+    }
+    asked
 }
 
 fn in_scope(mut homes: BTreeSet<RegionId>, scope: Option<&BTreeSet<RegionId>>) -> BTreeSet<RegionId> {

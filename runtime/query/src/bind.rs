@@ -90,7 +90,8 @@ impl<'b> Binder<'b> {
             LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Repartition(_) => {
                 let inputs = plan.inputs();
                 let Some((input, column)) = self.entity(inputs[0])? else { return Ok(None) };
-                let exprs = plan.expressions().iter().map(|expr| self.bind_subqueries(expr)).collect::<Result<_, _>>()?;
+                let exprs =
+                    plan.expressions().iter().map(|expr| self.bind_subqueries(expr)).collect::<Result<_, _>>()?;
                 Ok(Some((plan.with_new_exprs(exprs, vec![input])?, column)))
             }
             _ => Ok(None),
@@ -186,4 +187,3 @@ impl<'b> Binder<'b> {
         Ok(Arc::new(ListingTable::try_new(config)?))
     }
 }
-

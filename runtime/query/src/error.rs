@@ -42,7 +42,9 @@ pub enum QueryError {
         value: String,
     },
     /// The question has a part that cannot be computed where the data is and then merged.
-    #[error("{what} cannot be answered across regions; aggregate first with count, sum, avg, min or max over joins on the datasets' own keys, or ask a single home with `Data-Region`")]
+    #[error(
+        "{what} cannot be answered across regions; aggregate first with count, sum, avg, min or max over joins on the datasets' own keys, or ask a single home with `Data-Region`"
+    )]
     AcrossRegions {
         /// The part.
         what: String,
@@ -73,7 +75,9 @@ pub enum QueryError {
         timeout_ms: u128,
     },
     /// A version that exists with other content.
-    #[error("plugin `{name}` version {version} exists with other content (sha256 {sha256}); a version never changes, deploy a new one")]
+    #[error(
+        "plugin `{name}` version {version} exists with other content (sha256 {sha256}); a version never changes, deploy a new one"
+    )]
     VersionTaken {
         /// The plugin.
         name: String,
@@ -91,7 +95,9 @@ pub enum QueryError {
         taken_by: String,
     },
     /// A fragment is pinned to plugin code that this region does not have yet.
-    #[error("region `{region}` does not have plugin `{name}` with sha256 {sha256} yet; it fetches it from its peers, ask again shortly")]
+    #[error(
+        "region `{region}` does not have plugin `{name}` with sha256 {sha256} yet; it fetches it from its peers, ask again shortly"
+    )]
     PluginMissing {
         /// The region.
         region: RegionId,
@@ -118,7 +124,8 @@ pub enum QueryError {
 }
 
 fn missing_text(missing: &[RegionReason]) -> String {
-    let parts: Vec<String> = missing.iter().map(|m| format!("region `{}` did not answer: {}", m.region, m.reason)).collect();
+    let parts: Vec<String> =
+        missing.iter().map(|m| format!("region `{}` did not answer: {}", m.region, m.reason)).collect();
     parts.join("; ")
 }
 

@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema};
+use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use domicile_policy::ColumnUse;
-use domicile_types::{DatasetName, PluginName};
+use domicile_types::{DatasetName, KeyValue, PluginName};
 
 use crate::QueryError;
 use crate::catalog::{Relation, relation};
@@ -67,6 +67,13 @@ pub(crate) struct Condition {
     pub(crate) equality: Option<((Instance, String), (Instance, String))>,
 }
 
+/// A base column that a filter lets have only these values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fixed {
+    pub(crate) column: ColumnUse,
+    pub(crate) values: Vec<KeyValue>,
+}
+
 /// The flows of a subtree.
 #[derive(Debug, Default)]
 pub(crate) struct Flows {
@@ -76,6 +83,8 @@ pub(crate) struct Flows {
     pub(crate) conditions: Vec<Condition>,
     /// Every occurrence of a resident dataset below.
     pub(crate) resident: Vec<Instance>,
+    /// Columns that every row has one of a few values in.
+    pub(crate) fixed: Vec<Fixed>,
     /// Every mapper read below.
     pub(crate) mappers: Vec<Mapper>,
     ordinal_next: usize,
@@ -116,6 +125,7 @@ impl Flows {
             LogicalPlan::Filter(filter) => {
                 let input = self.node(&filter.input)?;
                 self.condition(&filter.predicate, filter.input.schema(), &input)?;
+                self.fix(&filter.predicate, filter.input.schema(), &input)?;
                 Ok(input)
             }
             LogicalPlan::Join(join) => {
@@ -159,6 +169,18 @@ impl Flows {
         instance
     }
 
+    /// Notes the columns that a filter fixes. Filters only: what a join compares need not hold for every row.
+    fn fix(&mut self, predicate: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<(), QueryError> {
+        for conjunct in datafusion::logical_expr::utils::split_conjunction(predicate) {
+            let Some((column, values)) = fixed_values(conjunct) else { continue };
+            if let Some((instance, name)) = &column_flow(column, schema, input)?.direct {
+                let column = ColumnUse { dataset: instance.dataset.clone(), column: name.clone() };
+                self.fixed.push(Fixed { column, values });
+            }
+        }
+        Ok(())
+    }
+
     fn condition(&mut self, predicate: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<(), QueryError> {
         for conjunct in datafusion::logical_expr::utils::split_conjunction(predicate) {
             let mut flow = expression(conjunct, schema, input)?;
@@ -192,6 +214,30 @@ fn visible(join: &datafusion::logical_expr::Join, mut both: Vec<Flow>) -> Vec<Fl
 fn column_flow<'f>(column: &Column, schema: &DFSchema, input: &'f [Flow]) -> Result<&'f Flow, QueryError> {
     let index = schema.index_of_column(column)?;
     input.get(index).ok_or_else(|| QueryError::AcrossRegions { what: format!("column {column}") })
+}
+
+/// The column and values of `column = literal` and `column IN (literals)`.
+fn fixed_values(conjunct: &Expr) -> Option<(&Column, Vec<KeyValue>)> {
+    match conjunct {
+        Expr::BinaryExpr(binary) if binary.op == Operator::Eq => match (binary.left.as_ref(), binary.right.as_ref()) {
+            (Expr::Column(column), value) | (value, Expr::Column(column)) => Some((column, vec![key_value(value)?])),
+            _ => None,
+        },
+        Expr::InList(list) if !list.negated => match list.expr.as_ref() {
+            Expr::Column(column) => Some((column, list.list.iter().map(key_value).collect::<Option<_>>()?)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn key_value(expr: &Expr) -> Option<KeyValue> {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(Some(value)), _) => Some(KeyValue::Integer(*value)),
+        Expr::Literal(ScalarValue::Int32(Some(value)), _) => Some(KeyValue::Integer(i64::from(*value))),
+        Expr::Literal(ScalarValue::Utf8(Some(value)), _) => Some(KeyValue::Text(value.clone())),
+        _ => None,
+    }
 }
 
 type Ends = ((Instance, String), (Instance, String));
@@ -239,11 +285,7 @@ pub(crate) fn expression(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Resu
     }
 }
 
-fn case_flow(
-    case: &datafusion::logical_expr::Case,
-    schema: &DFSchema,
-    input: &[Flow],
-) -> Result<Flow, QueryError> {
+fn case_flow(case: &datafusion::logical_expr::Case, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
     let mut flow = Flow::default();
     let subject = case.expr.iter().map(AsRef::as_ref);
     for condition in subject.chain(case.when_then_expr.iter().map(|(when, _)| when.as_ref())) {

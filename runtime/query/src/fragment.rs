@@ -11,7 +11,7 @@ use domicile_types::{DatasetName, Residency};
 
 use crate::QueryError;
 use crate::catalog::Catalog;
-use crate::flow::{CASE, Condition, Flow, Flows, Instance, expression};
+use crate::flow::{CASE, Condition, Fixed, Flow, Flows, Instance, expression};
 
 /// Aggregate functions whose partial results merge and do not carry rows.
 pub(crate) const MERGEABLE: [&str; 5] = ["count", "sum", "avg", "min", "max"];
@@ -30,6 +30,8 @@ pub(crate) enum Shape {
 pub(crate) struct Fragment {
     pub(crate) shape: Shape,
     pub(crate) facts: FragmentFacts,
+    /// Columns that its filters fix, from which homes are pruned.
+    pub(crate) fixed: Vec<Fixed>,
 }
 
 impl Fragment {
@@ -58,7 +60,7 @@ impl Fragment {
             group: aggregate.group_expr.clone(),
             aggregates: aggregate.aggr_expr.clone(),
         };
-        Ok(Self { shape, facts })
+        Ok(Self { shape, facts, fixed: flows.fixed })
     }
 
     /// The fragment that hands over the rows of `plan`.
@@ -73,7 +75,7 @@ impl Fragment {
             extend(&mut facts.outputs, flow.columns());
             facts.functions.extend(flow.functions.iter().cloned());
         }
-        Ok(Self { shape: Shape::Rows(plan.clone()), facts })
+        Ok(Self { shape: Shape::Rows(plan.clone()), facts, fixed: flows.fixed })
     }
 
     /// The fragment that an analyzed fragment text is: an aggregate whose outputs are only renamed, or rows.
@@ -103,7 +105,9 @@ fn renamed(projection: &Projection) -> Result<Vec<(usize, String)>, QueryError> 
         Expr::Column(column) => Ok((index(column)?, column.name.clone())),
         Expr::Alias(alias) => match alias.expr.as_ref() {
             Expr::Column(column) => Ok((index(column)?, alias.name.clone())),
-            other => Err(QueryError::AcrossRegions { what: format!("a fragment that computes {other} after grouping") }),
+            other => {
+                Err(QueryError::AcrossRegions { what: format!("a fragment that computes {other} after grouping") })
+            }
         },
         other => Err(QueryError::AcrossRegions { what: format!("a fragment that computes {other} after grouping") }),
     };

@@ -10,7 +10,7 @@ use crate::QueryError;
 
 /// A region's ledger. One thread owns it.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     journal: Journal,
     key: SigningKey,
     sequence: u64,
@@ -22,7 +22,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Where the file cannot be read, or the chain does not hold.
-    pub fn open(path: &Path, key: SigningKey) -> Result<Self, QueryError> {
+    pub(crate) fn open(path: &Path, key: SigningKey) -> Result<Self, QueryError> {
         let mut chain = ChainVerifier::new(key_text(&key.verifying_key()));
         let mut broken = None;
         let journal = Journal::open_each(path, |line| {
@@ -39,7 +39,7 @@ impl Ledger {
     }
 
     /// The public key that receipts are checked with, as receipts carry it.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         key_text(&self.key.verifying_key())
     }
 
@@ -47,7 +47,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Where the disk fails: then nothing may leave.
-    pub fn record(&mut self, draft: Receipt, question: String) -> Result<SignedReceipt, QueryError> {
+    pub(crate) fn record(&mut self, draft: Receipt, question: String) -> Result<SignedReceipt, QueryError> {
         let receipt = Receipt {
             sequence: self.sequence + 1,
             previous: self.head.clone(),
@@ -69,7 +69,7 @@ pub struct LedgerReader(PathBuf);
 
 impl LedgerReader {
     /// A reader of the ledger at `path`.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
@@ -77,7 +77,10 @@ impl LedgerReader {
     ///
     /// # Errors
     /// Where the file cannot be opened; errors further on are the iterator's.
-    pub fn records(&self, from: u64) -> Result<impl Iterator<Item = Result<LedgerRecord, QueryError>> + use<>, QueryError> {
+    pub fn records(
+        &self,
+        from: u64,
+    ) -> Result<impl Iterator<Item = Result<LedgerRecord, QueryError>> + use<>, QueryError> {
         let records = Records::open(&self.0)?.map(|line| parse(&line?).map_err(QueryError::Execution));
         Ok(records.filter(move |record| record.as_ref().map_or(true, |r| r.signed.receipt.sequence >= from)))
     }

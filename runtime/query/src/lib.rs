@@ -30,3 +30,7 @@ pub use plugins::PluginSet;
 pub use region::{Region, RegionParts};
 pub use remote::{FRAGMENT_PATH, FragmentReply, answer};
 pub use run::{Answer, QueryRequest, run};
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

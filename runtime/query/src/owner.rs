@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 
 /// A handle to a value that lives on a thread of its own. The thread ends once every handle is gone.
-pub struct Owner<T> {
+pub(crate) struct Owner<T> {
     jobs: mpsc::Sender<Job<T>>,
 }
 
@@ -30,7 +30,7 @@ impl<T: Send + 'static> Owner<T> {
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub fn start(name: &str, queue: usize, mut value: T) -> std::io::Result<Self> {
+    pub(crate) fn start(name: &str, queue: usize, mut value: T) -> std::io::Result<Self> {
         let (jobs, mut waiting) = mpsc::channel::<Job<T>>(queue);
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Some(job) = waiting.blocking_recv() {
@@ -44,7 +44,10 @@ impl<T: Send + 'static> Owner<T> {
     ///
     /// # Errors
     /// Where the owning thread has ended.
-    pub async fn run<R: Send + 'static>(&self, job: impl FnOnce(&mut T) -> R + Send + 'static) -> Result<R, OwnerGone> {
+    pub(crate) async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, OwnerGone> {
         let (answer, answered) = oneshot::channel();
         let job: Job<T> = Box::new(move |value| {
             // A caller that gave up does not stop the change.

@@ -168,7 +168,8 @@ impl PartitionStream for MappedEntities {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let sorted = self.sorted.clone();
-        let (plugin, parameters, schema) = (Arc::clone(&self.plugin), self.parameters.clone(), Arc::clone(&self.schema));
+        let (plugin, parameters, schema) =
+            (Arc::clone(&self.plugin), self.parameters.clone(), Arc::clone(&self.schema));
         let opened = async move {
             let instance = blocking(|| plugin.mapper(&parameters)).map_err(failed)?;
             let run = MapperRun { instance, plugin, schema, pending: None };
@@ -246,6 +247,7 @@ fn column<'v>(kind: ValueType, values: impl Iterator<Item = &'v Value>) -> Array
         return Arc::new(builder.finish());
     }
     let mut builder = Float64Builder::new();
-    values.for_each(|value| builder.append_option(if let Value::Double(number) = value { Some(*number) } else { None }));
+    values
+        .for_each(|value| builder.append_option(if let Value::Double(number) = value { Some(*number) } else { None }));
     Arc::new(builder.finish())
 }

@@ -18,11 +18,11 @@ use crate::catalog::Catalog;
 
 /// One deployed version.
 #[derive(Debug)]
-pub struct Deployed {
+pub(crate) struct Deployed {
     /// The compiled component.
-    pub plugin: Arc<Plugin>,
+    pub(crate) plugin: Arc<Plugin>,
     /// What is known of it.
-    pub version: PluginVersion,
+    pub(crate) version: PluginVersion,
 }
 
 /// The plugins that one query sees. Never changes; a deployment makes a new set.
@@ -158,7 +158,7 @@ fn parse(kind: ValueType, text: &str) -> Option<Value> {
 }
 
 /// Deploys plugins and keeps them across restarts. One thread owns it.
-pub struct PluginKeeper {
+pub(crate) struct PluginKeeper {
     sandbox: Sandbox,
     blobs: Blobs,
     registry: PathBuf,
@@ -171,7 +171,7 @@ impl PluginKeeper {
     ///
     /// # Errors
     /// Where a kept plugin is missing, damaged, or does not load any more.
-    pub fn open(
+    pub(crate) fn open(
         dir: &Path,
         sandbox: Sandbox,
         catalog: Arc<Catalog>,
@@ -181,7 +181,8 @@ impl PluginKeeper {
         let keeper = Self { sandbox, blobs, registry: dir.join("registry.json"), catalog, current };
         let mut deployed = Vec::new();
         for version in keeper.kept()? {
-            let damaged = || QueryError::Execution(format!("plugin {} {} is kept but damaged", version.name, version.version));
+            let damaged =
+                || QueryError::Execution(format!("plugin {} {} is kept but damaged", version.name, version.version));
             let digest: Digest = version.sha256.parse().map_err(|_| damaged())?;
             let wasm = keeper.blobs.get(&digest)?.ok_or_else(damaged)?;
             let name = version.name.parse().map_err(|_| damaged())?;
@@ -205,7 +206,7 @@ impl PluginKeeper {
     ///
     /// # Errors
     /// Where the component is refused, the version exists with other content, or a name is taken.
-    pub fn deploy(
+    pub(crate) fn deploy(
         &mut self,
         name: PluginName,
         version: &str,
@@ -246,7 +247,7 @@ impl PluginKeeper {
     ///
     /// # Errors
     /// Where reading fails or the bytes are damaged.
-    pub fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, QueryError> {
+    pub(crate) fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, QueryError> {
         Ok(self.blobs.get(digest)?)
     }
 
@@ -294,12 +295,17 @@ impl PluginKeeper {
 
 fn describe(plugin: &Plugin, version: &str, activation: u64) -> PluginVersion {
     let provides = match plugin.interface() {
-        Interface::Functions(functions) => functions.iter().map(|function| {
-            let arguments: Vec<String> = function.arguments.iter().map(|a| format!("{} {}", a.name, a.kind)).collect();
-            format!("{}({}) -> {}", function.name, arguments.join(", "), function.returns)
-        }).collect(),
+        Interface::Functions(functions) => functions
+            .iter()
+            .map(|function| {
+                let arguments: Vec<String> =
+                    function.arguments.iter().map(|a| format!("{} {}", a.name, a.kind)).collect();
+                format!("{}({}) -> {}", function.name, arguments.join(", "), function.returns)
+            })
+            .collect(),
         Interface::Mapper(mapper) => {
-            let outputs: Vec<String> = mapper.outputs.iter().map(|o| format!("{} {}", o.name, o.value_type())).collect();
+            let outputs: Vec<String> =
+                mapper.outputs.iter().map(|o| format!("{} {}", o.name, o.value_type())).collect();
             vec![format!("{}({}) over {}", plugin.id().name, outputs.join(", "), mapper.dataset)]
         }
     };

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use domicile_sandbox::Sandbox;
 use domicile_store::{FileFormat, LoadReport, Store, StoreReader};
 use domicile_types::limits::{LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX};
 use domicile_types::{DatasetName, RegionId};
-use bytes::Bytes;
 use domicile_wire::WireError;
 use domicile_wire::client::{Answer, Peer, PeerClient, now_unix_ms};
 use domicile_wire::peer::Secret;

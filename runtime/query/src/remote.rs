@@ -159,7 +159,12 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
         let question = request.sql;
         let receipt = region.ledger.run(move |ledger| ledger.record(draft, question)).await??;
         let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(bytes = body.len(), groups = done.released.rows, suppressed = done.released.suppressed, "released");
+        tracing::info!(
+            bytes = body.len(),
+            groups = done.released.rows,
+            suppressed = done.released.suppressed,
+            "released"
+        );
         Ok(FragmentReply { facts: ReplyFacts { receipt, as_of: done.as_of, elapsed_ms }, body })
     };
     let reply = tokio::time::timeout(timeout, reply.instrument(span)).await;
@@ -205,8 +210,15 @@ async fn execute(
     let (fragment, names) = Fragment::recognize(&plan, &region.catalog)?;
     let admitted = admit_fragment(fragment, &region.catalog, &region.id, to, purpose, region.today())?;
     let snapshot = region.reader.snapshot();
-    let binder =
-        Binder::new(&admitted.admission, &region.catalog, &region.reader, &snapshot, &plugins, &session, Default::default());
+    let binder = Binder::new(
+        &admitted.admission,
+        &region.catalog,
+        &region.reader,
+        &snapshot,
+        &plugins,
+        &session,
+        Default::default(),
+    );
     let released = leaf::execute(&admitted, &names, &binder, &session).await?;
     Ok(Done { released, admitted, as_of: snapshot.version })
 }
@@ -245,4 +257,3 @@ fn draft(region: &Region, to: &RegionId, request: &FragmentRequest, done: &Done,
         question_sha256: String::new(),
     }
 }
-

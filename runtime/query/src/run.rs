@@ -245,7 +245,8 @@ impl Parts {
 
 /// The batch under the agreed schema: regions of different versions may differ in nullability, never in meaning.
 fn conform(batch: &RecordBatch, schema: &SchemaRef, home: &str) -> Result<RecordBatch, QueryError> {
-    let unfit = |detail: String| QueryError::Execution(format!("the partial result of `{home}` does not fit: {detail}"));
+    let unfit =
+        |detail: String| QueryError::Execution(format!("the partial result of `{home}` does not fit: {detail}"));
     if batch.num_columns() != schema.fields().len() {
         return Err(unfit(format!("{} columns for {}", batch.num_columns(), schema.fields().len())));
     }

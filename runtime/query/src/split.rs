@@ -7,12 +7,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result as DataFusionResult, TableReference};
 use datafusion::datasource::provider_as_source;
-use datafusion::functions_aggregate::expr_fn::{max, min, sum};
-use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, cast, col, lit,
-};
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::functions_aggregate::expr_fn::{max, min, sum};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
 use datafusion::sql::unparser::plan_to_sql;
 
 use domicile_types::DatasetName;
@@ -72,7 +70,9 @@ pub(crate) fn split(plan: LogicalPlan, catalog: &Catalog) -> Result<Split, Query
     }
     let rest = rest?.data;
     if has_resident(&rest)? {
-        return Err(QueryError::AcrossRegions { what: "a subquery over resident data inside an expression".to_owned() });
+        return Err(QueryError::AcrossRegions {
+            what: "a subquery over resident data inside an expression".to_owned(),
+        });
     }
     Ok(Split { fragments: splitter.fragments, rest })
 }
@@ -85,9 +85,9 @@ struct Splitter<'p> {
 
 impl Splitter<'_> {
     fn node(&mut self, node: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
-        self.replace(node).or_else(|error| {
+        self.replace(node).map_err(|error| {
             self.failed = Some(error);
-            Err(DataFusionError::Plan("the plan cannot be split".to_owned()))
+            DataFusionError::Plan("the plan cannot be split".to_owned())
         })
     }
 
@@ -103,7 +103,9 @@ impl Splitter<'_> {
                 self.aggregate(&Aggregate::try_new(Arc::clone(input), columns, Vec::new())?)
             }
             LogicalPlan::Aggregate(aggregate) => match self.aggregate(aggregate) {
-                Err(QueryError::AcrossRegions { .. }) if aggregates_below(&aggregate.input)? => Ok(Transformed::no(node)),
+                Err(QueryError::AcrossRegions { .. }) if aggregates_below(&aggregate.input)? => {
+                    Ok(Transformed::no(node))
+                }
                 done => done,
             },
             LogicalPlan::TableScan(scan) => match relation(scan)? {
@@ -137,7 +139,8 @@ impl Splitter<'_> {
             partials.extend(partial_aggregates(expr)?);
         }
         let groups = aggregate.group_expr.len();
-        let partial_plan = Aggregate::try_new(Arc::clone(&aggregate.input), aggregate.group_expr.clone(), dedup(&partials))?;
+        let partial_plan =
+            Aggregate::try_new(Arc::clone(&aggregate.input), aggregate.group_expr.clone(), dedup(&partials))?;
         let fragment = Fragment::of_aggregate(&partial_plan, self.catalog)?;
         let places: Vec<usize> = partials
             .iter()
@@ -156,7 +159,8 @@ impl Splitter<'_> {
         let text_plan = LogicalPlanBuilder::from(plan.clone()).project(names)?.build()?;
         let sql = plan_to_sql(&text_plan)?.to_string();
         let fields = text_plan.schema().fields().iter();
-        let fields: Vec<Field> = fields.map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect();
+        let fields: Vec<Field> =
+            fields.map(|field| Field::new(field.name(), field.data_type().clone(), true)).collect();
         let schema = Arc::new(Schema::new(fields));
         let index = self.fragments.len();
         self.fragments.push(FragmentText { fragment, sql, schema: Arc::clone(&schema) });

@@ -51,7 +51,9 @@ pub enum WireError {
         limit: u64,
     },
     /// A peer's request or reply is not signed with the secret of the region that it claims to come from.
-    #[error("a message that claims to come from `{region}` is not signed with that region's secret; compare the secret files of both regions")]
+    #[error(
+        "a message that claims to come from `{region}` is not signed with that region's secret; compare the secret files of both regions"
+    )]
     NotAuthentic {
         /// The region claimed.
         region: String,

@@ -76,7 +76,8 @@ struct Frame {
 
 fn next_frame(body: &[u8], offset: usize) -> Result<Option<Frame>, WireError> {
     let damaged = |detail: &str| WireError::Frame { offset, detail: detail.to_owned() };
-    let header = body.get(offset..offset + HEADER_BYTES).ok_or_else(|| damaged("the body ends without an end frame"))?;
+    let header =
+        body.get(offset..offset + HEADER_BYTES).ok_or_else(|| damaged("the body ends without an end frame"))?;
     let length = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]) as usize;
     let (raw_len, stored_len) = (length(0), length(4));
     let start = offset + HEADER_BYTES;
@@ -86,7 +87,8 @@ fn next_frame(body: &[u8], offset: usize) -> Result<Option<Frame>, WireError> {
     if raw_len > FRAME_BYTES_MAX {
         return Err(WireError::TooLarge { what: "a frame", limit: FRAME_BYTES_MAX as u64 });
     }
-    let stored = body.get(start..start.saturating_add(stored_len)).ok_or_else(|| damaged("the body ends inside a frame"))?;
+    let stored =
+        body.get(start..start.saturating_add(stored_len)).ok_or_else(|| damaged("the body ends inside a frame"))?;
     let raw = lz4_flex::block::decompress(stored, raw_len).map_err(|e| damaged(&e.to_string()))?;
     if raw.len() != raw_len {
         return Err(damaged("the frame is shorter than its header says"));

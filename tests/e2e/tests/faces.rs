@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use domicile_harness::Options;
 use domicile_harness::workspace::REGIONS;
 use domicile_tests::world::{World, shared};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const BY_STATUS: &str = "SELECT o_orderstatus AS status, count(*) AS orders FROM orders GROUP BY 1 ORDER BY 1";
 
@@ -30,7 +30,9 @@ fn formats_agree() -> Result<()> {
 
     let lines = ask_as("application/x-ndjson")?.text();
     let lines: Vec<Value> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    assert_eq!(lines, json.rows());
+    let (end, rows) = lines.split_last().context("no line")?;
+    assert_eq!(rows, json.rows());
+    assert_eq!((&end["end"]["row_count"], &end["end"]["coverage"]["full"]), (&json!(3), &json!(true)), "{end}");
 
     let csv = ask_as("text/csv")?.text();
     let rows = json.cells().into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(","));

@@ -21,6 +21,11 @@ pub fn regions_dir() -> PathBuf {
     root().join("regions")
 }
 
+/// A path as people are shown it: relative to the root of the workspace where it lies below.
+pub fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
 /// A command that runs the same cargo that built us, from the root of the workspace, without standard input.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -11,12 +11,12 @@ pub(super) fn verify_all(demo: &mut Demo) -> Result<()> {
     demo.voice.heading("Receipts: every crossing, signed and chained by the region that the data left");
     let mut receipts = 0;
     for region in REGIONS {
-        let ran = demo.cli(region, &["audit", "verify"])?;
+        let ran = demo.cli_text(region, &["audit", "verify"])?;
         demo.report.promise(ran.code == 0, "the ledger of every region verifies");
         if ran.code == 0 {
             receipts += demo.cluster.edge(region).ledger()?.len() as u64;
         }
-        demo.voice.line(format_args!("  {}", ran.stdout.trim()));
+        ran.stdout.lines().chain(ran.stderr.lines()).for_each(|line| demo.voice.line(format_args!("  {line}")));
     }
     demo.report.figure("receipts_verified", receipts);
     demo.report.promise(receipts > 0, "crossings leave receipts");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use domicile_harness::data::DataFile;
-use domicile_harness::workspace::REGIONS;
+use domicile_harness::workspace::{self, REGIONS};
 
 use super::{Demo, prepare};
 use crate::voice::grouped;
@@ -30,10 +30,11 @@ pub(super) fn everything(demo: &mut Demo) -> Result<()> {
 }
 
 fn load(demo: &Demo, file: &DataFile) -> Result<()> {
-    let path = utf8(&file.path)?;
-    let what = format!("{}: domicile data load {} {path} – {} rows", file.region, file.dataset, grouped(file.rows));
+    let DataFile { region, dataset, rows, .. } = file;
+    let (path, shown) = (utf8(&file.path)?, workspace::shown(&file.path));
+    let what = format!("{region}: domicile data load {dataset} {shown} – {} rows", grouped(*rows));
     let cli = demo.cluster.cli(&file.region);
-    demo.voice.step(what, || cli.json(&["data", "load", &file.dataset, path])?.success()).map(drop)
+    demo.voice.step(what, || cli.json(&["data", "load", dataset, path])?.success()).map(drop)
 }
 
 /// Shows that a file of customers who live elsewhere is refused as a whole.

@@ -9,7 +9,7 @@ mod report;
 
 use anyhow::{Result, bail};
 use domicile_harness::data::Generator;
-use domicile_harness::workspace::REGIONS;
+use domicile_harness::workspace::{self, REGIONS};
 use domicile_harness::{Answer, Cluster, Ran};
 
 use crate::voice::Voice;
@@ -46,7 +46,13 @@ pub(crate) fn run(arguments: &DemoArguments, voice: Voice) -> Result<()> {
 }
 
 impl Demo {
-    /// Runs a verb at the edge of a region and shows the command.
+    /// Runs a verb at the edge of a region and shows the command; what it prints is for people.
+    fn cli_text(&self, region: &str, arguments: &[&str]) -> Result<Ran> {
+        self.voice.command(&self.cluster.file(region).url, arguments);
+        self.cluster.cli(region).run(arguments)
+    }
+
+    /// Runs a verb at the edge of a region, shows the command, and takes what it prints as JSON.
     fn cli(&self, region: &str, arguments: &[&str]) -> Result<Ran> {
         self.voice.command(&self.cluster.file(region).url, arguments);
         self.cluster.cli(region).json(arguments)
@@ -86,7 +92,7 @@ impl Demo {
 
     fn leave_running(&mut self) -> Result<()> {
         let urls = REGIONS.map(|region| self.cluster.file(region).url.clone());
-        let binary = self.cluster.binary().display().to_string();
+        let binary = workspace::shown(self.cluster.binary());
         stop::note(&self.cluster.keep()?)?;
         self.voice.heading("The regions go on running");
         self.voice.line(format_args!(

@@ -48,7 +48,8 @@ pub(super) fn start(voice: &Voice, built: &Built) -> Result<Cluster> {
     let log_dir = work_dir()?;
     let urls = files.iter().map(|file| format!("{} {}", file.id, file.url)).collect::<Vec<_>>().join(", ");
     let cluster = voice.step(urls, || Cluster::start(&built.binaries.domicile, files, &log_dir))?;
-    voice.line(format_args!("  binary {}; logs in {}", built.binaries.domicile.display(), log_dir.display()));
+    let binary = workspace::shown(&built.binaries.domicile);
+    voice.line(format_args!("  binary {binary}; logs in {}", workspace::shown(&log_dir)));
     Ok(cluster)
 }
 
@@ -67,7 +68,7 @@ fn check_port(file: &RegionFile) -> Result<()> {
              If an earlier `cargo xtask demo --keep` is still running, `cargo xtask stop` ends it.\n\
              Otherwise choose another port: `http` in {}, and `url` of that peer in the other region files.",
             file.id,
-            file.config.display()
+            workspace::shown(&file.config)
         );
     }
     Ok(())
@@ -81,7 +82,7 @@ fn check_data_dir(dir: &Path) -> Result<()> {
     bail!(
         "{} has data that the demo did not make, so it stays untouched.\n\
          Move it away to run the demo, which starts with fresh data.",
-        dir.display()
+        workspace::shown(dir)
     )
 }
 
