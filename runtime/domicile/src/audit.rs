@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::args::AuditVerb;
 use crate::edge::Edge;
-use crate::output::{Failure, Output, text};
+use crate::output::{Failure, Output, say, text};
 
 pub(crate) async fn run(edge: &Edge, output: Output, verb: AuditVerb) -> Result<(), Failure> {
     match verb {
@@ -43,7 +43,7 @@ async fn verify(edge: &Edge, output: Output) -> Result<(), Failure> {
         "region": region, "verified": true, "receipts": chain.receipts(), "bytes": chain.bytes(), "head": chain.head(),
     });
     output.show(&result, || {
-        println!("{region}: {} receipts hold, over {} bytes; head {}", chain.receipts(), chain.bytes(), chain.head());
+        say!("{region}: {} receipts hold, over {} bytes; head {}", chain.receipts(), chain.bytes(), chain.head());
     });
     Ok(())
 }
@@ -59,7 +59,7 @@ async fn show(edge: &Edge, output: Output, query: Option<String>) -> Result<(), 
             shown.push(line);
             return Ok(());
         }
-        println!(
+        say!(
             "{} {} → {}: {} groups in {} bytes as {}, {} held back; query {}",
             receipt.sequence,
             receipt.from,
@@ -71,14 +71,14 @@ async fn show(edge: &Edge, output: Output, query: Option<String>) -> Result<(), 
             receipt.query_id,
         );
         for clause in &receipt.clauses {
-            println!("    allowed by {}/{}: {}", clause.dataset, clause.clause, clause.legal_basis);
+            say!("    allowed by {}/{}: {}", clause.dataset, clause.clause, clause.legal_basis);
         }
-        println!("    {}", record.question);
+        say!("    {}", record.question);
         Ok(())
     })
     .await?;
     if output.json {
-        println!("{}", json!({"receipts": shown}));
+        say!("{}", json!({"receipts": shown}));
     }
     Ok(())
 }

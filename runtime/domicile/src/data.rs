@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::args::DataVerb;
 use crate::edge::{Edge, header};
-use crate::output::{Failure, Output, table, text};
+use crate::output::{Failure, Output, say, table, text};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -37,13 +37,13 @@ async fn load(edge: &Edge, output: Output, dataset: &str, files: &[std::path::Pa
         })?;
         if !output.json {
             let what = if answer.already_loaded { "was loaded before, nothing to do" } else { "loaded" };
-            println!("{}: {} rows into {dataset}, {what}", file.display(), answer.rows);
+            say!("{}: {} rows into {dataset}, {what}", file.display(), answer.rows);
         }
         loaded.push((file.display().to_string(), answer));
     }
     if output.json {
         let files = loaded.iter().map(|(file, answer)| json!({"file": file, "answer": answer}));
-        println!("{}", json!({"dataset": dataset, "files": files.collect::<Vec<_>>()}));
+        say!("{}", json!({"dataset": dataset, "files": files.collect::<Vec<_>>()}));
     }
     Ok(())
 }

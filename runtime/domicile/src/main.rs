@@ -13,6 +13,7 @@ mod status;
 use std::process::ExitCode;
 
 use clap::Parser;
+use domicile_types::limits::THREAD_STACK_BYTES;
 
 use crate::args::{Args, Verb};
 use crate::output::{Failure, Output};
@@ -27,7 +28,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, output: Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(THREAD_STACK_BYTES)
+        .build()
+        .map_err(anyhow::Error::from)?;
     runtime.block_on(async {
         let edge = edge::Edge::new(&args.edge);
         match args.verb {

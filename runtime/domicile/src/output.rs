@@ -1,9 +1,17 @@
 //! How results and failures are shown, and the exit codes.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use domicile_wire::{Problem, WireError};
 use serde_json::{Map, Value};
+
+/// Prints a line like `println!`, ending quietly where nobody reads it.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
+}
+
+pub(crate) use say;
 
 /// Why a verb failed. Each kind has its own exit code, which does not change between versions.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +64,7 @@ pub(crate) struct Output {
 impl Output {
     /// Prints a result: `value` as JSON, or what `text` prints.
     pub(crate) fn show(self, value: &Value, text: impl FnOnce()) {
-        if self.json { println!("{value}") } else { text() }
+        if self.json { say!("{value}") } else { text() }
     }
 
     /// Prints a failure: the problem document as JSON, or title, detail and hints as text on standard error.
@@ -66,7 +74,7 @@ impl Output {
                 Failure::Refused(problem) => problem.as_ref().clone(),
                 other => Problem::new(0, "command-failed", "The command failed", other.to_string()),
             };
-            println!("{}", serde_json::to_string(&problem).unwrap_or_default());
+            say!("{}", serde_json::to_string(&problem).unwrap_or_default());
         } else {
             eprintln!("error: {failure}");
             if let Failure::Refused(problem) = failure {
@@ -81,7 +89,7 @@ fn hints(facts: &Map<String, Value>) {
     for (name, value) in facts {
         match (name.as_str(), value) {
             ("rewrite", Value::String(sql)) => eprintln!("  you may ask instead: {sql}"),
-            ("columns", Value::Array(columns)) => eprintln!("  columns: {}", list(columns)),
+            ("columns", Value::Array(columns)) if !columns.is_empty() => eprintln!("  columns: {}", list(columns)),
             ("policy", Value::String(policy)) => eprintln!("  policy: {policy}"),
             ("line", line) => eprintln!("  at line {line}, column {}", facts.get("column").unwrap_or(&Value::Null)),
             ("rows", Value::Array(rows)) => rows.iter().for_each(refused_row),
@@ -96,6 +104,14 @@ fn refused_row(row: &Value) {
 
 fn list(values: &[Value]) -> String {
     values.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes one line to standard output. Where its reader has gone (`… | head`), there is nothing left to do.
+pub(crate) fn line(text: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    if out.write_fmt(text).and_then(|()| out.write_all(b"\n")).is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// A JSON value as people write it: texts without quotes.
@@ -116,7 +132,7 @@ pub(crate) fn table(headings: &[String], rows: &[Vec<String>]) {
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let line = |cells: &[String]| {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+        say!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
     };
     line(headings);
     line(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>());

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::args::PluginVerb;
 use crate::edge::{Edge, header};
-use crate::output::{Failure, Output, table, text};
+use crate::output::{Failure, Output, say, table, text};
 
 pub(crate) async fn run(edge: &Edge, output: Output, verb: PluginVerb) -> Result<(), Failure> {
     match verb {
@@ -34,10 +34,10 @@ fn entries(value: &Value) -> impl Iterator<Item = &Value> {
 fn deployed(answer: &Value) {
     let regions: Vec<String> = entries(&answer["active_in"]).map(text).collect();
     let [name, version, sha256] = ["name", "version", "sha256"].map(|key| text(&answer[key]));
-    println!("{name} {version} (sha256 {sha256}) is active in {}", regions.join(", "));
-    entries(&answer["provides"]).for_each(|provided| println!("  {}", text(provided)));
+    say!("{name} {version} (sha256 {sha256}) is active in {}", regions.join(", "));
+    entries(&answer["provides"]).for_each(|provided| say!("  {}", text(provided)));
     for pending in entries(&answer["pending_in"]) {
-        println!("  pending in {}: {}", text(&pending["region"]), text(&pending["reason"]));
+        say!("  pending in {}: {}", text(&pending["region"]), text(&pending["reason"]));
     }
 }
 

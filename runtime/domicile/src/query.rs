@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::args::{CoverageChoice, EndpointQuestion, Question, Terms};
 use crate::edge::{Edge, header};
-use crate::output::{Failure, Output, table, text};
+use crate::output::{Failure, Output, say, table, text};
 
 pub(crate) async fn query(edge: &Edge, output: Output, question: Question) -> Result<(), Failure> {
     let mut sql = question.sql;
@@ -62,8 +62,8 @@ fn show(answer: &Value) {
     let rows: Vec<Vec<String>> = entries(&answer["rows"]).iter().map(row).collect();
     table(&columns, &rows);
     let answered: Vec<String> = entries(&answer["coverage"]["answered"]).iter().map(text).collect();
-    println!();
-    println!(
+    say!("");
+    say!(
         "{} rows from {} in {:.0} ms; {} bytes crossed a border; query {}",
         answer["row_count"],
         answered.join(", "),
@@ -72,9 +72,9 @@ fn show(answer: &Value) {
         text(&answer["query_id"]),
     );
     for missing in entries(&answer["coverage"]["missing"]) {
-        println!("missing: {} ({})", text(&missing["region"]), text(&missing["reason"]));
+        say!("missing: {} ({})", text(&missing["region"]), text(&missing["reason"]));
     }
     for (region, groups) in answer["suppressed_groups"].as_object().into_iter().flatten() {
-        println!("{groups} groups in {region} have too few entities and were held back there");
+        say!("{groups} groups in {region} have too few entities and were held back there");
     }
 }

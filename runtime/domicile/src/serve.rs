@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::output::Failure;
+use crate::output::{Failure, say};
 
 /// How often plugins are compared with the peers', for those that a region missed while it was away.
 const PLUGIN_COMPARE_INTERVAL: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     };
     let comparing = tokio::spawn(compare_plugins(region));
     tracing::info!(region = %id, %address, "ready");
-    println!("domicile: {id} ready on http://{address}");
+    say!("domicile: {id} ready on http://{address}");
     std::io::stdout().flush().map_err(anyhow::Error::from)?;
     let served = domicile_edge::serve(edge, listener, stop).await;
     comparing.abort();

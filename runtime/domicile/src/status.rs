@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ConfigVerb, RegionVerb, SecretVerb};
 use crate::edge::Edge;
-use crate::output::{Failure, Output, table, text};
+use crate::output::{Failure, Output, say, table, text};
 
 pub(crate) async fn region(edge: &Edge, output: Output, verb: &RegionVerb) -> Result<(), Failure> {
     let RegionVerb::Status = verb;
@@ -53,8 +53,8 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
     output.show(&json!({"ok": true, "files": checked}), || {
         for file in &checked {
             let [path, region] = ["file", "region"].map(|key| text(&file[key]));
-            println!("{path}: region {region}, {} datasets, {} peers", file["datasets"], file["peers"]);
-            file["policies"].as_array().into_iter().flatten().for_each(|policy| println!("  policy {}", text(policy)));
+            say!("{path}: region {region}, {} datasets, {} peers", file["datasets"], file["peers"]);
+            file["policies"].as_array().into_iter().flatten().for_each(|policy| say!("  policy {}", text(policy)));
         }
     });
     Ok(())
@@ -73,6 +73,6 @@ pub(crate) fn secret(output: Output, verb: &SecretVerb) -> Result<(), Failure> {
     let mut created =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
     created.write_all(text.as_bytes()).and_then(|()| created.sync_all()).map_err(failed)?;
-    output.show(&json!({"file": shown}), || println!("{shown}: a new secret; give it to the other regions safely"));
+    output.show(&json!({"file": shown}), || say!("{shown}: a new secret; give it to the other regions safely"));
     Ok(())
 }

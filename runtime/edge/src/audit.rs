@@ -1,13 +1,14 @@
 //! The ledger, for anyone who checks it.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json as json_value;
 
+use crate::body::Parameters;
 use crate::serve::{Handled, Shared, json};
 
 /// Records that wait for a slow reader.
@@ -22,7 +23,7 @@ pub(crate) struct Range {
 
 /// `GET /v1/audit/receipts`: one record a line, oldest first, then `{"end":{"records":n}}`. The ledger is read as fast
 /// as the client reads, and never held in memory.
-pub(crate) async fn receipts(State(edge): Shared, Query(range): Query<Range>) -> Handled {
+pub(crate) async fn receipts(State(edge): Shared, Parameters(range): Parameters<Range>) -> Handled {
     let records = edge.region.ledger().records(range.from_sequence)?;
     let (lines, waiting) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(RECORDS_AHEAD_MAX);
     tokio::task::spawn_blocking(move || {

@@ -1,9 +1,12 @@
 //! Request bodies within their limits.
 
 use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use futures::StreamExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt;
 
 use crate::problems::Refusal;
@@ -45,6 +48,25 @@ pub(crate) async fn spool(body: Body, file: &mut tokio::fs::File, limit: u64) ->
 pub(crate) fn disk(error: &std::io::Error) -> Refusal {
     let detail = format!("the body could not be kept: {error}; look at the region's disk");
     Refusal::new(domicile_wire::Problem::new(503, "store-failed", "The store cannot do this now", detail))
+}
+
+/// A body in a format that is not taken.
+pub(crate) fn unsupported(what: &str, taken: &str, found: &str) -> Refusal {
+    let detail = format!("{what} comes as {taken}, not `{found}`");
+    Refusal::new(domicile_wire::Problem::new(415, "unsupported-media-type", "No such format", detail))
+}
+
+/// The query string of a request, refused as a problem document where it is not in the agreed form.
+#[derive(Debug)]
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let parameters = Query::try_from_uri(&parts.uri).map_err(|e| Refusal::bad_request(e.body_text()))?;
+        Ok(Self(parameters.0))
+    }
 }
 
 /// A header's text; empty where there is none.

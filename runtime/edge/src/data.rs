@@ -6,7 +6,6 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use domicile_store::{DatasetSpec, FileFormat};
 use domicile_types::Residency;
-use domicile_wire::Problem;
 use domicile_wire::api::LoadAnswer;
 use serde_json::{Value, json as json_value};
 
@@ -60,9 +59,6 @@ fn format(headers: &HeaderMap) -> Result<FileFormat, Refusal> {
     match kind.split(';').next().unwrap_or_default().trim() {
         "text/csv" => Ok(FileFormat::Csv),
         "application/vnd.apache.parquet" => Ok(FileFormat::Parquet),
-        other => {
-            let detail = format!("rows come as text/csv or application/vnd.apache.parquet, not `{other}`");
-            Err(Refusal::new(Problem::new(415, "unsupported-media-type", "No such format", detail)))
-        }
+        other => Err(body::unsupported("a file of rows", "text/csv or application/vnd.apache.parquet", other)),
     }
 }

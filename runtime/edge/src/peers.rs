@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use domicile_wire::client::now_unix_ms;
 use domicile_wire::peer::{Signed, sign_reply, verify_request};
 use serde::Deserialize;
 
-use crate::body;
+use crate::body::{self, Parameters};
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared};
 
@@ -45,7 +45,7 @@ where
     let (parts, body) = request.into_parts();
     let body = body::read(body, limit).await?;
     let region = &edge.region;
-    let caller = verify_request(&parts.headers, covered(&parts, &body), now_unix_ms(), |id| {
+    let caller = verify_request(&parts.headers, region.id(), covered(&parts, &body), now_unix_ms(), |id| {
         region.peers().iter().find(|peer| peer.id == *id).map(|peer| &peer.secret)
     });
     let caller = caller.map_err(QueryError::from)?;
@@ -78,7 +78,7 @@ pub(crate) async fn fragment(State(edge): Shared, request: Request<Body>) -> Han
         let request: FragmentRequest = serde_json::from_slice(&body)
             .map_err(|e| Refusal::bad_request(format!("the body is not a fragment: {e}")))?;
         let FragmentReply { facts, body } = answer(&edge.region, &caller, request).await?;
-        let receipt = String::from_utf8_lossy(&encode(&facts)?).into_owned();
+        let receipt = facts.to_header().map_err(|e| QueryError::Execution(e.to_string()))?;
         Ok(Reply { receipt, body })
     };
     signed(&edge, request, BODY_BYTES_MAX, work).await
@@ -108,7 +108,7 @@ pub(crate) struct Activation {
 pub(crate) async fn plugin(
     State(edge): Shared,
     Path((name, version)): Path<(String, String)>,
-    Query(Activation { activation }): Query<Activation>,
+    Parameters(Activation { activation }): Parameters<Activation>,
     request: Request<Body>,
 ) -> Handled {
     let work = async |_, wasm: Bytes| {

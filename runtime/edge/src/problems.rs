@@ -28,7 +28,7 @@ impl Refusal {
     /// A body past its limit.
     pub(crate) fn too_large(limit: u64) -> Self {
         let detail = format!("the body is larger than the limit of {limit} bytes; send less at once");
-        Self::new(Problem::new(413, "too-large", "Too large", detail).with("limit_bytes", limit))
+        Self::new(Problem::new(413, "too-large", "Too large", detail).with("limit", limit).with("unit", "bytes"))
     }
 
     /// The same refusal, saying which query it concerns.
@@ -72,7 +72,9 @@ fn problem(error: QueryError) -> Problem {
         }
         QueryError::AcrossRegions { .. } => new(422, "across-regions", "Not answerable across regions"),
         QueryError::Denied(denial) => denied(&denial, new(403, "residency-denied", "The policy does not allow it")),
-        QueryError::TooLarge { limit, .. } => new(413, "too-large", "Too large").with("limit", limit),
+        QueryError::TooLarge { limit, unit, .. } => {
+            new(413, "too-large", "Too large").with("limit", limit).with("unit", unit)
+        }
         QueryError::Coverage { missing } => new(503, "coverage-unmet", "A region did not answer")
             .with("missing", serde_json::to_value(missing).unwrap_or(Value::Null)),
         QueryError::TimedOut { .. } => new(504, "deadline", "The query took too long"),
@@ -132,7 +134,9 @@ fn plugin(error: &SandboxError, detail: &str) -> Problem {
 fn wire(error: WireError, detail: &str) -> Problem {
     match error {
         WireError::Refused(problem) => *problem,
-        WireError::TooLarge { limit, .. } => Problem::new(413, "too-large", "Too large", detail).with("limit", limit),
+        WireError::TooLarge { limit, .. } => {
+            Problem::new(413, "too-large", "Too large", detail).with("limit", limit).with("unit", "bytes")
+        }
         WireError::NotAuthentic { .. } | WireError::UnknownPeer { .. } | WireError::Stale { .. } => {
             Problem::new(401, "unauthenticated", "Not a known peer", detail)
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use domicile_query::{QueryRequest, endpoint_request, run};
@@ -17,7 +17,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::answer::{Format, respond};
-use crate::body;
+use crate::body::{self, Parameters};
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
 
@@ -26,9 +26,8 @@ pub(crate) async fn query(State(edge): Shared, headers: HeaderMap, body: Body) -
     let text = body::read(body, BODY_BYTES_MAX).await?;
     let text = std::str::from_utf8(&text).map_err(|_| Refusal::bad_request("the body is not UTF-8 text"))?;
     let mut request = request(&edge, &headers)?;
-    if body::header(&headers, CONTENT_TYPE.as_str())?.is_some_and(|kind| kind.starts_with("application/json")) {
-        let body: QueryBody =
-            serde_json::from_str(text).map_err(|e| Refusal::bad_request(format!("the body is not a query: {e}")))?;
+    if is_json(&headers)? {
+        let body = query_body(text)?;
         request.sql = body.sql;
         request.purpose = body.purpose.or(request.purpose);
     } else {
@@ -37,11 +36,30 @@ pub(crate) async fn query(State(edge): Shared, headers: HeaderMap, body: Body) -
     answer(&edge, &headers, request).await
 }
 
+/// Whether the body is a JSON object; otherwise it is SQL.
+fn is_json(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let kind = body::header(headers, CONTENT_TYPE.as_str())?.unwrap_or("application/sql");
+    match kind.split(';').next().unwrap_or_default().trim() {
+        "application/json" => Ok(true),
+        "application/sql" | "text/plain" => Ok(false),
+        other => Err(body::unsupported("a query", "application/json, application/sql or text/plain", other)),
+    }
+}
+
+fn query_body(text: &str) -> Result<QueryBody, Refusal> {
+    let refused = |e: String| Refusal::bad_request(format!("the body is not a query, an object with `sql`: {e}"));
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| refused(e.to_string()))?;
+    if !value.is_object() {
+        return Err(refused("it is JSON, but no object".to_owned()));
+    }
+    serde_json::from_value(value).map_err(|e| refused(e.to_string()))
+}
+
 /// `GET /v1/endpoints/{name}`
 pub(crate) async fn endpoint(
     State(edge): Shared,
     Path(name): Path<String>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    Parameters(parameters): Parameters<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Handled {
     let mut given = BTreeMap::new();

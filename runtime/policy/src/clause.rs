@@ -9,12 +9,17 @@ use crate::build::{Classes, Context};
 use crate::file::{RawClause, RawForm};
 use crate::{Class, Clause, Form, PolicyError};
 
+/// Functions that tell values apart inside an aggregate, as fragments name them.
+const CONDITIONS: [&str; 7] = ["case", "cast", "/", "%", "nullif", "coalesce", "nvl"];
+
 pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) -> Result<Clause, PolicyError> {
     refuse_empty(context, &raw)?;
     let rows = raw.form == RawForm::Replicate;
     if rows {
         refuse_aggregate_keys(context, &raw)?;
     }
+    let functions = lower_case(raw.functions.as_ref());
+    refuse_conditions(context, &raw, &functions)?;
     let lists = Lists { context, identifiers: raw.identifiers, classes };
     Ok(Clause {
         group_by: lists.columns("group_by", raw.group_by.as_ref())?,
@@ -22,7 +27,7 @@ pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) ->
         measures: lists.columns("measures", raw.measures.as_ref())?,
         minimum_entities: if rows { 0 } else { minimum(context, &raw)? },
         form: if rows { Form::Rows } else { Form::Aggregate },
-        functions: lower_case(raw.functions),
+        functions,
         identifiers: raw.identifiers,
         from: regions(raw.from),
         to: regions(raw.to),
@@ -97,8 +102,21 @@ fn minimum(context: &Context<'_>, raw: &RawClause) -> Result<u64, PolicyError> {
     Err(PolicyError::MinimumEntities { at, clause: raw.id.get_ref().clone() })
 }
 
-fn lower_case(functions: Option<Spanned<Vec<String>>>) -> BTreeSet<String> {
-    functions.map(Spanned::into_inner).unwrap_or_default().iter().map(|name| name.to_lowercase()).collect()
+/// A condition inside an aggregate picks out rows after the group was counted, so no threshold above one would hold.
+fn refuse_conditions(context: &Context<'_>, raw: &RawClause, functions: &BTreeSet<String>) -> Result<(), PolicyError> {
+    let minimum = raw.minimum_entities.as_ref().map_or(0, |minimum| *minimum.get_ref());
+    let condition = CONDITIONS.iter().find(|name| functions.contains(**name));
+    match (condition, &raw.functions) {
+        (Some(function), Some(list)) if minimum > 1 && raw.form == RawForm::Aggregate => {
+            let (at, clause) = (context.source.at(list), raw.id.get_ref().clone());
+            Err(PolicyError::ConditionBelowThreshold { at, clause, function, minimum })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn lower_case(functions: Option<&Spanned<Vec<String>>>) -> BTreeSet<String> {
+    functions.iter().flat_map(|list| list.get_ref()).map(|name| name.to_lowercase()).collect()
 }
 
 fn regions(list: Spanned<Vec<Parsed<RegionId>>>) -> BTreeSet<RegionId> {

@@ -123,6 +123,21 @@ pub enum PolicyError {
         /// The first home.
         home: RegionId,
     },
+    /// A clause whose threshold would mean nothing.
+    #[error(
+        "{at}: clause `{clause}` admits `{function}` with `minimum_entities = {minimum}`: inside an aggregate it picks out \
+         single rows after the group was counted; leave it out, or say `minimum_entities = 1`"
+    )]
+    ConditionBelowThreshold {
+        /// Where the functions are listed.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// The function.
+        function: &'static str,
+        /// The threshold.
+        minimum: u64,
+    },
     /// Two clauses of one id.
     #[error("{at}: clause `{clause}` exists already; give each clause its own id")]
     ClauseRepeated {

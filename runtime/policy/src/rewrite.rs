@@ -46,7 +46,13 @@ impl<'a> Draft<'a> {
             }
         }
         if keys.is_empty() {
-            keys.extend(in_order.into_iter().find(|name| may(key_role, name)));
+            let few = |name: &&str| {
+                schema.column(name).is_ok_and(|c| matches!(c.kind, ColumnType::Text | ColumnType::Boolean))
+            };
+            let mut allowed = in_order.into_iter().filter(|name| may(key_role, name)).collect::<Vec<_>>();
+            // Texts usually have few values, so that most groups are large enough to be released.
+            allowed.sort_by_key(|name| !few(name));
+            keys.extend(allowed.first());
         }
         if form == Form::Rows {
             return (!keys.is_empty()).then_some(Self { form, keys, count: false, sums: Vec::new() });

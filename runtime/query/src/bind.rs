@@ -87,7 +87,7 @@ impl<'b> Binder<'b> {
                 Ok(Some((plan, Column::new_unqualified(ENTITY_COLUMN))))
             }
             LogicalPlan::Join(join) => self.entity_join(join),
-            LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Repartition(_) => {
+            LogicalPlan::Filter(_) => {
                 let inputs = plan.inputs();
                 let Some((input, column)) = self.entity(inputs[0])? else { return Ok(None) };
                 let exprs =

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::{DataFusionError, Result as DataFusionResult};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionStateBuilder;
@@ -20,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use domicile_policy::PolicySet;
 use domicile_store::{DatasetSpec, arrow_schema};
+use domicile_types::limits::SQL_NESTING_MAX;
 use domicile_types::{DatasetName, PluginName};
 
 use crate::QueryError;
@@ -115,7 +117,7 @@ impl Catalog {
         plugins: &PluginSet,
         runtime: &Arc<RuntimeEnv>,
     ) -> Result<SessionContext, QueryError> {
-        let session = SessionContext::new_with_state(session_state(runtime));
+        let session = SessionContext::new_with_state(session_state(runtime)?);
         for spec in self.specs.values() {
             let dataset = spec.dataset.name.clone();
             let relation = if spec.residency.is_resident() {
@@ -143,7 +145,7 @@ fn register(session: &SessionContext, name: &str, table: PlannedTable) -> Result
     Ok(())
 }
 
-pub(crate) fn session_state(runtime: &Arc<RuntimeEnv>) -> SessionState {
+pub(crate) fn session_state(runtime: &Arc<RuntimeEnv>) -> Result<SessionState, QueryError> {
     let mut config = SessionConfig::new();
     let options = config.options_mut();
     options.sql_parser.collect_spans = true;
@@ -151,5 +153,12 @@ pub(crate) fn session_state(runtime: &Arc<RuntimeEnv>) -> SessionState {
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.parquet.schema_force_view_types = false;
     options.catalog.information_schema = false;
-    SessionStateBuilder::new().with_default_features().with_config(config).with_runtime_env(Arc::clone(runtime)).build()
+    // The text of a fragment nests deeper than what was typed: each operator has its parentheses.
+    options.sql_parser.recursion_limit = ConfigNonZeroUsize::try_new(SQL_NESTING_MAX.get())?;
+    let state = SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(runtime))
+        .build();
+    Ok(state)
 }

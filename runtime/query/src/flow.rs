@@ -1,70 +1,27 @@
 //! Which columns flow into what: the evidence that admission judges.
 //!
-//! One bottom-up pass gives every output column of every plan node its [`Flow`]: base columns whose values it
-//! carries, base columns that conditions inside it looked at, and the functions called on the way. A pass over sets
-//! stays small however often an expression is repeated.
+//! One bottom-up pass gives every output column of every plan node its [`Flow`], and notes the conditions that decide
+//! which rows count. Node kinds that are not known here are refused, not passed over.
 
 use std::collections::BTreeSet;
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, ScalarValue};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, Operator, TableScan};
 use domicile_policy::ColumnUse;
 use domicile_types::{DatasetName, KeyValue, PluginName};
 
 use crate::QueryError;
 use crate::catalog::{Relation, relation};
-
-/// One occurrence of a table in a plan; a table that is joined to itself occurs twice.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Instance {
-    pub(crate) ordinal: usize,
-    pub(crate) dataset: DatasetName,
-}
-
-/// What flows into one column or expression.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Flow {
-    /// Columns of resident datasets whose values it carries.
-    pub(crate) values: BTreeSet<ColumnUse>,
-    /// Columns of resident datasets that a condition in it compares.
-    pub(crate) conditions: BTreeSet<ColumnUse>,
-    /// Functions called in it; `case` stands for CASE and for comparisons used as values.
-    pub(crate) functions: BTreeSet<String>,
-    /// The base column itself, where nothing was computed.
-    pub(crate) direct: Option<(Instance, String)>,
-}
-
-impl Flow {
-    fn absorb(&mut self, other: &Self) {
-        self.values.extend(other.values.iter().cloned());
-        self.conditions.extend(other.conditions.iter().cloned());
-        self.functions.extend(other.functions.iter().cloned());
-    }
-
-    /// The same flow as looked at by a condition.
-    fn into_condition(mut self) -> Self {
-        self.conditions.append(&mut self.values);
-        self.functions.insert(CASE.to_owned());
-        self.direct = None;
-        self
-    }
-
-    /// Every column that it carries or looked at.
-    pub(crate) fn columns(&self) -> impl Iterator<Item = &ColumnUse> {
-        self.values.iter().chain(&self.conditions)
-    }
-}
-
-/// The name under which policies permit conditions inside expressions.
-pub(crate) const CASE: &str = "case";
+use crate::expression::{CASE, CAST, Flow, Instance, column_flow, expression};
 
 /// A condition that decides which rows count: a filter, or what a join compares.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
     pub(crate) flow: Flow,
     /// The two base columns, where the condition is an equality of two plain columns.
-    pub(crate) equality: Option<((Instance, String), (Instance, String))>,
+    pub(crate) equality: Option<Ends>,
 }
 
 /// A base column that a filter lets have only these values.
@@ -105,6 +62,10 @@ impl Flows {
     pub(crate) fn of(plan: &LogicalPlan) -> Result<Self, QueryError> {
         let mut flows = Self::default();
         flows.outputs = flows.node(plan)?;
+        // A table that the walk did not pass would be read unjudged, wherever in an expression it hides.
+        if resident_scans(plan)? != flows.resident.len() {
+            return Err(QueryError::AcrossRegions { what: "a subquery over resident data".to_owned() });
+        }
         Ok(flows)
     }
 
@@ -112,40 +73,23 @@ impl Flows {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
             LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input),
-            LogicalPlan::Subquery(subquery) => self.node(&subquery.subquery),
-            LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.node(&sort.input),
-            LogicalPlan::Repartition(repartition) => self.node(&repartition.input),
-            LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => {
-                Ok(vec![Flow::default(); plan.schema().fields().len()])
-            }
+            LogicalPlan::EmptyRelation(_) => Ok(vec![Flow::default(); plan.schema().fields().len()]),
             LogicalPlan::Projection(projection) => {
                 let input = self.node(&projection.input)?;
                 projection.expr.iter().map(|expr| expression(expr, projection.input.schema(), &input)).collect()
             }
             LogicalPlan::Filter(filter) => {
                 let input = self.node(&filter.input)?;
-                self.condition(&filter.predicate, filter.input.schema(), &input)?;
+                self.condition(&filter.predicate, filter.input.schema(), &input, &|_| true)?;
                 self.fix(&filter.predicate, filter.input.schema(), &input)?;
                 Ok(input)
             }
-            LogicalPlan::Join(join) => {
-                let left = self.node(&join.left)?;
-                let right = self.node(&join.right)?;
-                let both: Vec<Flow> = left.into_iter().chain(right).collect();
-                let schema = join.left.schema().join(join.right.schema())?;
-                for (a, b) in &join.on {
-                    self.condition(&a.clone().eq(b.clone()), &schema, &both)?;
-                }
-                if let Some(filter) = &join.filter {
-                    self.condition(filter, &schema, &both)?;
-                }
-                Ok(visible(join, both))
-            }
+            LogicalPlan::Join(join) => self.join(join),
             other => Err(QueryError::AcrossRegions { what: node_name(other).to_owned() }),
         }
     }
 
-    fn scan(&mut self, scan: &datafusion::logical_expr::TableScan) -> Result<Vec<Flow>, QueryError> {
+    fn scan(&mut self, scan: &TableScan) -> Result<Vec<Flow>, QueryError> {
         let columns = scan.projected_schema.fields().iter().map(|field| field.name().clone());
         match relation(scan)? {
             Relation::Reference { .. } | Relation::Partial { .. } => Ok(columns.map(|_| Flow::default()).collect()),
@@ -171,7 +115,7 @@ impl Flows {
 
     /// Notes the columns that a filter fixes. Filters only: what a join compares need not hold for every row.
     fn fix(&mut self, predicate: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<(), QueryError> {
-        for conjunct in datafusion::logical_expr::utils::split_conjunction(predicate) {
+        for conjunct in split_conjunction(predicate) {
             let Some((column, values)) = fixed_values(conjunct) else { continue };
             if let Some((instance, name)) = &column_flow(column, schema, input)?.direct {
                 let column = ColumnUse { dataset: instance.dataset.clone(), column: name.clone() };
@@ -181,16 +125,75 @@ impl Flows {
         Ok(())
     }
 
-    fn condition(&mut self, predicate: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<(), QueryError> {
-        for conjunct in datafusion::logical_expr::utils::split_conjunction(predicate) {
+    /// Joins that could keep or drop a row of reference data by what one region holds are refused: each region would
+    /// keep it, and the merged answer count it several times.
+    fn join(&mut self, join: &Join) -> Result<Vec<Flow>, QueryError> {
+        let (before, fixed_before) = (self.ordinal_next, self.fixed.len());
+        let left = self.node(&join.left)?;
+        let (boundary, fixed_left) = (self.ordinal_next, self.fixed.len());
+        let right = self.node(&join.right)?;
+        // A filter below the side that an outer join may leave empty holds for none of the rows that it does leave.
+        match join.join_type {
+            JoinType::Left | JoinType::LeftAnti => self.fixed.truncate(fixed_left),
+            JoinType::Right | JoinType::RightAnti => drop(self.fixed.drain(fixed_before..fixed_left)),
+            _ => {}
+        }
+        let (left_resident, right_resident) = (boundary > before, self.ordinal_next > boundary);
+        let keeps = match join.join_type {
+            JoinType::Inner => true,
+            JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => left_resident || !right_resident,
+            JoinType::Right | JoinType::RightSemi | JoinType::RightAnti => right_resident || !left_resident,
+            _ => !left_resident && !right_resident,
+        };
+        if !keeps {
+            return Err(QueryError::AcrossRegions {
+                what: format!("a {} join that keeps reference rows", join.join_type),
+            });
+        }
+        // In an outer join only an equality between the two sides ties their rows together: one within a side drops
+        // no row of that side.
+        let inner = join.join_type == JoinType::Inner;
+        let ties = |ends: &Ends| inner || (ends.0.0.ordinal < boundary) != (ends.1.0.ordinal < boundary);
+        let both: Vec<Flow> = left.into_iter().chain(right).collect();
+        let schema = join.left.schema().join(join.right.schema())?;
+        for (a, b) in &join.on {
+            self.condition(&a.clone().eq(b.clone()), &schema, &both, &ties)?;
+        }
+        if let Some(filter) = &join.filter {
+            self.condition(filter, &schema, &both, &ties)?;
+        }
+        Ok(visible(join, both))
+    }
+
+    fn condition(
+        &mut self,
+        predicate: &Expr,
+        schema: &DFSchema,
+        input: &[Flow],
+        ties: &dyn Fn(&Ends) -> bool,
+    ) -> Result<(), QueryError> {
+        for conjunct in split_conjunction(predicate) {
             let mut flow = expression(conjunct, schema, input)?;
             // A filter is a condition anyway: only what it calls besides comparing needs a permission of its own.
-            flow.functions.remove(CASE);
-            let equality = equality(conjunct, schema, input)?;
+            flow.functions.retain(|name| name != CASE && name != CAST);
+            let equality = equality(conjunct, schema, input)?.filter(ties);
             self.conditions.push(Condition { flow, equality });
         }
         Ok(())
     }
+}
+
+/// How often the plan reads resident data, subqueries included.
+fn resident_scans(plan: &LogicalPlan) -> Result<usize, QueryError> {
+    let mut scans = 0;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let relation = relation(scan).map_err(|e| DataFusionError::External(Box::new(e)))?;
+            scans += usize::from(matches!(relation, Relation::Resident { .. } | Relation::Mapper { .. }));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(scans)
 }
 
 fn base(instance: &Instance, column: String) -> Flow {
@@ -198,8 +201,7 @@ fn base(instance: &Instance, column: String) -> Flow {
     Flow { values: BTreeSet::from([value]), direct: Some((instance.clone(), column)), ..Flow::default() }
 }
 
-fn visible(join: &datafusion::logical_expr::Join, mut both: Vec<Flow>) -> Vec<Flow> {
-    use datafusion::common::JoinType;
+fn visible(join: &Join, mut both: Vec<Flow>) -> Vec<Flow> {
     let left = join.left.schema().fields().len();
     match join.join_type {
         JoinType::LeftSemi | JoinType::LeftAnti => both.truncate(left),
@@ -209,11 +211,6 @@ fn visible(join: &datafusion::logical_expr::Join, mut both: Vec<Flow>) -> Vec<Fl
         _ => {}
     }
     both
-}
-
-fn column_flow<'f>(column: &Column, schema: &DFSchema, input: &'f [Flow]) -> Result<&'f Flow, QueryError> {
-    let index = schema.index_of_column(column)?;
-    input.get(index).ok_or_else(|| QueryError::AcrossRegions { what: format!("column {column}") })
 }
 
 /// The column and values of `column = literal` and `column IN (literals)`.
@@ -240,7 +237,8 @@ fn key_value(expr: &Expr) -> Option<KeyValue> {
     }
 }
 
-type Ends = ((Instance, String), (Instance, String));
+/// Two base columns that are equal.
+pub(crate) type Ends = ((Instance, String), (Instance, String));
 
 fn equality(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Option<Ends>, QueryError> {
     let Expr::BinaryExpr(binary) = expr else { return Ok(None) };
@@ -255,102 +253,6 @@ fn equality(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Option<End
     Ok(left.zip(right))
 }
 
-/// The flow of an expression over columns with the flows `input`.
-///
-/// # Errors
-/// Where it holds a subquery over resident data or an aggregate.
-pub(crate) fn expression(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
-    match expr {
-        Expr::Column(column) => Ok(column_flow(column, schema, input)?.clone()),
-        Expr::Alias(alias) => expression(&alias.expr, schema, input),
-        Expr::ScalarSubquery(subquery) => reference_only(&subquery.subquery),
-        Expr::Exists(exists) => reference_only(&exists.subquery.subquery),
-        Expr::InSubquery(within) => {
-            let mut flow = expression(&within.expr, schema, input)?.into_condition();
-            flow.absorb(&reference_only(&within.subquery.subquery)?);
-            Ok(flow)
-        }
-        Expr::OuterReferenceColumn(_, column) => {
-            Err(QueryError::AcrossRegions { what: format!("a subquery that refers to the outer column {column}") })
-        }
-        Expr::Case(case) => case_flow(case, schema, input),
-        Expr::Literal(..) => Ok(Flow::default()),
-        other => {
-            let mut flow = children(other, schema, input)?;
-            if let Some(name) = function_name(other) {
-                flow.functions.insert(name);
-            }
-            Ok(if compares(other) { flow.into_condition() } else { flow })
-        }
-    }
-}
-
-fn case_flow(case: &datafusion::logical_expr::Case, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
-    let mut flow = Flow::default();
-    let subject = case.expr.iter().map(AsRef::as_ref);
-    for condition in subject.chain(case.when_then_expr.iter().map(|(when, _)| when.as_ref())) {
-        flow.absorb(&expression(condition, schema, input)?.into_condition());
-    }
-    let values = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-    for value in values.chain(case.else_expr.iter().map(AsRef::as_ref)) {
-        flow.absorb(&expression(value, schema, input)?);
-    }
-    flow.functions.insert(CASE.to_owned());
-    Ok(flow)
-}
-
-fn children(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
-    let mut flow = Flow::default();
-    let mut failed = None;
-    expr.apply_children(|child| {
-        match expression(child, schema, input) {
-            Ok(child) => flow.absorb(&child),
-            Err(error) => {
-                failed = Some(error);
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    failed.map_or(Ok(flow), Err)
-}
-
-fn reference_only(plan: &LogicalPlan) -> Result<Flow, QueryError> {
-    if crate::split::has_resident(plan)? {
-        return Err(QueryError::AcrossRegions { what: "a subquery over resident data inside a condition".to_owned() });
-    }
-    let mut outer = false;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            outer |= expr.exists(|e| Ok(matches!(e, Expr::OuterReferenceColumn(..))))?;
-            Ok(TreeNodeRecursion::Continue)
-        })
-    })?;
-    if outer {
-        return Err(QueryError::AcrossRegions { what: "a subquery that refers to outer columns".to_owned() });
-    }
-    Ok(Flow::default())
-}
-
-/// Whether the expression turns values into the answer of a comparison.
-fn compares(expr: &Expr) -> bool {
-    match expr {
-        Expr::BinaryExpr(binary) => {
-            !matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide)
-        }
-        Expr::Negative(_) | Expr::Cast(_) | Expr::TryCast(_) | Expr::ScalarFunction(_) | Expr::Alias(_) => false,
-        _ => true,
-    }
-}
-
-fn function_name(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::ScalarFunction(call) => Some(call.name().to_lowercase()),
-        Expr::HigherOrderFunction(_) | Expr::Lambda(_) | Expr::WindowFunction(_) => Some("lambda".to_owned()),
-        _ => None,
-    }
-}
-
 pub(crate) fn node_name(plan: &LogicalPlan) -> &'static str {
     match plan {
         LogicalPlan::Window(_) => "a window function over raw rows",
@@ -358,6 +260,8 @@ pub(crate) fn node_name(plan: &LogicalPlan) -> &'static str {
         LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => "LIMIT over raw rows",
         LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => "an aggregate below another",
         LogicalPlan::Unnest(_) => "UNNEST",
+        LogicalPlan::Values(_) => "VALUES joined to resident data",
+        LogicalPlan::Subquery(_) => "a lateral join",
         LogicalPlan::RecursiveQuery(_) => "WITH RECURSIVE",
         _ => "this kind of statement",
     }

@@ -11,7 +11,8 @@ use domicile_types::{DatasetName, Residency};
 
 use crate::QueryError;
 use crate::catalog::Catalog;
-use crate::flow::{CASE, Condition, Fixed, Flow, Flows, Instance, expression};
+use crate::expression::{CASE, CAST, Flow, Instance, expression};
+use crate::flow::{Condition, Fixed, Flows};
 
 /// Aggregate functions whose partial results merge and do not carry rows.
 pub(crate) const MERGEABLE: [&str; 5] = ["count", "sum", "avg", "min", "max"];
@@ -50,7 +51,9 @@ impl Fragment {
             }
             let flow = expression(expr, schema, &flows.outputs)?;
             extend(&mut facts.group_by, flow.columns());
-            facts.functions.extend(flow.functions);
+            // Whatever a key is computed by, the group has to be large enough; only inside an aggregate could a
+            // condition pick out fewer entities than the group has.
+            facts.functions.extend(flow.functions.into_iter().filter(|name| name != CASE && name != CAST));
         }
         for expr in &aggregate.aggr_expr {
             aggregate_facts(expr, schema, &flows.outputs, &mut facts)?;
@@ -84,6 +87,9 @@ impl Fragment {
     /// # Errors
     /// As the other two.
     pub(crate) fn recognize(plan: &LogicalPlan, catalog: &Catalog) -> Result<(Self, Vec<(usize, String)>), QueryError> {
+        if !crate::split::has_resident(plan)? {
+            return Err(QueryError::AcrossRegions { what: "a fragment that reads no resident data".to_owned() });
+        }
         if let LogicalPlan::Aggregate(aggregate) = plan {
             let names = plan.schema().fields().iter().map(|field| field.name().clone()).enumerate();
             return Ok((Self::of_aggregate(aggregate, catalog)?, names.collect()));

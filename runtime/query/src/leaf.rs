@@ -6,18 +6,23 @@ use std::sync::Arc;
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int64Type, SchemaRef};
+use datafusion::common::Column;
 use datafusion::functions_aggregate::expr_fn::count_distinct;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, col};
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::logical_expr::{
+    Aggregate, Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, col, ident,
+};
+use datafusion::prelude::SessionContext;
 use domicile_types::limits::FRAGMENT_ROWS_MAX;
-use futures::TryStreamExt;
 
 use crate::QueryError;
 use crate::admit::AdmittedFragment;
 use crate::bind::Binder;
-use crate::fragment::Shape;
+use crate::compute::Compute;
+use crate::fragment::{Shape, aggregate_function};
+use crate::total::total;
 
-/// Column of the guard's own: distinct entities of a group. Removed before anything is released.
+/// Columns of the guard's own, removed before anything is released: distinct entities of a group, then those behind
+/// each value that may be missing in some rows.
 const ENTITIES_COLUMN: &str = "_entities";
 
 /// What a fragment gives.
@@ -26,7 +31,8 @@ pub(crate) struct Released {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) rows: u64,
-    /// Groups held back.
+    /// Groups held back, rounded up to a multiple of the threshold: the exact number would itself tell about groups
+    /// that are too small.
     pub(crate) suppressed: u64,
 }
 
@@ -39,49 +45,42 @@ pub(crate) async fn execute(
     names: &[(usize, String)],
     binder: &Binder<'_>,
     session: &SessionContext,
+    compute: &Compute,
 ) -> Result<Released, QueryError> {
     let minimum = admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities);
+    let mut guards = Vec::new();
     let plan = match &admitted.fragment.shape {
-        Shape::Rows(plan) => project(binder.bind(plan.clone())?, names, false)?,
+        Shape::Rows(plan) => project(binder.bind(plan.clone())?, names, &guards)?,
         Shape::Groups { input, group, aggregates } if minimum > 0 => {
             let (input, entity) = binder.bind_with_entity(input)?;
-            let mut aggregates = aggregates.clone();
-            aggregates.push(count_distinct(col(entity)).alias(ENTITIES_COLUMN));
-            project(grouped(input, group, aggregates)?, names, true)?
+            let counts = entity_counts(&input, &entity, aggregates)?;
+            guards = (0..counts.len()).map(|index| format!("{ENTITIES_COLUMN}{index}")).collect();
+            let counts = counts.into_iter().zip(&guards).map(|(count, name)| count.alias(name));
+            let aggregates = aggregates.iter().cloned().chain(counts).collect();
+            project(grouped(input, group, aggregates)?, names, &guards)?
         }
         Shape::Groups { input, group, aggregates } => {
-            project(grouped(binder.bind(input.clone())?, group, aggregates.clone())?, names, false)?
+            project(grouped(binder.bind(input.clone())?, group, aggregates.clone())?, names, &guards)?
         }
     };
+    let plan = if admitted.verdict.is_some() { total(plan)? } else { plan };
     let schema: SchemaRef = Arc::clone(plan.schema().inner());
-    let batches = collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result").await?;
-    if minimum > 0 && matches!(admitted.fragment.shape, Shape::Groups { .. }) {
-        return guard(&schema, &batches, minimum);
-    }
-    let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-    Ok(Released { schema, batches, rows, suppressed: 0 })
+    let batches = compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result").await?;
+    guard(&schema, &batches, names.len(), minimum)
 }
 
-/// Runs a bound plan to its end.
-///
-/// # Errors
-/// Where it fails, or gives more than `rows_max` rows.
-pub(crate) async fn collect(
-    session: &SessionContext,
-    plan: LogicalPlan,
-    rows_max: usize,
-    what: &'static str,
-) -> Result<Vec<RecordBatch>, QueryError> {
-    let mut stream = DataFrame::new(session.state(), plan).execute_stream().await?;
-    let (mut batches, mut rows) = (Vec::new(), 0);
-    while let Some(batch) = stream.try_next().await? {
-        rows += batch.num_rows();
-        if rows > rows_max {
-            return Err(QueryError::TooLarge { what, limit: rows_max, unit: "rows" });
+/// Distinct entities of the group, and of the rows in which an argument that may be missing is there.
+fn entity_counts(input: &LogicalPlan, entity: &Column, aggregates: &[Expr]) -> Result<Vec<Expr>, QueryError> {
+    let mut counts = vec![count_distinct(col(entity.clone()))];
+    for aggregate in aggregates {
+        for argument in &aggregate_function(aggregate)?.params.args {
+            if argument.nullable(input.schema().as_ref())? {
+                let present = argument.clone().is_not_null();
+                counts.push(count_distinct(col(entity.clone())).filter(present).build()?);
+            }
         }
-        batches.push(batch);
     }
-    Ok(batches)
+    Ok(counts)
 }
 
 fn grouped(input: LogicalPlan, group: &[Expr], aggregates: Vec<Expr>) -> Result<LogicalPlan, QueryError> {
@@ -95,35 +94,43 @@ fn grouped(input: LogicalPlan, group: &[Expr], aggregates: Vec<Expr>) -> Result<
     Ok(LogicalPlanBuilder::from(aggregate).sort(keys)?.build()?)
 }
 
-fn project(plan: LogicalPlan, names: &[(usize, String)], with_entities: bool) -> Result<LogicalPlan, QueryError> {
+fn project(plan: LogicalPlan, names: &[(usize, String)], guards: &[String]) -> Result<LogicalPlan, QueryError> {
     let columns = plan.schema().columns();
-    let mut outputs = Vec::with_capacity(names.len() + 1);
+    let mut outputs = Vec::with_capacity(names.len() + guards.len());
     for (index, name) in names {
         let column = columns.get(*index).cloned();
         let column = column.ok_or_else(|| QueryError::Execution(format!("the fragment has no column {index}")))?;
         outputs.push(col(column).alias(name));
     }
-    if with_entities {
-        outputs.push(datafusion::logical_expr::ident(ENTITIES_COLUMN));
-    }
+    outputs.extend(guards.iter().map(ident));
     Ok(LogicalPlanBuilder::from(plan).project(outputs)?.build()?)
 }
 
-/// Holds back every group with fewer than `minimum` distinct entities.
-fn guard(schema: &SchemaRef, batches: &[RecordBatch], minimum: u64) -> Result<Released, QueryError> {
+/// Holds back every group with fewer than `minimum` distinct entities, or with a value that fewer stand behind but
+/// not none. The first `outputs` columns are the released ones, the guard's own follow.
+fn guard(schema: &SchemaRef, batches: &[RecordBatch], outputs: usize, minimum: u64) -> Result<Released, QueryError> {
     let failed = |e: arrow::error::ArrowError| QueryError::Execution(e.to_string());
-    let last = schema.fields().len() - 1;
-    let kept: Vec<usize> = (0..last).collect();
+    let kept: Vec<usize> = (0..outputs).collect();
     let released_schema = Arc::new(schema.project(&kept).map_err(failed)?);
-    let (mut released, mut rows, mut suppressed) = (Vec::with_capacity(batches.len()), 0, 0);
+    let (mut released, mut rows, mut suppressed) = (Vec::with_capacity(batches.len()), 0, 0_u64);
     for batch in batches {
-        let entities = batch.column(last).as_primitive::<Int64Type>();
-        let enough: BooleanArray =
-            entities.iter().map(|n| Some(n.is_some_and(|n| u64::try_from(n).unwrap_or(0) >= minimum))).collect();
-        let open = filter_record_batch(batch, &enough).and_then(|open| open.project(&kept)).map_err(failed)?;
+        let open = filter_record_batch(batch, &open_groups(batch, outputs, minimum));
+        let open = open.and_then(|open| open.project(&kept)).map_err(failed)?;
         rows += open.num_rows() as u64;
         suppressed += (batch.num_rows() - open.num_rows()) as u64;
         released.push(open);
     }
+    let suppressed = suppressed.div_ceil(minimum.max(1)) * minimum.max(1);
     Ok(Released { schema: released_schema, batches: released, rows, suppressed })
+}
+
+fn open_groups(batch: &RecordBatch, outputs: usize, minimum: u64) -> BooleanArray {
+    let counts: Vec<_> = batch.columns()[outputs..].iter().map(|column| column.as_primitive::<Int64Type>()).collect();
+    let open = |row: usize| {
+        counts.iter().enumerate().all(|(index, count)| {
+            let entities = u64::try_from(count.value(row)).unwrap_or(0);
+            entities >= minimum || (index > 0 && entities == 0)
+        })
+    };
+    (0..batch.num_rows()).map(|row| Some(open(row))).collect()
 }

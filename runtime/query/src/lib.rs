@@ -5,9 +5,11 @@
 mod admit;
 mod bind;
 mod catalog;
+mod compute;
 mod deploy;
 mod endpoint;
 mod error;
+mod expression;
 mod flow;
 mod fragment;
 mod leaf;
@@ -20,6 +22,7 @@ mod region;
 mod remote;
 mod run;
 mod split;
+mod total;
 
 pub use catalog::Catalog;
 pub use deploy::{PLUGINS_PATH, deploy, fetch_missing};

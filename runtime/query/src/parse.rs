@@ -6,7 +6,10 @@ use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
-use domicile_types::limits::{PLAN_DEPTH_MAX, SQL_BYTES_MAX};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use domicile_types::limits::{PLAN_DEPTH_MAX, SQL_BYTES_MAX, SQL_OPERATORS_MAX};
 
 use crate::QueryError;
 
@@ -18,8 +21,11 @@ pub(crate) async fn parse(session: &SessionContext, sql: &str) -> Result<Logical
     if sql.len() > SQL_BYTES_MAX {
         return Err(QueryError::TooLarge { what: "the SQL text", limit: SQL_BYTES_MAX, unit: "bytes" });
     }
+    check_tokens(sql)?;
     let state = session.state();
-    let statement = state.sql_to_statement(sql, &state.config().options().sql_parser.dialect).map_err(located)?;
+    let statement = state
+        .sql_to_statement(sql, &state.config().options().sql_parser.dialect)
+        .map_err(|error| located_in(sql, error))?;
     if !matches!(&statement, Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::Query(_))) {
         return Err(QueryError::sql("only queries (SELECT, WITH, VALUES) are answered here", None));
     }
@@ -30,7 +36,51 @@ pub(crate) async fn parse(session: &SessionContext, sql: &str) -> Result<Logical
     if depth(&plan) > PLAN_DEPTH_MAX {
         return Err(QueryError::TooLarge { what: "the query's nesting", limit: PLAN_DEPTH_MAX, unit: "levels" });
     }
+    unique_names(&plan)?;
     state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(located)
+}
+
+/// Bounds what planning recurses over, before anything recurses, and refuses what the planner would silently ignore.
+fn check_tokens(sql: &str) -> Result<(), QueryError> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+    let tokens = tokens.map_err(|e| {
+        let place = (e.location.line > 0).then_some((e.location.line, e.location.column));
+        QueryError::sql(&e.message, place)
+    })?;
+    let mut operators = 0_usize;
+    for token in &tokens {
+        match &token.token {
+            Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_) => {}
+            Token::Word(word) => match word.keyword {
+                Keyword::TABLESAMPLE | Keyword::SAMPLE if word.quote_style.is_none() => {
+                    let place = (token.span.start.line, token.span.start.column);
+                    return Err(QueryError::sql("samples are not answered here", Some(place)));
+                }
+                Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::CASE | Keyword::JOIN | Keyword::UNION => {
+                    operators += 1
+                }
+                _ => {}
+            },
+            _ => operators += 1,
+        }
+    }
+    if operators > SQL_OPERATORS_MAX {
+        return Err(QueryError::TooLarge { what: "the SQL text", limit: SQL_OPERATORS_MAX, unit: "operators" });
+    }
+    Ok(())
+}
+
+/// Rows are objects by column name in most formats, so two columns of one name would lose one.
+fn unique_names(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for field in plan.schema().fields() {
+        if !seen.insert(field.name()) {
+            let message =
+                format!("two columns of the answer are named `{}`; give one another name with AS", field.name());
+            return Err(QueryError::sql(&message, None));
+        }
+    }
+    Ok(())
 }
 
 fn known_table(session: &SessionContext, table: &datafusion::common::TableReference) -> Result<(), QueryError> {
@@ -71,6 +121,19 @@ impl<'n> datafusion::common::tree_node::TreeNodeVisitor<'n> for Walker<'_> {
     }
 }
 
+/// As [`located`]; a text that ends too early is located at its end.
+fn located_in(sql: &str, error: DataFusionError) -> QueryError {
+    let ended = matches!(error.find_root(), DataFusionError::SQL(..));
+    match located(error) {
+        QueryError::Sql { message, place: None } if ended => {
+            let lines = sql.lines().count().max(1);
+            let column = sql.lines().last().map_or(0, |line| line.chars().count()) + 1;
+            QueryError::Sql { message, place: Some((lines as u64, column as u64)) }
+        }
+        other => other,
+    }
+}
+
 /// The same failure as an error about the caller's SQL, with its place where the planner knows it.
 fn located(error: DataFusionError) -> QueryError {
     let place = error.diagnostic().and_then(|d| d.span).map(|span| (span.start.line, span.start.column));
@@ -81,7 +144,11 @@ fn located(error: DataFusionError) -> QueryError {
         }
         DataFusionError::SchemaError(schema, _) => QueryError::sql(&schema.to_string(), place),
         DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => QueryError::sql(message, place),
-        root => QueryError::sql(&root.strip_backtrace(), place),
+        root => {
+            let message = root.strip_backtrace();
+            let message = message.trim_start_matches("Internal error: ");
+            QueryError::sql(message.split(".\nThis issue was likely").next().unwrap_or(message), place)
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::{DataFrame, SessionContext};
-use domicile_sandbox::{Interface, MapperInstance, MapperInterface, Plugin, SandboxError, Value, ValueType};
+use domicile_sandbox::{Interface, MapperInterface, Plugin, SandboxError, Value, ValueType};
 use domicile_store::ENTITY_COLUMN;
 use futures::{StreamExt, TryStreamExt};
 
@@ -171,8 +171,7 @@ impl PartitionStream for MappedEntities {
         let (plugin, parameters, schema) =
             (Arc::clone(&self.plugin), self.parameters.clone(), Arc::clone(&self.schema));
         let opened = async move {
-            let instance = blocking(|| plugin.mapper(&parameters)).map_err(failed)?;
-            let run = MapperRun { instance, plugin, schema, pending: None };
+            let run = MapperRun { plugin, parameters, schema, pending: None };
             let rows = sorted.execute_stream().await?.map(Some).chain(futures::stream::iter([None]));
             let mapped = rows.scan(run, |run, batch| {
                 let mapped = match batch {
@@ -190,8 +189,8 @@ impl PartitionStream for MappedEntities {
 
 /// Maps rows sorted by entity, one entity at a time.
 struct MapperRun {
-    instance: MapperInstance,
     plugin: Arc<Plugin>,
+    parameters: Vec<Value>,
     schema: SchemaRef,
     /// Rows of the last entity seen, which the next batch may continue.
     pending: Option<RecordBatch>,
@@ -217,13 +216,13 @@ impl MapperRun {
         }
     }
 
-    fn map(&mut self, rows: &RecordBatch, entities: &[Range<usize>]) -> DataFusionResult<RecordBatch> {
-        let instance = &mut self.instance;
+    fn map(&self, rows: &RecordBatch, entities: &[Range<usize>]) -> DataFusionResult<RecordBatch> {
         let mapped: Result<Vec<Vec<Value>>, SandboxError> = blocking(|| {
             let one = |range: &Range<usize>| {
                 let columns: Vec<ArrayRef> =
                     rows.columns()[1..].iter().map(|column| column.slice(range.start, range.len())).collect();
-                instance.map(&columns)
+                // A fresh instance for each entity: nothing that the code saw of one can reach another's output.
+                self.plugin.mapper(&self.parameters)?.map(&columns)
             };
             entities.iter().map(one).collect()
         });

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use domicile_sandbox::Sandbox;
 use domicile_store::{FileFormat, LoadReport, Store, StoreReader};
-use domicile_types::limits::{LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX};
+use domicile_types::limits::{
+    CONCURRENT_FRAGMENTS_MAX, CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX,
+};
 use domicile_types::{DatasetName, RegionId};
 use domicile_wire::WireError;
 use domicile_wire::client::{Answer, Peer, PeerClient, now_unix_ms};
@@ -18,9 +20,11 @@ use domicile_wire::peer::Secret;
 use domicile_wire::receipt::SignedReceipt;
 use ed25519_dalek::SigningKey;
 use http::Method;
+use tokio::sync::Semaphore;
 
 use crate::QueryError;
 use crate::catalog::Catalog;
+use crate::compute::Compute;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::owner::Owner;
 use crate::plugins::{PluginKeeper, PluginSet};
@@ -59,7 +63,12 @@ pub struct Region {
     pub(crate) peers: Vec<Peer>,
     pub(crate) client: PeerClient,
     pub(crate) runtime: Arc<RuntimeEnv>,
-    pub(crate) slots: tokio::sync::Semaphore,
+    pub(crate) compute: Compute,
+    /// Questions asked here.
+    pub(crate) query_slots: Semaphore,
+    /// Fragments asked by other regions. Apart from questions: a question waits for other regions' fragments, so
+    /// sharing places would let two regions wait for each other.
+    pub(crate) fragment_slots: Semaphore,
     store: Owner<Store>,
     ledger_reader: LedgerReader,
     receipt_key: String,
@@ -92,11 +101,13 @@ impl Region {
             reader: parts.store.reader(),
             plugins,
             keeper: Owner::start("plugins", LOAD_QUEUE_MAX, keeper).map_err(thread)?,
-            ledger: Owner::start("ledger", domicile_types::limits::CONCURRENT_QUERIES_MAX, ledger).map_err(thread)?,
+            ledger: Owner::start("ledger", CONCURRENT_FRAGMENTS_MAX, ledger).map_err(thread)?,
             store: Owner::start("store", LOAD_QUEUE_MAX, parts.store).map_err(thread)?,
             peers: parts.peers,
             runtime,
-            slots: tokio::sync::Semaphore::new(domicile_types::limits::CONCURRENT_QUERIES_MAX),
+            compute: Compute::start().map_err(thread)?,
+            query_slots: Semaphore::new(CONCURRENT_QUERIES_MAX),
+            fragment_slots: Semaphore::new(CONCURRENT_FRAGMENTS_MAX),
             ledger_reader: LedgerReader::new(ledger_path),
             receipt_key,
             secret: parts.secret,

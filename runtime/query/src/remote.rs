@@ -95,7 +95,7 @@ async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> 
     let body = serde_json::to_vec(&request).map_err(|e| malformed(e.to_string()))?;
     let answer = region.client.send(peer, Method::POST, FRAGMENT_PATH, Bytes::from(body), asked.timeout).await?;
     let facts = answer.headers.get(header::RECEIPT).map(|value| value.as_bytes()).unwrap_or_default();
-    let facts: ReplyFacts = serde_json::from_slice(facts).map_err(|e| malformed(e.to_string()))?;
+    let facts = ReplyFacts::from_header(facts).ok_or_else(|| malformed("the receipt cannot be read".to_owned()))?;
     check_receipt(&facts.receipt, asked.home, &region.id, asked.query, asked.sql, &answer.body)?;
     let (_, batches) = frame::decode(&answer.body)?;
     Ok(Part {
@@ -151,7 +151,7 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
     let timeout = Duration::from_millis(request.timeout_ms).min(domicile_types::limits::QUERY_TIMEOUT_MAX);
     let span = tracing::info_span!("fragment", query_id = request.query_id, from = %region.id, to = %caller);
     let reply = async {
-        let _slot = region.slots.acquire().await;
+        let _slot = region.fragment_slots.acquire().await;
         let started = Instant::now();
         let done = execute(region, caller, &request.sql, request.purpose.as_deref(), &request.plugins).await?;
         let body = frame::encode(&done.released.schema, &done.released.batches)?;
@@ -167,9 +167,9 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
         );
         Ok(FragmentReply { facts: ReplyFacts { receipt, as_of: done.as_of, elapsed_ms }, body })
     };
-    let reply = tokio::time::timeout(timeout, reply.instrument(span)).await;
-    let reply = reply.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?;
-    reply.map_err(|error| fit_to_cross(error, &region.id))
+    let fit = |error| fit_to_cross(error, &region.id);
+    let reply = async { reply.await.map_err(fit) }.instrument(span);
+    tokio::time::timeout(timeout, reply).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
 }
 
 /// The error without anything that could hold values of rows: messages cross the border too.
@@ -219,7 +219,7 @@ async fn execute(
         &session,
         Default::default(),
     );
-    let released = leaf::execute(&admitted, &names, &binder, &session).await?;
+    let released = leaf::execute(&admitted, &names, &binder, &session, &region.compute).await?;
     Ok(Done { released, admitted, as_of: snapshot.version })
 }
 

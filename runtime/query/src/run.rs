@@ -20,7 +20,6 @@ use crate::QueryError;
 use crate::admit::{AdmittedPlan, Asking, admit};
 use crate::bind::Binder;
 use crate::catalog::session_state;
-use crate::leaf;
 use crate::parse::parse;
 use crate::plugins::PluginSet;
 use crate::region::Region;
@@ -64,7 +63,7 @@ pub async fn run(region: &Region, request: QueryRequest) -> Result<Answer, Query
     let timeout = request.timeout;
     let answer = async {
         let query = Query::new(region, request)?;
-        let _slot = region.slots.acquire().await;
+        let _slot = region.query_slots.acquire().await;
         let plan = query.plan().await?;
         let admitted = query.admit(plan)?;
         let parts = query.ask(&admitted).await?;
@@ -82,7 +81,8 @@ struct Query<'r> {
 
 /// What the regions gave, by fragment.
 struct Parts {
-    batches: Vec<Vec<RecordBatch>>,
+    /// With the home that each came from.
+    batches: Vec<Vec<(String, RecordBatch)>>,
     coverage: Coverage,
     as_of: BTreeMap<String, u64>,
     region_ms: BTreeMap<String, f64>,
@@ -164,10 +164,10 @@ impl<'r> Query<'r> {
     }
 
     async fn merge(self, admitted: AdmittedPlan, parts: Parts) -> Result<Answer, QueryError> {
-        let session = SessionContext::new_with_state(session_state(&self.region.runtime));
+        let session = SessionContext::new_with_state(session_state(&self.region.runtime)?);
         let mut partials: BTreeMap<usize, Arc<dyn TableProvider>> = BTreeMap::new();
         for (index, (text, _)) in admitted.fragments.iter().enumerate() {
-            let table = MemTable::try_new(Arc::clone(&text.schema), vec![parts.batches[index].clone()])?;
+            let table = MemTable::try_new(Arc::clone(&text.schema), vec![parts.batches_of(index)])?;
             partials.insert(index, Arc::new(table));
         }
         let snapshot = self.region.reader.snapshot();
@@ -182,7 +182,7 @@ impl<'r> Query<'r> {
         );
         let plan = binder.bind(admitted.rest)?;
         let schema: SchemaRef = Arc::clone(plan.schema().inner());
-        let batches = leaf::collect(&session, plan, ANSWER_ROWS_MAX, "the answer").await?;
+        let batches = self.region.compute.collect(&session, plan, ANSWER_ROWS_MAX, "the answer").await?;
         self.region.remember(self.request.id.as_str(), parts.receipts.clone());
         let facts = self.facts(&schema, &batches, parts);
         Ok(Answer { schema, batches, facts })
@@ -219,7 +219,7 @@ impl Parts {
         let home = part.home.to_string();
         let schema = &admitted.fragments[part.fragment].0.schema;
         for batch in &part.batches {
-            self.batches[part.fragment].push(conform(batch, schema, &home)?);
+            self.batches[part.fragment].push((home.clone(), conform(batch, schema, &home)?));
         }
         if part.suppressed > 0 {
             *self.suppressed.entry(home.clone()).or_default() += part.suppressed;
@@ -232,6 +232,13 @@ impl Parts {
             self.coverage.answered.push(home);
         }
         Ok(())
+    }
+
+    /// The partial results of one fragment, from homes that answered all they were asked: a home that is missing from
+    /// one part of the answer is missing from all of it.
+    fn batches_of(&self, fragment: usize) -> Vec<RecordBatch> {
+        let missing = |home: &str| self.coverage.missing.iter().any(|missing| missing.region == home);
+        self.batches[fragment].iter().filter(|(home, _)| !missing(home)).map(|(_, batch)| batch.clone()).collect()
     }
 
     fn miss(&mut self, missing: RegionReason) {

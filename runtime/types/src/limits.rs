@@ -1,5 +1,6 @@
 //! Every bound on what outsiders can make grow, in one place.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Longest SQL text accepted, in bytes.
@@ -56,6 +57,19 @@ pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const PEER_REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
 /// Longest that requests in flight may take to end once the region drains.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pairs of rows that a join without an equality may compare.
+pub const JOIN_PAIRS_MAX: usize = 100_000_000;
+/// Operators, parentheses and commas in one SQL text: what the depth and width of its expressions grow with.
+pub const SQL_OPERATORS_MAX: usize = 2000;
+/// Nesting of parentheses and subqueries in one SQL text.
+pub const SQL_NESTING_MAX: NonZeroUsize = NonZeroUsize::new(300).unwrap();
+/// Stack of each thread that plans or executes, in bytes. Planning recurses as deep as expressions nest; the memory is
+/// only reserved until it is used.
+pub const THREAD_STACK_BYTES: usize = 256 * 1024 * 1024;
+/// Threads that execute plans, at least.
+pub const COMPUTE_THREADS_MIN: usize = 4;
+/// Fragments for other regions that run at once in one region; further ones wait.
+pub const CONCURRENT_FRAGMENTS_MAX: usize = 32;
 /// Deepest nesting of a query plan that is admitted.
 pub const PLAN_DEPTH_MAX: usize = 256;
 /// Linear memory that one plugin instance may have, in bytes.

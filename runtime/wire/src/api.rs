@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::receipt::SignedReceipt;
@@ -149,6 +151,21 @@ pub struct FragmentFacts {
     pub as_of: u64,
     /// Milliseconds that the region took.
     pub elapsed_ms: f64,
+}
+
+impl FragmentFacts {
+    /// As the `Receipt` header carries it: base64 of the JSON text.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON.
+    pub fn to_header(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_vec(self).map(|json| BASE64.encode(json))
+    }
+
+    /// Reads the header; none where it is something else.
+    pub fn from_header(header: &[u8]) -> Option<Self> {
+        serde_json::from_slice(&BASE64.decode(header).ok()?).ok()
+    }
 }
 
 /// Answer to a load.

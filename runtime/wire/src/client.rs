@@ -15,7 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::peer::{Secret, Signed, sign_request, verify_reply};
+use crate::peer::{Secret, Signed, Way, sign_request, verify_reply};
 use crate::{Problem, WireError};
 
 /// A body that may be streamed.
@@ -106,7 +106,8 @@ impl PeerClient {
         let nonce = format!("{now:x}-{:x}", self.requests.fetch_add(1, Ordering::Relaxed));
         let mut request = build(&peer.url, method.clone(), path, full(body.clone()))?;
         let signed = Signed { method: &method, path, body: &body };
-        sign_request(request.headers_mut(), &self.region, &self.secret, signed, now, &nonce);
+        let way = Way { from: &self.region, to: &peer.id };
+        sign_request(request.headers_mut(), way, &self.secret, signed, now, &nonce);
         let answer = whole(&self.http, &peer.url, request, timeout).await?;
         verify_reply(&answer.headers, &peer.id, &peer.secret, &nonce, answer.status.as_u16(), &answer.body)?;
         answer.accepted(&peer.url)

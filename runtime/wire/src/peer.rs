@@ -55,18 +55,27 @@ pub struct Signed<'a> {
     pub body: &'a [u8],
 }
 
-/// Signs a request of `region` into `headers`. `nonce` must not repeat within the accepted age of a request.
+/// Who asks whom. A signature holds for one destination only.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// The asking region.
+    pub from: &'a RegionId,
+    /// The region asked.
+    pub to: &'a RegionId,
+}
+
+/// Signs a request into `headers`. `nonce` must not repeat within the accepted age of a request.
 pub fn sign_request(
     headers: &mut HeaderMap,
-    region: &RegionId,
+    way: Way<'_>,
     secret: &Secret,
     signed: Signed<'_>,
     now_unix_ms: u64,
     nonce: &str,
 ) {
     let time = now_unix_ms.to_string();
-    let mac = request_mac(secret, region.as_str(), &time, nonce, signed);
-    insert(headers, REGION, region.as_str());
+    let mac = request_mac(secret, way, &time, nonce, signed);
+    insert(headers, REGION, way.from.as_str());
     insert(headers, TIME, &time);
     insert(headers, NONCE, nonce);
     insert(headers, MAC, &hex(&mac.finalize().into_bytes()));
@@ -81,12 +90,13 @@ pub struct Caller {
     pub nonce: String,
 }
 
-/// Checks a request against the secret that `secret_of` knows for its region.
+/// Checks a request to the region `here` against the secret that `secret_of` knows for its region.
 ///
 /// # Errors
 /// Where the region is unknown, the clocks differ too much, or the signature does not fit.
 pub fn verify_request<'s>(
     headers: &HeaderMap,
+    here: &RegionId,
     signed: Signed<'_>,
     now_unix_ms: u64,
     secret_of: impl FnOnce(&RegionId) -> Option<&'s Secret>,
@@ -97,7 +107,8 @@ pub fn verify_request<'s>(
     let not_authentic = || WireError::NotAuthentic { region: claimed.to_owned() };
     let (time, nonce) = (text(headers, TIME), text(headers, NONCE));
     let mac = unhex(text(headers, MAC)).ok_or_else(not_authentic)?;
-    request_mac(secret, claimed, time, nonce, signed).verify_slice(&mac).map_err(|_| not_authentic())?;
+    let way = Way { from: &region, to: here };
+    request_mac(secret, way, time, nonce, signed).verify_slice(&mac).map_err(|_| not_authentic())?;
     let sent: u64 = time.parse().map_err(|_| not_authentic())?;
     let age_ms = now_unix_ms.abs_diff(sent);
     if u128::from(age_ms) > PEER_REQUEST_AGE_MAX.as_millis() {
@@ -106,10 +117,11 @@ pub fn verify_request<'s>(
     Ok(Caller { region, nonce: nonce.to_owned() })
 }
 
-fn request_mac(secret: &Secret, region: &str, time: &str, nonce: &str, signed: Signed<'_>) -> Hmac<Sha256> {
+fn request_mac(secret: &Secret, way: Way<'_>, time: &str, nonce: &str, signed: Signed<'_>) -> Hmac<Sha256> {
     let parts = [
         b"request".as_slice(),
-        region.as_bytes(),
+        way.from.as_str().as_bytes(),
+        way.to.as_str().as_bytes(),
         time.as_bytes(),
         nonce.as_bytes(),
         signed.method.as_str().as_bytes(),

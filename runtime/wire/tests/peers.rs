@@ -4,7 +4,7 @@
 
 use domicile_types::RegionId;
 use domicile_wire::WireError;
-use domicile_wire::peer::{Secret, Signed, sign_reply, sign_request, verify_reply, verify_request};
+use domicile_wire::peer::{Secret, Signed, Way, sign_reply, sign_request, verify_reply, verify_request};
 use http::{HeaderMap, Method};
 
 const NOW_UNIX_MS: u64 = 1_700_000_000_000;
@@ -14,6 +14,10 @@ fn region() -> RegionId {
     "us-east".parse().unwrap()
 }
 
+fn here() -> RegionId {
+    "eu-central".parse().unwrap()
+}
+
 fn secret() -> Secret {
     Secret::new("us-east's own secret, 32 bytes or more")
 }
@@ -21,7 +25,7 @@ fn secret() -> Secret {
 fn request(body: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let signed = Signed { method: &Method::POST, path: "/v1/peer/fragments", body: body.as_bytes() };
-    sign_request(&mut headers, &region(), &secret(), signed, NOW_UNIX_MS, "n-1");
+    sign_request(&mut headers, Way { from: &region(), to: &here() }, &secret(), signed, NOW_UNIX_MS, "n-1");
     headers
 }
 
@@ -29,7 +33,7 @@ fn request(body: &str) -> HeaderMap {
 fn check(headers: &HeaderMap, method: &Method, path: &str, body: &str, now_unix_ms: u64, expect: Result<&str, &str>) {
     let known = secret();
     let signed = Signed { method, path, body: body.as_bytes() };
-    let got = verify_request(headers, signed, now_unix_ms, |id| (*id == region()).then_some(&known));
+    let got = verify_request(headers, &here(), signed, now_unix_ms, |id| (*id == region()).then_some(&known));
     let got = got.map(|caller| caller.nonce).map_err(|error| match error {
         WireError::NotAuthentic { .. } => "not authentic",
         WireError::Stale { .. } => "stale",
@@ -46,6 +50,15 @@ fn only_the_signed_request_is_authentic() {
     check(&headers, &Method::POST, path, "{ }", NOW_UNIX_MS, Err("not authentic"));
     check(&headers, &Method::PUT, path, "{}", NOW_UNIX_MS, Err("not authentic"));
     check(&headers, &Method::POST, "/v1/peer/plugins", "{}", NOW_UNIX_MS, Err("not authentic"));
+}
+
+#[test]
+fn a_request_to_another_region_is_not_accepted_here() {
+    let known = secret();
+    let signed = Signed { method: &Method::POST, path: "/v1/peer/fragments", body: b"{}" };
+    let elsewhere: RegionId = "ap-south".parse().unwrap();
+    let got = verify_request(&request("{}"), &elsewhere, signed, NOW_UNIX_MS, |_| Some(&known));
+    assert!(matches!(got, Err(WireError::NotAuthentic { .. })));
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn orders_of_customers_who_live_elsewhere() -> Result<()> {
 #[test]
 fn keys_that_are_taken() -> Result<()> {
     let twice = [customer(9_000_005, "24", "1.00"), customer(9_000_005, "24", "2.00")];
-    check_refused("twice.csv", &twice, 1, (2, "c_custkey", "9000005"))
+    check_refused("twice.csv", &twice, 1, (2, "c_custkey", "earlier row"))
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn files_that_are_broken() -> Result<()> {
         ("cut.parquet", orders[..orders.len() - 1000].to_vec()),
         ("garbled.parquet", garbled),
         ("text.parquet", HEADER.as_bytes().to_vec()),
-        ("parquet.csv", orders[..100_000].to_vec()),
+        ("parquet.csv", orders[..orders.len() / 2].to_vec()),
         ("open-quote.csv", format!("{HEADER}\n1,\"never closed").into_bytes()),
         ("ragged.csv", format!("{HEADER}\n1,2,3\n").into_bytes()),
     ] {

@@ -40,7 +40,7 @@ fn check_invalid(sql: &str, place: (u64, u64)) -> Result<()> {
 #[test]
 fn invalid_sql_has_a_line_and_a_column() -> Result<()> {
     check_invalid("SELEC 1", (1, 1))?;
-    check_invalid("SELECT count(*)\nFROM orders\nGROUP BYE 1", (3, 7))?;
+    check_invalid("SELECT count(*)\nFROM orders\nGROUP BYE 1", (3, 1))?;
     check_invalid("SELECT (1 FROM orders", (1, 11))?;
     check_invalid("SELECT count(*) FROM orders WHERE c_foo =", (1, 42))?;
     check_still_serving()
@@ -81,8 +81,12 @@ fn check_unknown(response: &Response, status: u16, nearest: &str) {
 fn unknown_names_get_the_nearest() -> Result<()> {
     let edge = world().edge("us-east");
     check_unknown(&query("SELECT count(*) FROM custommer")?, 404, "customer");
-    check_unknown(&query("SELECT count(*) FROM orders WHERE o_orderdat = DATE '1995-01-01'")?, 400, "o_orderdate");
-    check_unknown(&query("SELECT sum(net_revenu(l_extendedprice, l_discount)) FROM lineitem")?, 400, "net_revenue");
+    for (sql, nearest) in [
+        ("SELECT count(*) FROM orders WHERE o_orderdat = DATE '1995-01-01'", "Did you mean 'orders.o_orderdate'"),
+        ("SELECT sum(net_revenu(l_extendedprice, l_discount)) FROM lineitem", "Did you mean 'net_revenue'"),
+    ] {
+        problem(&query(sql)?, 400, Some("sql-invalid"), &[nearest]);
+    }
     check_unknown(&edge.get("/v1/endpoints/rfn")?, 404, "rfm");
     check_unknown(&edge.get("/v1/endpoints/rfm?as_off=1998-08-02")?, 400, "as_of");
     check_unknown(&edge.query_with("SELECT 1", &[("Data-Region", "us-eest")])?, 400, "us-east");
@@ -102,8 +106,8 @@ fn values_that_do_not_fit() -> Result<()> {
         let response = edge.query_with("SELECT count(*) FROM orders", &[(name, value)])?;
         problem(&response, 400, None, &[]);
     }
-    let types = edge.query("SELECT sum(c_mktsegment) FROM customer")?;
-    problem(&types, 400, None, &[]);
+    let types = problem(&edge.query("SELECT sum(c_mktsegment) FROM customer")?, 400, Some("sql-invalid"), &["sum"]);
+    assert!(!types.to_string().contains("Internal error"), "{types}");
     check_still_serving()
 }
 
@@ -114,9 +118,15 @@ fn bodies_that_are_not_what_they_say() -> Result<()> {
         |content_type: &str, body: &[u8]| edge.send("POST", "/v1/query", &[("Content-Type", content_type)], body);
     problem(&post("application/json", b"{\"sql\":")?, 400, None, &[]);
     problem(&post("application/json", b"{\"sequel\":\"SELECT 1\"}")?, 400, None, &["sequel"]);
-    problem(&post("application/json", b"[]")?, 400, None, &[]);
+    for body in [&b"[]"[..], b"[\"SELECT 1\", null]", b"7", b"null"] {
+        let refused = problem(&post("application/json", body)?, 400, None, &["sql"]);
+        assert!(!refused.to_string().contains("struct"), "{refused}");
+    }
     problem(&post("application/sql", b"SELECT '\xff'")?, 400, None, &[]);
-    problem(&post("application/x-www-form-urlencoded", b"sql=SELECT+1")?, 415, None, &[]);
+    for media_type in ["application/x-www-form-urlencoded", "application/xml", "nonsense"] {
+        problem(&post(media_type, b"SELECT 1")?, 415, None, &["application/json", "application/sql"]);
+    }
+    assert_eq!(post("application/sql; charset=utf-8", b"SELECT 1")?.status, 200);
     problem(&edge.get("/v1/nothing-here")?, 404, None, &[]);
     problem(&edge.send("DELETE", "/v1/query", &[], b"")?, 405, None, &[]);
     check_still_serving()
@@ -154,7 +164,8 @@ fn questions_that_would_exhaust_the_region() -> Result<()> {
     let cross = "SELECT count(*) FROM lineitem a, lineitem b, lineitem c WHERE a.l_tax + b.l_tax + c.l_tax > 0.1";
     let response =
         world().edge("us-east").query_with(cross, &[("Query-Timeout", "300"), ("Data-Region", "us-east")])?;
-    assert!([400, 504].contains(&response.status), "{} {}", response.status, response.text());
+    assert!([422, 504].contains(&response.status), "{} {}", response.status, response.text());
+    problem(&response, response.status, None, &[]);
     check_still_serving()
 }
 

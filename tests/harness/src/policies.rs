@@ -10,8 +10,32 @@ use crate::regions::read_toml;
 use crate::workspace::REGIONS;
 
 /// Functions that the tests' questions call, as a clause names them.
-pub const FUNCTIONS: [&str; 12] =
-    ["avg", "case", "count", "date_trunc", "max", "min", "net_revenue", "panics", "price_band", "rfm", "spin", "sum"];
+pub const FUNCTIONS: [&str; 22] = [
+    // Of the engine and the project's own plugins:
+    "avg",
+    "case",
+    "count",
+    "date_trunc",
+    "max",
+    "min",
+    "net_revenue",
+    "price_band",
+    "rfm",
+    "sum",
+    // Of hostile plugins:
+    "another_type",
+    "bytes",
+    "fails",
+    "fewer_rows",
+    "hoard",
+    "lies",
+    "negative_offsets",
+    "not_utf8",
+    "offsets_beyond_bytes",
+    "panics",
+    "rows",
+    "spin",
+];
 
 /// Writes a copy of every policy in `from` to `to` that admits every column, as an identifier too, and suppresses
 /// nothing. Residency and classes stay as they are.

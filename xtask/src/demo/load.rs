@@ -13,6 +13,9 @@ use crate::voice::grouped;
 /// The plugins that the demo deploys.
 const PLUGINS: [&str; 2] = ["rfm", "pricing"];
 
+/// Refused rows that are shown.
+const ROWS_SHOWN: usize = 3;
+
 /// Generates the tables and loads each region's part at its edge.
 pub(super) fn everything(demo: &mut Demo) -> Result<()> {
     let scale = demo.scale;
@@ -46,7 +49,7 @@ pub(super) fn refused(demo: &mut Demo) -> Result<()> {
     let problem = ran.document()?;
     let refused = problem["refused_rows"].as_u64().unwrap_or_default();
     demo.voice.line(format_args!("  refused: {} rows; the first of them:", grouped(refused)));
-    let rows: Vec<_> = problem["rows"].as_array().into_iter().flatten().map(cells).collect();
+    let rows: Vec<_> = problem["rows"].as_array().into_iter().flatten().take(ROWS_SHOWN).map(cells).collect();
     demo.voice.table(&["row", "column", "value", "reason"], &rows);
     demo.report.promise(refused > 0 && !rows.is_empty(), "a refused load says how many rows and which");
     demo.report.document("refused_load", problem);

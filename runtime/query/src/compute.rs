@@ -1,0 +1,103 @@
+//! Threads of their own for executing plans, so that a plan that never pauses holds up no request.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
+use domicile_types::limits::{COMPUTE_THREADS_MIN, JOIN_PAIRS_MAX, THREAD_STACK_BYTES};
+use futures::TryStreamExt;
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::QueryError;
+
+/// The threads that execute plans.
+#[derive(Debug)]
+pub(crate) struct Compute {
+    /// Taken when dropped, which may be on a thread that must not wait.
+    runtime: Option<Runtime>,
+}
+
+impl Compute {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// Where the system has none to give.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).max(COMPUTE_THREADS_MIN);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("compute")
+            .thread_stack_size(THREAD_STACK_BYTES)
+            .enable_all()
+            .build()?;
+        Ok(Self { runtime: Some(runtime) })
+    }
+
+    /// Runs a bound plan to its end. Dropping the future stops the plan at its next pause.
+    ///
+    /// # Errors
+    /// Where the plan fails, pairs too many rows, or gives more than `rows_max` rows.
+    pub(crate) async fn collect(
+        &self,
+        session: &SessionContext,
+        plan: LogicalPlan,
+        rows_max: usize,
+        what: &'static str,
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        let state = session.state();
+        let work = async move {
+            let plan = state.create_physical_plan(&plan).await?;
+            check_pairs(&plan)?;
+            let mut stream = execute_stream(plan, state.task_ctx())?;
+            let (mut batches, mut rows) = (Vec::new(), 0);
+            while let Some(batch) = stream.try_next().await? {
+                rows += batch.num_rows();
+                if rows > rows_max {
+                    return Err(QueryError::TooLarge { what, limit: rows_max, unit: "rows" });
+                }
+                batches.push(batch);
+            }
+            Ok(batches)
+        };
+        let stopped = || QueryError::Execution("the region is stopping".to_owned());
+        let task = self.runtime.as_ref().ok_or_else(stopped)?.spawn(work);
+        AbortOnDropHandle::new(task).await.map_err(|e| QueryError::Execution(e.to_string()))?
+    }
+}
+
+impl Drop for Compute {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Refuses joins that have to look at every pair of rows of two large inputs: such a join does not pause before it is
+/// done, so no time limit could end it.
+fn check_pairs(plan: &Arc<dyn ExecutionPlan>) -> Result<(), QueryError> {
+    let mut too_many = false;
+    let statistics = StatisticsContext::new();
+    plan.apply(|node| {
+        if node.downcast_ref::<NestedLoopJoinExec>().is_some() || node.downcast_ref::<CrossJoinExec>().is_some() {
+            let mut pairs = 1_usize;
+            for child in node.children() {
+                let rows = statistics.compute(child.as_ref(), &StatisticsArgs::new())?.num_rows;
+                pairs = pairs.saturating_mul(rows.get_value().copied().unwrap_or(1).max(1));
+            }
+            too_many |= pairs > JOIN_PAIRS_MAX;
+        }
+        Ok(if too_many { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if too_many {
+        let what = "a join without an equality, by the pairs of rows it compares,";
+        return Err(QueryError::TooLarge { what, limit: JOIN_PAIRS_MAX, unit: "pairs" });
+    }
+    Ok(())
+}

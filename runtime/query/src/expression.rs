@@ -1,0 +1,226 @@
+//! What flows into an expression: values carried, columns compared, functions called.
+//!
+//! Passes over sets stay small however often an expression is repeated. Expression kinds that are not known here are
+//! refused, not passed over.
+
+use std::collections::BTreeSet;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, Operator};
+use domicile_policy::ColumnUse;
+use domicile_types::DatasetName;
+
+use crate::QueryError;
+
+/// One occurrence of a table in a plan; a table that is joined to itself occurs twice.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Instance {
+    pub(crate) ordinal: usize,
+    pub(crate) dataset: DatasetName,
+}
+
+/// What flows into one column or expression.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Flow {
+    /// Columns of resident datasets whose values it carries.
+    pub(crate) values: BTreeSet<ColumnUse>,
+    /// Columns of resident datasets that a condition in it compares.
+    pub(crate) conditions: BTreeSet<ColumnUse>,
+    /// Functions called in it; `case` stands for CASE and for comparisons used as values.
+    pub(crate) functions: BTreeSet<String>,
+    /// The base column itself, where nothing was computed.
+    pub(crate) direct: Option<(Instance, String)>,
+}
+
+impl Flow {
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.values.extend(other.values.iter().cloned());
+        self.conditions.extend(other.conditions.iter().cloned());
+        self.functions.extend(other.functions.iter().cloned());
+    }
+
+    /// The same flow as looked at by a condition.
+    pub(crate) fn into_condition(mut self) -> Self {
+        self.conditions.append(&mut self.values);
+        self.functions.insert(CASE.to_owned());
+        self.direct = None;
+        self
+    }
+
+    /// Every column that it carries or looked at.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &ColumnUse> {
+        self.values.iter().chain(&self.conditions)
+    }
+}
+
+/// The name under which policies permit conditions inside expressions.
+pub(crate) const CASE: &str = "case";
+/// The name under which policies permit casts that round or cut inside aggregates.
+pub(crate) const CAST: &str = "cast";
+
+pub(crate) fn column_flow<'f>(column: &Column, schema: &DFSchema, input: &'f [Flow]) -> Result<&'f Flow, QueryError> {
+    let index = schema.index_of_column(column)?;
+    input.get(index).ok_or_else(|| QueryError::AcrossRegions { what: format!("column {column}") })
+}
+
+/// The flow of an expression over columns with the flows `input`.
+///
+/// # Errors
+/// Where it holds a subquery over resident data, an aggregate, or anything else that is not known to be safe.
+pub(crate) fn expression(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
+    match expr {
+        Expr::Literal(..) => Ok(Flow::default()),
+        Expr::Column(column) => Ok(column_flow(column, schema, input)?.clone()),
+        Expr::Alias(alias) => expression(&alias.expr, schema, input),
+        Expr::Negative(_) => Ok(computed(children(expr, schema, input)?)),
+        Expr::Cast(cast) => cast_flow(&cast.expr, cast.field.data_type(), schema, input),
+        Expr::TryCast(cast) => cast_flow(&cast.expr, cast.field.data_type(), schema, input),
+        Expr::BinaryExpr(binary) => binary_flow(expr, binary, schema, input),
+        Expr::Case(case) => case_flow(case, schema, input),
+        Expr::ScalarFunction(call) => {
+            let mut flow = children(expr, schema, input)?;
+            flow.functions.insert(call.name().to_lowercase());
+            Ok(computed(flow))
+        }
+        Expr::ScalarSubquery(subquery) => reference_only(&subquery.subquery),
+        Expr::Exists(exists) => reference_only(&exists.subquery.subquery),
+        Expr::InSubquery(within) => {
+            let mut flow = expression(&within.expr, schema, input)?.into_condition();
+            flow.absorb(&reference_only(&within.subquery.subquery)?);
+            Ok(flow)
+        }
+        Expr::Like(_) | Expr::SimilarTo(_) | Expr::Not(_) | Expr::Between(_) | Expr::InList(_) => {
+            Ok(children(expr, schema, input)?.into_condition())
+        }
+        Expr::IsNotNull(_)
+        | Expr::IsNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_) => Ok(children(expr, schema, input)?.into_condition()),
+        other => Err(QueryError::AcrossRegions { what: format!("`{other}`") }),
+    }
+}
+
+fn computed(mut flow: Flow) -> Flow {
+    flow.direct = None;
+    flow
+}
+
+/// Sums, differences and products carry values, and so does a quotient by something that carries none. Every other
+/// operator that is not a comparison is a function that a policy has to name.
+fn binary_flow(expr: &Expr, binary: &BinaryExpr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
+    let mut flow = computed(children(expr, schema, input)?);
+    match binary.op {
+        Operator::Plus | Operator::Minus | Operator::Multiply => Ok(flow),
+        Operator::Eq
+        | Operator::NotEq
+        | Operator::Lt
+        | Operator::LtEq
+        | Operator::Gt
+        | Operator::GtEq
+        | Operator::And
+        | Operator::Or
+        | Operator::IsDistinctFrom
+        | Operator::IsNotDistinctFrom
+        | Operator::RegexMatch
+        | Operator::RegexIMatch
+        | Operator::RegexNotMatch
+        | Operator::RegexNotIMatch
+        | Operator::LikeMatch
+        | Operator::ILikeMatch
+        | Operator::NotLikeMatch
+        | Operator::NotILikeMatch => Ok(flow.into_condition()),
+        Operator::Divide if expression(&binary.right, schema, input)?.columns().next().is_none() => Ok(flow),
+        other => {
+            flow.functions.insert(other.to_string());
+            Ok(flow)
+        }
+    }
+}
+
+/// A cast that keeps every difference between values is free; one that rounds or cuts can tell values apart like a
+/// comparison does, and is a function that a policy has to name.
+fn cast_flow(inner: &Expr, to: &DataType, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
+    let mut flow = computed(expression(inner, schema, input)?);
+    if flow.columns().next().is_some() && !keeps_differences(&inner.get_type(schema)?, to) {
+        flow.functions.insert(CAST.to_owned());
+    }
+    Ok(flow)
+}
+
+fn keeps_differences(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Date32, Date64, Decimal128, Float64, LargeUtf8, Timestamp, Utf8, Utf8View};
+    match (from, to) {
+        _ if from == to => true,
+        (Decimal128(from_precision, from_scale), Decimal128(precision, scale)) => {
+            scale >= from_scale
+                && i16::from(*precision) - i16::from(*scale) >= i16::from(*from_precision) - i16::from(*from_scale)
+        }
+        (from, Decimal128(_, scale)) => from.is_integer() && *scale >= 0,
+        (from, Float64) => from.is_numeric(),
+        (Date32, Date64 | Timestamp(..)) => true,
+        (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
+        (from, to) if from.is_signed_integer() && to.is_signed_integer() => {
+            from.primitive_width() <= to.primitive_width()
+        }
+        _ => false,
+    }
+}
+
+fn case_flow(case: &Case, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
+    let mut flow = Flow::default();
+    let subject = case.expr.iter().map(AsRef::as_ref);
+    for condition in subject.chain(case.when_then_expr.iter().map(|(when, _)| when.as_ref())) {
+        flow.absorb(&expression(condition, schema, input)?.into_condition());
+    }
+    let values = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    for value in values.chain(case.else_expr.iter().map(AsRef::as_ref)) {
+        flow.absorb(&expression(value, schema, input)?);
+    }
+    flow.functions.insert(CASE.to_owned());
+    Ok(flow)
+}
+
+fn children(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
+    let mut flow = Flow::default();
+    let mut failed = None;
+    expr.apply_children(|child| {
+        match expression(child, schema, input) {
+            Ok(child) => flow.absorb(&child),
+            Err(error) => {
+                failed = Some(error);
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    failed.map_or(Ok(flow), Err)
+}
+
+fn reference_only(plan: &LogicalPlan) -> Result<Flow, QueryError> {
+    if crate::split::has_resident(plan)? {
+        return Err(QueryError::AcrossRegions { what: "a subquery over resident data inside a condition".to_owned() });
+    }
+    let (mut outer, mut flow) = (false, Flow::default());
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                match part {
+                    Expr::OuterReferenceColumn(..) => outer = true,
+                    Expr::ScalarFunction(call) => drop(flow.functions.insert(call.name().to_lowercase())),
+                    _ => {}
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    if outer {
+        return Err(QueryError::AcrossRegions { what: "a subquery that refers to outer columns".to_owned() });
+    }
+    Ok(flow)
+}
