@@ -147,7 +147,8 @@ fn located(error: DataFusionError) -> QueryError {
         root => {
             let message = root.strip_backtrace();
             let message = message.trim_start_matches("Internal error: ");
-            QueryError::sql(message.split(".\nThis issue was likely").next().unwrap_or(message), place)
+            let message = message.split("This issue was likely").next().unwrap_or_default();
+            QueryError::sql(message.trim_end(), place)
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use domicile_types::limits::{FRAGMENT_BYTES_MAX, FRAME_BYTES_MAX};
@@ -33,7 +34,7 @@ pub fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, Wi
     Ok(body)
 }
 
-fn ipc_stream(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, arrow::error::ArrowError> {
+fn ipc_stream(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
     let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
     for batch in batches {
         writer.write(batch)?;
@@ -62,11 +63,17 @@ pub fn decode(body: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), WireError> {
         }
         offset = frame.end;
     }
-    let unreadable = |e: arrow::error::ArrowError| WireError::Frame { offset: 0, detail: e.to_string() };
-    let reader = StreamReader::try_new(raw.as_slice(), None).map_err(unreadable)?;
+    // The IPC reader panics on some schemas that no writer makes, and a peer's bytes must not end a task here. It
+    // reads from a slice into values of its own, so nothing is left half-done.
+    let read = std::panic::catch_unwind(|| read_stream(&raw));
+    let damaged = |detail: String| WireError::Frame { offset: 0, detail };
+    read.map_err(|_| damaged("not an Arrow stream".to_owned()))?.map_err(|e| damaged(e.to_string()))
+}
+
+fn read_stream(raw: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
+    let reader = StreamReader::try_new(raw, None)?;
     let schema = reader.schema();
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    Ok((schema, batches))
+    Ok((schema, reader.collect::<Result<Vec<_>, _>>()?))
 }
 
 struct Frame {

