@@ -15,4 +15,4 @@ pub use error::{ConfigError, Position};
 pub use load::{RegionFiles, load_datasets, load_region};
 pub use peer_url::{PeerUrl, PeerUrlError};
 pub use region::{Peer, RegionConfig, RegionLimits};
-pub use secret::{SECRET_BYTES_MIN, Secret, read_secret};
+pub use secret::{SECRET_BYTES_MIN, read_secret};

@@ -1,9 +1,10 @@
-//! A region's secret, and the care that its file needs.
+//! A region's secret: the care that its file needs.
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+
+use domicile_types::Secret;
 
 use crate::ConfigError;
 
@@ -11,23 +12,6 @@ use crate::ConfigError;
 pub const SECRET_BYTES_MIN: usize = 32;
 
 const SECRET_FILE_BYTES_MAX: u64 = 4096;
-
-/// A secret. It is never printed (`Debug` says only that there is one) and has no `==`, whose time would tell about it.
-#[derive(Clone)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    /// The bytes, for a key derivation or a message authentication code and nothing else.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// Reads the secret in `path`, without white space around it.
 ///
@@ -43,7 +27,7 @@ pub fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(ConfigError::SecretShort { path: path.to_owned(), actual: secret.len(), min: SECRET_BYTES_MIN });
     }
-    Ok(Secret(secret.to_vec()))
+    Ok(Secret::new(secret))
 }
 
 /// Asks the open file, not the path, so that the answer is about the bytes that are read.

@@ -14,7 +14,6 @@ use domicile_query::{Catalog, Region, RegionParts, fetch_missing};
 use domicile_sandbox::{Sandbox, SandboxLimits};
 use domicile_store::{DatasetSpec, Store};
 use domicile_wire::client::Peer;
-use domicile_wire::peer::Secret;
 use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -82,11 +81,11 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
     };
     let specs = datasets.into_iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
     let peer = |peer: domicile_config::Peer| {
-        let secret = Secret::new(read_secret(&peer.secret_file)?.expose());
+        let secret = read_secret(&peer.secret_file)?;
         anyhow::Ok(Peer { id: peer.id, url: peer.url.as_str().to_owned(), secret })
     };
     let peers = config.peers.into_iter().map(peer).collect::<anyhow::Result<Vec<_>>>()?;
-    let secret = Secret::new(read_secret(&config.secret_file)?.expose());
+    let secret = read_secret(&config.secret_file)?;
     let data_dir = made_dir(&config.data_dir)?;
     let store = Store::open(&data_dir.join("store"), config.id.clone(), specs.clone())?;
     let sandbox = Sandbox::new(SandboxLimits {

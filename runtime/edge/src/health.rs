@@ -49,7 +49,7 @@ pub(crate) async fn regions(State(edge): Shared) -> Handled {
 
 async fn ping(edge: &Edge, peer: &Peer) -> Value {
     let started = Instant::now();
-    let answer = edge.region.ask_peer(peer, Method::GET, PING_PATH, Bytes::new(), PING_TIMEOUT).await;
+    let answer = edge.region.client().send(peer, Method::GET, PING_PATH, Bytes::new(), PING_TIMEOUT).await;
     let (id, url) = (peer.id.as_str(), peer.url.as_str());
     match answer {
         Ok(_) => {

@@ -6,20 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use domicile_sandbox::Sandbox;
 use domicile_store::{FileFormat, LoadReport, Store, StoreReader};
 use domicile_types::limits::{
     CONCURRENT_FRAGMENTS_MAX, CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX,
 };
-use domicile_types::{DatasetName, RegionId};
-use domicile_wire::WireError;
-use domicile_wire::client::{Answer, Peer, PeerClient, now_unix_ms};
-use domicile_wire::peer::Secret;
+use domicile_types::{DatasetName, RegionId, Secret};
+use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
 use domicile_wire::receipt::SignedReceipt;
 use ed25519_dalek::SigningKey;
-use http::Method;
 use tokio::sync::Semaphore;
 
 use crate::QueryError;
@@ -136,19 +132,9 @@ impl Region {
         &self.peers
     }
 
-    /// Sends a signed request to a peer.
-    ///
-    /// # Errors
-    /// Where the peer is out of reach, refuses, is too slow, or its reply is not authentic.
-    pub async fn ask_peer(
-        &self,
-        peer: &Peer,
-        method: Method,
-        path: &str,
-        body: Bytes,
-        timeout: Duration,
-    ) -> Result<Answer, WireError> {
-        self.client.send(peer, method, path, body, timeout).await
+    /// Asks peers, as this region.
+    pub fn client(&self) -> &PeerClient {
+        &self.client
     }
 
     /// The region's own secret.

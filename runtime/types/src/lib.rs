@@ -8,10 +8,12 @@ mod digest;
 pub mod limits;
 mod name;
 mod residency;
+mod secret;
 mod suggest;
 
 pub use dataset::{Column, ColumnType, Dataset, DatasetError};
 pub use digest::{Digest, DigestError};
 pub use name::{DatasetName, NameError, PluginName, QueryId, RegionId};
 pub use residency::{HomeMap, KeyValue, Residency};
+pub use secret::Secret;
 pub use suggest::{nearest, suggestion};

@@ -65,7 +65,7 @@ pub const SQL_OPERATORS_MAX: usize = 2000;
 pub const SQL_NESTING_MAX: NonZeroUsize = NonZeroUsize::new(300).unwrap();
 /// Stack of each thread that plans or executes, in bytes. Planning recurses as deep as expressions nest; the memory is
 /// only reserved until it is used.
-pub const THREAD_STACK_BYTES: usize = 256 * 1024 * 1024;
+pub const THREAD_STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Threads that execute plans, at least.
 pub const COMPUTE_THREADS_MIN: usize = 4;
 /// Fragments for other regions that run at once in one region; further ones wait.

@@ -101,7 +101,8 @@ pub struct AnswerFacts {
     pub as_of: BTreeMap<String, u64>,
     /// Bytes that crossed borders.
     pub border_bytes: u64,
-    /// Groups held back, by region; regions that held back none are left out.
+    /// Groups held back, by region, rounded up to a multiple of the threshold there; regions that held back none are
+    /// left out.
     pub suppressed_groups: BTreeMap<String, u64>,
     /// One receipt for each crossing.
     pub receipts: Vec<ReceiptSummary>,

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use domicile_types::RegionId;
 use domicile_types::limits::{FRAGMENT_BYTES_MAX, PEER_CONNECT_TIMEOUT};
+use domicile_types::{RegionId, Secret};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,7 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::peer::{Secret, Signed, Way, sign_request, verify_reply};
+use crate::peer::{Signed, Way, sign_request, verify_reply};
 use crate::{Problem, WireError};
 
 /// A body that may be streamed.

@@ -1,10 +1,8 @@
 //! How regions recognize each other: every request carries an HMAC-SHA256 under the caller's secret, every reply one
 //! under the answerer's. The secrets never travel.
 
-use std::fmt;
-
-use domicile_types::RegionId;
 use domicile_types::limits::PEER_REQUEST_AGE_MAX;
+use domicile_types::{RegionId, Secret};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue, Method};
 use sha2::Sha256;
@@ -17,31 +15,15 @@ const TIME: &str = "peer-time";
 const NONCE: &str = "peer-nonce";
 const MAC: &str = "peer-mac";
 
-/// A region's secret. Never printed.
-#[derive(Clone)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    /// Wraps the bytes of a secret.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into())
+/// HMAC over parts, each with its length, so that no two lists of parts give the same bytes.
+fn authenticate(secret: &Secret, parts: &[&[u8]]) -> Hmac<Sha256> {
+    // HMAC accepts keys of every length, so the empty fallback is never used.
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose()).unwrap_or_else(|_| Hmac::new(&Default::default()));
+    for part in parts {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part);
     }
-
-    fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        // HMAC accepts keys of every length, so the empty fallback is never used.
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| Hmac::new(&Default::default()));
-        for part in parts {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
-        }
-        mac
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
+    mac
 }
 
 /// What a signature covers besides time and nonce.
@@ -128,12 +110,12 @@ fn request_mac(secret: &Secret, way: Way<'_>, time: &str, nonce: &str, signed: S
         signed.path.as_bytes(),
         &sha256(signed.body).0,
     ];
-    secret.mac(&parts)
+    authenticate(secret, &parts)
 }
 
 fn reply_mac(secret: &Secret, nonce: &str, status: u16, receipt: &str, body: &[u8]) -> Hmac<Sha256> {
     let status = status.to_string();
-    secret.mac(&[b"reply", nonce.as_bytes(), status.as_bytes(), receipt.as_bytes(), &sha256(body).0])
+    authenticate(secret, &[b"reply", nonce.as_bytes(), status.as_bytes(), receipt.as_bytes(), &sha256(body).0])
 }
 
 /// Signs the reply to the request that carried `nonce`. `receipt` is the `Receipt` header, empty where there is none.

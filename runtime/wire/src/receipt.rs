@@ -51,7 +51,7 @@ pub struct Receipt {
     pub minimum_entities: u64,
     /// Groups (or rows) released.
     pub rows_released: u64,
-    /// Groups held back because they had fewer entities.
+    /// Groups held back because they had fewer entities, rounded up to a multiple of that minimum.
     pub groups_suppressed: u64,
     /// Bytes of the body that crossed.
     pub bytes: u64,
