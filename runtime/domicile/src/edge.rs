@@ -17,8 +17,13 @@ const TIMEOUT: Duration = Duration::from_secs(660);
 pub(crate) struct Edge(pub(crate) EdgeClient);
 
 impl Edge {
-    pub(crate) fn new(url: &str) -> Self {
-        Self(EdgeClient::new(url))
+    /// # Errors
+    /// Where `url` is not an `http://` address.
+    pub(crate) fn new(url: &str) -> Result<Self, Failure> {
+        match url::Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "http" && parsed.has_host() => Ok(Self(EdgeClient::new(url))),
+            _ => Err(Failure::usage(format!("`{url}` is not the address of an edge; write http://127.0.0.1:7401"))),
+        }
     }
 
     /// Asks for JSON.

@@ -34,7 +34,7 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
         .build()
         .map_err(anyhow::Error::from)?;
     runtime.block_on(async {
-        let edge = edge::Edge::new(&args.edge);
+        let edge = edge::Edge::new(&args.edge)?;
         match args.verb {
             Verb::Serve { config } => serve::serve(&config).await,
             Verb::Query(question) => query::query(&edge, output, question).await,

@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Refused(Box<Problem>),
     /// What was typed, or a file, is not right: exit code 2.
-    #[error("{0:#}")]
+    #[error("{}", chain(.0))]
     Usage(#[from] anyhow::Error),
     /// The edge cannot be reached: exit code 3.
     #[error("{0}")]
@@ -76,7 +76,7 @@ impl Output {
             };
             say!("{}", serde_json::to_string(&problem).unwrap_or_default());
         } else {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", shown(&failure.to_string()));
             if let Failure::Refused(problem) = failure {
                 hints(&problem.facts);
             }
@@ -114,10 +114,25 @@ pub(crate) fn line(text: std::fmt::Arguments<'_>) {
     }
 }
 
+/// The text without control characters, which could move a terminal's cursor or colours.
+fn shown(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
+/// The chain of causes, each said once: many messages already hold their cause.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        earlier if earlier.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
+}
+
 /// A JSON value as people write it: texts without quotes.
 pub(crate) fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => shown(text),
         Value::Null => String::new(),
         other => other.to_string(),
     }

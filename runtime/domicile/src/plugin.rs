@@ -1,5 +1,6 @@
 //! `domicile plugin`.
 
+use domicile_types::limits::PLUGIN_BYTES_MAX;
 use domicile_wire::client::full;
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -12,6 +13,10 @@ pub(crate) async fn run(edge: &Edge, output: Output, verb: PluginVerb) -> Result
     match verb {
         PluginVerb::Deploy { file, name, version } => {
             let wasm = std::fs::read(&file).map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?;
+            if wasm.len() > PLUGIN_BYTES_MAX {
+                let message = format!("{} is larger than the limit of {PLUGIN_BYTES_MAX} bytes", file.display());
+                return Err(Failure::usage(message));
+            }
             let mut headers = HeaderMap::new();
             header(&mut headers, "content-type", "application/wasm")?;
             let part = |part: &str| url::form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>();

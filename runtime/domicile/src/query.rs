@@ -62,11 +62,13 @@ fn show(answer: &Value) {
     let rows: Vec<Vec<String>> = entries(&answer["rows"]).iter().map(row).collect();
     table(&columns, &rows);
     let answered: Vec<String> = entries(&answer["coverage"]["answered"]).iter().map(text).collect();
+    let answered =
+        if answered.is_empty() { "no region: none is the home of such rows".to_owned() } else { answered.join(", ") };
     say!("");
     say!(
         "{} rows from {} in {:.0} ms; {} bytes crossed a border; query {}",
         answer["row_count"],
-        answered.join(", "),
+        answered,
         answer["elapsed_ms"].as_f64().unwrap_or_default(),
         answer["border_bytes"],
         text(&answer["query_id"]),

@@ -87,6 +87,7 @@ fn problem(error: QueryError) -> Problem {
         QueryError::Wire(error) => wire(error, &detail),
         QueryError::Store(error) => store(&error, &detail),
         QueryError::OwnerGone(_) => new(503, "read-only", "No changes can be made"),
+        QueryError::Data(_) => new(422, "data-unfit", "The SQL does not fit a value in the data"),
         QueryError::Execution(_) => new(500, "execution-failed", "The query failed"),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domicile_types::{ColumnType, Dataset};
 
 use crate::closest::{admits, inapplicable, uses};
-use crate::{Border, Clause, ColumnUse, Form, FragmentFacts, Policy, PolicySet, Role, judge};
+use crate::{Border, Class, Clause, ColumnUse, Form, FragmentFacts, Policy, PolicySet, Role, judge};
 
 /// The rewrite over the policy's own dataset that keeps most of the columns asked for. Its facts have been judged.
 pub(crate) fn nearest(set: &PolicySet, policy: &Policy, facts: &FragmentFacts, border: &Border<'_>) -> Option<String> {
@@ -41,7 +41,8 @@ impl<'a> Draft<'a> {
         };
         let mut keys: Vec<&str> = Vec::new();
         for name in asked.iter().filter_map(|name| name_in(schema, name)) {
-            if may(key_role, name) && !keys.contains(&name) {
+            let measure = form == Form::Aggregate && policy.classes.get(name) == Some(&Class::Measure);
+            if !measure && may(key_role, name) && !keys.contains(&name) {
                 keys.push(name);
             }
         }

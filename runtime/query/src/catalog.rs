@@ -28,6 +28,11 @@ use crate::QueryError;
 use crate::plugin_sql;
 use crate::plugins::{PluginSet, mapper_interface};
 
+/// Built-in functions that are not offered: a few bytes of SQL make them write more than any limit on memory sees,
+/// without a pause in which a time limit could end them.
+const UNBOUNDED_FUNCTIONS: [&str; 8] =
+    ["repeat", "lpad", "rpad", "array_repeat", "list_repeat", "range", "generate_series", "array_resize"];
+
 /// What kind of table a scan reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Relation {
@@ -118,6 +123,7 @@ impl Catalog {
         runtime: &Arc<RuntimeEnv>,
     ) -> Result<SessionContext, QueryError> {
         let session = SessionContext::new_with_state(session_state(runtime)?);
+        UNBOUNDED_FUNCTIONS.into_iter().for_each(|name| session.deregister_udf(name));
         for spec in self.specs.values() {
             let dataset = spec.dataset.name.clone();
             let relation = if spec.residency.is_resident() {

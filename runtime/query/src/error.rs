@@ -1,5 +1,6 @@
 //! Why a query was not answered.
 
+use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use domicile_policy::Denial;
 use domicile_sandbox::SandboxError;
@@ -118,6 +119,9 @@ pub enum QueryError {
     /// An owning thread ended.
     #[error(transparent)]
     OwnerGone(#[from] OwnerGone),
+    /// A value in the data that the SQL cannot be computed for.
+    #[error("{0}; for values that may not fit, use try_cast or nullif")]
+    Data(String),
     /// Execution failed.
     #[error("the query failed while running: {0}")]
     Execution(String),
@@ -141,11 +145,39 @@ impl QueryError {
 
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
-        match plugin_failure(&error) {
-            Some(plugin) => Self::Plugin(plugin),
-            None => Self::Execution(error.strip_backtrace()),
+        let error = match own(error) {
+            Ok(own) => return own,
+            Err(foreign) => foreign,
+        };
+        if let Some(plugin) = plugin_failure(&error) {
+            return Self::Plugin(plugin);
+        }
+        match error.find_root() {
+            DataFusionError::ArrowError(arrow, _) if about_data(arrow) => Self::Data(arrow.to_string()),
+            _ => Self::Execution(error.strip_backtrace()),
         }
     }
+}
+
+/// The error of this crate that a planner closure passed through the engine.
+fn own(error: DataFusionError) -> Result<QueryError, DataFusionError> {
+    match error {
+        DataFusionError::External(inner) => inner.downcast().map(|own| *own).map_err(DataFusionError::External),
+        DataFusionError::Context(_, inner) => own(*inner),
+        other => Err(other),
+    }
+}
+
+/// Whether the error is about a value and not about the engine.
+fn about_data(error: &ArrowError) -> bool {
+    matches!(
+        error,
+        ArrowError::CastError(_)
+            | ArrowError::ParseError(_)
+            | ArrowError::ComputeError(_)
+            | ArrowError::DivideByZero
+            | ArrowError::ArithmeticOverflow(_)
+    )
 }
 
 /// The plugin's own error, where that is what stopped the execution.

@@ -50,7 +50,15 @@ fn check_tokens(sql: &str) -> Result<(), QueryError> {
     let mut operators = 0_usize;
     for token in &tokens {
         match &token.token {
-            Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_) => {}
+            Token::Whitespace(_)
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::LParen
+            | Token::RParen
+            | Token::Comma
+            | Token::Period
+            | Token::SemiColon
+            | Token::EOF => {}
             Token::Word(word) => match word.keyword {
                 Keyword::TABLESAMPLE | Keyword::SAMPLE if word.quote_style.is_none() => {
                     let place = (token.span.start.line, token.span.start.column);

@@ -179,7 +179,7 @@ fn fit_to_cross(error: QueryError, here: &RegionId) -> QueryError {
             tracing::warn!(%error, "a plugin failed in a fragment");
             QueryError::Plugin(error.without_guest_text())
         }
-        QueryError::Execution(detail) => {
+        QueryError::Execution(detail) | QueryError::Data(detail) => {
             tracing::warn!(detail, "a fragment failed");
             QueryError::Execution(format!("region `{here}` could not compute its part; its log says why"))
         }

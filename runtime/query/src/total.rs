@@ -29,9 +29,6 @@ fn total_expression(expr: Expr) -> Transformed<Expr> {
     match expr {
         Expr::Cast(cast) => Transformed::yes(Expr::TryCast(TryCast { expr: cast.expr, field: cast.field })),
         Expr::BinaryExpr(mut binary) if matches!(binary.op, Operator::Divide | Operator::Modulo) => {
-            if matches!(binary.right.as_ref(), Expr::Literal(..)) {
-                return Transformed::no(Expr::BinaryExpr(binary));
-            }
             binary.right = Box::new(nullif(*binary.right, lit(0)));
             Transformed::yes(Expr::BinaryExpr(binary))
         }

@@ -22,6 +22,10 @@ pub struct Sandbox {
     next_key: AtomicU64,
 }
 
+/// How every WebAssembly file begins.
+const MAGIC: &[u8] = b"\0asm";
+const NO_MAGIC: &str = "it does not begin like a WebAssembly file";
+
 impl Sandbox {
     /// A sandbox with these limits. Starts one thread, which ends with the sandbox and its last plugin.
     ///
@@ -49,9 +53,9 @@ impl Sandbox {
         if wasm.len() > limit {
             return Err(SandboxError::ComponentTooLarge { plugin: id, bytes: wasm.len(), limit });
         }
-        let malformed = |error: wasmtime::Error| SandboxError::ComponentMalformed {
-            plugin: Arc::clone(&id),
-            detail: clip(format!("{error:#}")),
+        let malformed = |error: wasmtime::Error| {
+            let detail = if wasm.starts_with(MAGIC) { clip(format!("{error:#}")) } else { NO_MAGIC.to_owned() };
+            SandboxError::ComponentMalformed { plugin: Arc::clone(&id), detail }
         };
         let component = Component::from_binary(&self.runtime.engine, wasm).map_err(malformed)?;
         let linker = imports::link(&component, &id)?;

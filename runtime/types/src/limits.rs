@@ -59,10 +59,10 @@ pub const PEER_REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pairs of rows that a join without an equality may compare.
 pub const JOIN_PAIRS_MAX: usize = 100_000_000;
-/// Operators, parentheses and commas in one SQL text: what the depth and width of its expressions grow with.
-pub const SQL_OPERATORS_MAX: usize = 2000;
-/// Nesting of parentheses and subqueries in one SQL text.
-pub const SQL_NESTING_MAX: NonZeroUsize = NonZeroUsize::new(300).unwrap();
+/// Operators in one SQL text: the depth of its expressions cannot be larger.
+pub const SQL_OPERATORS_MAX: usize = 250;
+/// Nesting of parentheses and subqueries in one SQL text; in a fragment's text each operator has parentheses.
+pub const SQL_NESTING_MAX: NonZeroUsize = NonZeroUsize::new(SQL_OPERATORS_MAX + 50).unwrap();
 /// Stack of each thread that plans or executes, in bytes. Planning recurses as deep as expressions nest; the memory is
 /// only reserved until it is used.
 pub const THREAD_STACK_BYTES: usize = 64 * 1024 * 1024;
