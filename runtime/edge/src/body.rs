@@ -5,6 +5,7 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use futures::StreamExt;
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt;
@@ -16,6 +17,7 @@ use crate::problems::Refusal;
 /// # Errors
 /// Where it is larger, or the connection breaks.
 pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    refuse_declared(&body, limit as u64)?;
     let collected = Limited::new(body, limit).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             Refusal::too_large(limit as u64)
@@ -26,11 +28,17 @@ pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
     Ok(collected.to_bytes())
 }
 
+/// Refuses a body that says itself that it is too large, before any of it has come.
+fn refuse_declared(body: &Body, limit: u64) -> Result<(), Refusal> {
+    if body.size_hint().lower() > limit { Err(Refusal::too_large(limit)) } else { Ok(()) }
+}
+
 /// Writes the body to `file` as it comes, at most `limit` bytes.
 ///
 /// # Errors
 /// Where it is larger, the connection breaks, or the disk fails.
 pub(crate) async fn spool(body: Body, file: &mut tokio::fs::File, limit: u64) -> Result<(), Refusal> {
+    refuse_declared(&body, limit)?;
     let mut stream = body.into_data_stream();
     let mut written = 0_u64;
     while let Some(chunk) = stream.next().await {

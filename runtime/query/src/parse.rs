@@ -151,14 +151,20 @@ fn located(error: DataFusionError) -> QueryError {
             QueryError::sql(message.trim_start_matches("sql parser error: "), place.or_else(|| place_in(&message)))
         }
         DataFusionError::SchemaError(schema, _) => QueryError::sql(&schema.to_string(), place),
-        DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => QueryError::sql(message, place),
-        root => {
-            let message = root.strip_backtrace();
-            let message = message.trim_start_matches("Internal error: ");
-            let message = message.split("This issue was likely").next().unwrap_or_default();
-            QueryError::sql(message.trim_end(), place)
+        DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => {
+            QueryError::sql(plain(message), place)
         }
+        root => QueryError::sql(plain(&root.strip_backtrace()), place),
     }
+}
+
+/// The planner's message without its request to report a bug, which it also makes of what callers got wrong.
+fn plain(message: &str) -> &str {
+    let told = match message.split_once("This issue was likely") {
+        None => message,
+        Some((before, after)) => after.split_once("/issues. ").map_or(before, |(_, rest)| rest),
+    };
+    told.trim_start_matches("Internal error: ").trim_end()
 }
 
 /// The place that the SQL parser writes at the end of its messages: ` at Line: 1, Column: 15`.

@@ -56,10 +56,12 @@ impl PluginFunction {
             }
             Interface::Mapper(_) => (String::new(), Vec::new(), DataType::Null),
         };
+        // Plugin functions are pure; they are called volatile so that the planner does not call them to fold constants,
+        // outside of the query's time limit.
         let signature = if arguments.is_empty() {
-            Signature::nullary(Volatility::Immutable)
+            Signature::nullary(Volatility::Volatile)
         } else {
-            Signature::exact(arguments.clone(), Volatility::Immutable)
+            Signature::exact(arguments.clone(), Volatility::Volatile)
         };
         Self { plugin: Arc::clone(plugin), index, name, arguments, returns, signature }
     }
