@@ -153,6 +153,39 @@ fn what_does_not_merge_is_refused() {
 }
 
 #[test]
+fn detours_around_the_threshold_are_refused() {
+    let quantified = "SELECT count(*) FROM lineitem WHERE l_quantity = ANY (SELECT c_custkey FROM customer)";
+    check(quantified, "refused: ");
+    check(
+        "SELECT sum(p_size) FROM part WHERE p_partkey = ANY (SELECT c_custkey FROM customer WHERE c_name = 'x')",
+        "refused: ",
+    );
+    // The condition drops no row of its side, so it ties nothing together: every pair of orders would be a row.
+    check(
+        "SELECT b.o_orderstatus, count(*) FROM (orders a CROSS JOIN orders b) LEFT JOIN region r ON a.o_custkey = b.o_custkey GROUP BY 1",
+        "refused: a join of `orders` with `orders`",
+    );
+    check("SELECT sum(CASE WHEN c_mktsegment = 'BUILDING' THEN c_acctbal ELSE 0 END) FROM customer", "refused: ");
+    check("SELECT sum(c_acctbal) FILTER (WHERE c_mktsegment = 'BUILDING') FROM customer", "refused: ");
+    check("SELECT sum(CAST(c_acctbal / 1000 AS BIGINT)) FROM customer", "refused: ");
+    check("SELECT sum(l_partkey % 1000) FROM lineitem", "refused: ");
+    check(
+        "SELECT count(*) FROM customer c FULL JOIN nation n ON c.c_nationkey = n.n_nationkey",
+        "refused: a Full join",
+    );
+    check("SELECT count(*) FROM customer TABLESAMPLE (1 PERCENT)", "refused: samples");
+}
+
+#[test]
+fn a_filter_on_the_side_that_an_outer_join_may_leave_empty_prunes_no_home() {
+    let sql = "SELECT count(*) FROM orders o LEFT JOIN (SELECT * FROM customer WHERE c_nationkey = 7) c ON o.o_custkey = c.c_custkey";
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let admitted = runtime.block_on(admitted(sql)).unwrap();
+    let homes: Vec<&str> = admitted.fragments[0].1.iter().map(RegionId::as_str).collect();
+    assert_eq!(homes.join(","), WORLD);
+}
+
+#[test]
 fn two_aggregates_are_two_fragments() {
     check(
         "SELECT a.n, b.n AS m FROM (SELECT count(*) AS n FROM customer) AS a CROSS JOIN (SELECT count(*) AS n FROM orders) AS b",
