@@ -1,10 +1,11 @@
-//! A dataset's file: its columns, its key, and whether it is reference data.
+//! A dataset's file: its columns, its key, how it is divided, and whether it is reference data.
 
 use std::str::FromStr;
 
 use domicile_types::{Column, ColumnType, Dataset, DatasetName, nearest, suggestion};
 use serde::Deserialize;
 
+use crate::partition::{self, RawLifecycle, RawPartition};
 use crate::strict::{self, Parsed, Schema, Spanned};
 use crate::{ConfigError, Position};
 
@@ -27,6 +28,10 @@ struct RawDataset {
     reference: bool,
     #[serde(default)]
     primary_key: Vec<String>,
+    #[serde(default)]
+    partition: RawPartition,
+    #[serde(default)]
+    lifecycle: RawLifecycle,
     #[serde(default)]
     column: Vec<RawColumn>,
 }
@@ -56,6 +61,7 @@ impl DatasetFile {
             .collect();
         let dataset = Dataset::new(raw.name.into_inner().0, columns, raw.primary_key)
             .map_err(|source| ConfigError::Dataset { at, source })?;
+        let dataset = partition::divided(dataset, &raw.partition, &raw.lifecycle, file, text)?;
         Ok(Self { dataset, reference: raw.reference })
     }
 }

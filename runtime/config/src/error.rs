@@ -145,6 +145,17 @@ pub enum ConfigError {
         /// The dataset.
         dataset: DatasetName,
     },
+    /// A dataset whose old partitions have nowhere to go.
+    #[error(
+        "{}: dataset `{dataset}` has `tier_after_days`, and this region has no cold storage; give it `cold_url` in [storage]",
+        .file.display()
+    )]
+    NoColdStorage {
+        /// The region's file.
+        file: PathBuf,
+        /// The dataset.
+        dataset: DatasetName,
+    },
     /// A file or folder that cannot be read.
     #[error("cannot read {}: {source}", .path.display())]
     Unreadable {

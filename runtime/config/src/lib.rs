@@ -5,9 +5,12 @@
 mod dataset;
 mod error;
 mod load;
+mod partition;
 mod peer_url;
 mod region;
 mod secret;
+mod storage;
+mod storage_url;
 pub mod strict;
 
 pub use dataset::DatasetFile;
@@ -16,3 +19,5 @@ pub use load::{RegionFiles, load_datasets, load_region};
 pub use peer_url::{PeerUrl, PeerUrlError};
 pub use region::{Peer, RegionConfig, RegionLimits};
 pub use secret::{SECRET_BYTES_MIN, read_secret};
+pub use storage::Storage;
+pub use storage_url::{StorageUrl, StorageUrlError};

@@ -19,10 +19,14 @@ pub struct RegionFiles {
 /// Reads the region file at `path`, its datasets and its policies. Secrets are left unread.
 ///
 /// # Errors
-/// Where a file cannot be read or is wrong.
+/// Where a file cannot be read or is wrong, or a dataset moves to cold storage that the region does not have.
 pub fn load_region(path: &Path) -> Result<RegionFiles, ConfigError> {
     let config = RegionConfig::parse(path, &read(path)?)?;
     let datasets = load_datasets(&config.datasets_dir)?;
+    let tiered = datasets.iter().find(|file| file.dataset.lifecycle.tier_after_days.is_some());
+    if let (Some(tiered), None) = (tiered, &config.storage.cold_url) {
+        return Err(ConfigError::NoColdStorage { file: path.to_owned(), dataset: tiered.dataset.name.clone() });
+    }
     let policy_texts = toml_files(&config.policies_dir)?
         .into_iter()
         .map(|file| Ok((file.display().to_string(), read(&file)?)))

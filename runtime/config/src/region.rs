@@ -7,6 +7,7 @@ use std::time::Duration;
 use domicile_types::{RegionId, limits};
 use serde::Deserialize;
 
+use crate::storage::{RawStorage, Storage};
 use crate::strict::{self, Parsed, Schema, Spanned};
 use crate::{ConfigError, PeerUrl, Position};
 
@@ -35,6 +36,8 @@ pub struct RegionConfig {
     pub policies_dir: PathBuf,
     /// Limits.
     pub limits: RegionLimits,
+    /// Storage besides `data_dir`, and how hard the disk is worked.
+    pub storage: Storage,
     /// The other regions, in the order of the file; ids unique and never this region's own.
     pub peers: Vec<Peer>,
 }
@@ -89,6 +92,8 @@ struct RawFile {
     listen: RawListen,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    storage: RawStorage,
     #[serde(default)]
     peer: Vec<RawPeer>,
 }
@@ -155,19 +160,21 @@ impl RegionConfig {
             datasets_dir: folder.join(raw.datasets_dir),
             policies_dir: folder.join(raw.policies_dir),
             limits: source.limits(&raw.limits)?,
+            storage: Storage::check(&raw.storage, &source, folder)?,
             peers,
             id: region.id.0,
         })
     }
 }
 
-struct Source<'a> {
-    file: &'a str,
-    text: &'a str,
+/// The file that is being read, for positions in it.
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
 }
 
 impl Source<'_> {
-    fn at(&self, offset: usize) -> Position {
+    pub(crate) fn at(&self, offset: usize) -> Position {
         Position::of(self.file, self.text, offset)
     }
 
@@ -231,7 +238,13 @@ impl Source<'_> {
         })
     }
 
-    fn number(&self, key: &'static str, value: Option<&Spanned<i64>>, max: u64) -> Result<Option<u64>, ConfigError> {
+    /// A number from 1 to `max`.
+    pub(crate) fn number(
+        &self,
+        key: &'static str,
+        value: Option<&Spanned<i64>>,
+        max: u64,
+    ) -> Result<Option<u64>, ConfigError> {
         let Some(value) = value else { return Ok(None) };
         match u64::try_from(*value.get_ref()) {
             Ok(number) if (1..=max).contains(&number) => Ok(Some(number)),

@@ -1,6 +1,6 @@
 //! Datasets: schema and key.
 
-use crate::DatasetName;
+use crate::{DatasetName, Lifecycle, Partitioning};
 
 /// The type of a column, named as in SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,10 @@ pub struct Dataset {
     pub columns: Vec<Column>,
     /// Names of the columns that identify a row; empty where the dataset has no key.
     pub primary_key: Vec<String>,
+    /// How it is divided within its home.
+    pub partitioning: Partitioning,
+    /// How long its partitions are kept.
+    pub lifecycle: Lifecycle,
 }
 
 /// Why a dataset was refused.
@@ -83,6 +87,44 @@ pub enum DatasetError {
         /// The most similar name that exists.
         nearest: Option<String>,
     },
+    /// A column divides the dataset twice.
+    #[error("dataset `{dataset}` is partitioned by `{column}` twice; name each column once")]
+    RepeatedPartition {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The repeated column.
+        column: String,
+    },
+    /// Time buckets of a column that is no date.
+    #[error("dataset `{dataset}` cannot have time partitions by `{column}`; they need a column of type date")]
+    TimePartition {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column.
+        column: String,
+    },
+    /// Partitions by a column of a type that values or buckets are not made of.
+    #[error("dataset `{dataset}` cannot be partitioned by `{column}`; take a bigint, integer, text or boolean column")]
+    ValuePartition {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column.
+        column: String,
+    },
+    /// A number of buckets that is out of range.
+    #[error("dataset `{dataset}` needs 1 to {max} buckets for `{column}`", max = crate::BUCKETS_MAX)]
+    Buckets {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column.
+        column: String,
+    },
+    /// Days are counted, but there is no time to count them from.
+    #[error("dataset `{dataset}` has a lifecycle in days and no time partitions; give it `partition.time`")]
+    Lifecycle {
+        /// The dataset.
+        dataset: DatasetName,
+    },
 }
 
 impl Dataset {
@@ -91,7 +133,8 @@ impl Dataset {
     /// # Errors
     /// Where there are no columns, a name is repeated or reserved, or the key names a column that is missing.
     pub fn new(name: DatasetName, columns: Vec<Column>, primary_key: Vec<String>) -> Result<Self, DatasetError> {
-        let dataset = Self { name, columns, primary_key };
+        let (partitioning, lifecycle) = (Partitioning::default(), Lifecycle::default());
+        let dataset = Self { name, columns, primary_key, partitioning, lifecycle };
         if dataset.columns.is_empty() {
             return Err(DatasetError::NoColumns { dataset: dataset.name });
         }

@@ -5,15 +5,19 @@
 
 mod dataset;
 mod digest;
+mod hlc;
 pub mod limits;
 mod name;
+mod partition;
 mod residency;
 mod secret;
 mod suggest;
 
 pub use dataset::{Column, ColumnType, Dataset, DatasetError};
 pub use digest::{Digest, DigestError};
+pub use hlc::Hlc;
 pub use name::{DatasetName, NameError, PluginName, QueryId, RegionId};
+pub use partition::{BUCKETS_MAX, Every, Lifecycle, Partitioning, TimePartition, ValuePartition};
 pub use residency::{HomeMap, KeyValue, Residency};
 pub use secret::Secret;
 pub use suggest::{nearest, suggestion};

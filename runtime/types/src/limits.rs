@@ -30,21 +30,33 @@ pub const LOAD_ROWS_MAX: u64 = 500_000_000;
 /// Rows that a load sorts at a time, and so the rows of one segment.
 pub const LOAD_CHUNK_ROWS_MAX: usize = 1 << 20;
 /// Bytes in memory that a load sorts at a time.
-pub const LOAD_CHUNK_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Bytes of CSV text that one batch of rows may take: what a quote that is never closed can make grow.
-pub const CSV_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
+pub const LOAD_CHUNK_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that one row may take as CSV or JSON text: what a quote that is never closed can make grow.
+pub const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of text that are gathered before their rows are decoded together, the last row aside.
+pub const TEXT_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the body of one message of an Arrow stream, before and after decompression; and of its dictionaries together.
+pub const ARROW_MESSAGE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Bytes of the description of one message of an Arrow stream.
+pub const ARROW_HEADER_BYTES_MAX: u32 = 1024 * 1024;
+/// Rows of one message of an Arrow stream. Columns that are wholly missing have no bytes.
+pub const ARROW_MESSAGE_ROWS_MAX: usize = 16 * 1024 * 1024;
 /// Bytes that the header row of a CSV file may take.
-pub const CSV_HEADER_BYTES_MAX: u64 = 1024 * 1024;
+pub const CSV_HEADER_BYTES_MAX: usize = 1024 * 1024;
 /// Segments that one store holds over all datasets; each is named in the manifest.
 pub const SEGMENTS_MAX: usize = 100_000;
-/// Loads that one store remembers, in order to know a batch again.
-pub const LOADS_MAX: usize = 100_000;
 /// Longest record of a journal, in bytes.
 pub const JOURNAL_RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Queries whose receipts a region remembers for `GET /v1/queries/{id}/receipt` at the coordinator.
 pub const REMEMBERED_QUERIES_MAX: usize = 1024;
 /// Queries that run at once in one region; further ones wait.
 pub const CONCURRENT_QUERIES_MAX: usize = 32;
+/// Batches whose bodies are read at once in one region; further ones wait.
+pub const CONCURRENT_LOADS_MAX: usize = 16;
+/// Longest that the body of a batch may pause.
+pub const BODY_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a body that are still taken, and dropped, once the batch was refused.
+pub const DISCARDED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Loads that wait for the store's owner.
 pub const LOAD_QUEUE_MAX: usize = 16;
 /// Longest a query may take where the caller names no `Query-Timeout`.
@@ -94,3 +106,33 @@ pub const PLUGIN_CATEGORY_VALUES_MAX: usize = 256;
 pub const PLUGIN_TEXT_BYTES_MAX: usize = 256;
 /// Memory that all queries of a region may hold at once, in bytes.
 pub const QUERY_MEMORY_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
+/// Partitions that the rows of one batch may lie in.
+pub const BATCH_PARTITIONS_MAX: usize = 1024;
+/// Partitions that one dataset may have.
+pub const PARTITIONS_MAX: usize = 100_000;
+/// Bytes in memory of rows that wait for their segment, before the write-ahead log goes on in a new file.
+pub const RECENT_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// Bytes in memory up to which a batch goes through the write-ahead log; a larger one is written as segments at once.
+pub const LOGGED_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of one file of the write-ahead log that are reserved before it is written to.
+pub const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of one record of the write-ahead log.
+pub const LOG_RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Idempotency keys that a store remembers; the oldest are forgotten first.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
+/// Bytes of the list of segments that a backup has.
+pub const BACKUP_LIST_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Bytes a second that background work reads and writes, where the region's file says nothing.
+pub const COMPACTION_BYTES_PER_S_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Most bytes a second that a region may allow background work.
+pub const COMPACTION_BYTES_PER_S_MAX: u64 = 1024 * 1024 * 1024 * 1024;
+/// Places that a region may allow backups at.
+pub const BACKUP_URLS_MAX: usize = 64;
+/// Longest that partitions may be kept or stay before they move, in days.
+pub const LIFECYCLE_DAYS_MAX: u32 = 365_000;
+/// Batches that wait to be committed; further ones wait before.
+pub const COMMIT_QUEUE_MAX: usize = 256;
+/// Batches of one group commit.
+pub const COMMIT_GROUP_MAX: usize = 256;

@@ -1,7 +1,7 @@
 //! Dataset files.
 
 use domicile_config::DatasetFile;
-use domicile_types::ColumnType;
+use domicile_types::{ColumnType, Every, Lifecycle, Partitioning, TimePartition, ValuePartition};
 
 fn file(column: &str) -> String {
     format!("schema = 1\nname = \"orders\"\nprimary_key = [\"o_orderkey\"]\n[[column]]\n{column}\n")
@@ -62,4 +62,77 @@ fn contradictions_are_refused_at_the_name() {
         "d.toml:2:8: dataset `orders` has no column `o_orderkey`; did you mean `o_orderky`?",
     );
     check("schema = 1\nname = \"orders\"\n", "d.toml:2:8: dataset `orders` has no columns");
+}
+
+fn divided(sections: &str) -> String {
+    let column = |(name, kind): (&str, &str)| format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\n");
+    let columns = [("id", "bigint"), ("day", "date"), ("segment", "text"), ("price", "double")];
+    format!("schema = 1\nname = \"orders\"\n{sections}\n{}", columns.map(column).concat())
+}
+
+#[test]
+fn partitions_and_how_long_they_are_kept() {
+    let text = divided(
+        "[partition]\ntime = { column = \"day\", every = \"month\" }\n\
+         by = [{ column = \"segment\" }, { column = \"id\", buckets = 16 }]\n\
+         [lifecycle]\nkeep_days = 2555\ntier_after_days = 90",
+    );
+    let dataset = DatasetFile::parse("d.toml", &text).unwrap().dataset;
+    let time = TimePartition { column: "day".to_owned(), every: Every::Month };
+    let by = |column: &str, buckets| ValuePartition { column: column.to_owned(), buckets };
+    assert_eq!(
+        dataset.partitioning,
+        Partitioning { time: Some(time), by: vec![by("segment", None), by("id", Some(16))] }
+    );
+    assert_eq!(dataset.lifecycle, Lifecycle { keep_days: Some(2555), tier_after_days: Some(90) });
+    let plain = DatasetFile::parse("d.toml", &divided("")).unwrap().dataset;
+    assert!(plain.partitioning.is_empty() && plain.lifecycle == Lifecycle::default());
+    for (word, every) in [("day", Every::Day), ("quarter", Every::Quarter)] {
+        let text = divided(&format!("[partition.time]\ncolumn = \"day\"\nevery = \"{word}\""));
+        let time = DatasetFile::parse("d.toml", &text).unwrap().dataset.partitioning.time;
+        assert_eq!(time.map(|time| time.every), Some(every));
+    }
+}
+
+#[test]
+fn partitions_that_cannot_be_are_refused_where_they_stand() {
+    let by = |by: &str| divided(&format!("[partition]\nby = [{by}]"));
+    let time = |time: &str| divided(&format!("[partition]\ntime = {{ {time} }}"));
+    check(
+        &by("{ column = \"segmnt\" }"),
+        "d.toml:4:18: dataset `orders` has no column `segmnt`; did you mean `segment`?",
+    );
+    check(
+        &by("{ column = \"price\" }"),
+        "d.toml:4:18: dataset `orders` cannot be partitioned by `price`; take a bigint, integer, text or boolean column",
+    );
+    check(
+        &by("{ column = \"id\" }, { column = \"id\" }"),
+        "d.toml:4:37: dataset `orders` is partitioned by `id` twice; name each column once",
+    );
+    check(&by("{ column = \"id\", buckets = 0 }"), "d.toml:4:34: `buckets` must lie between 1 and 1024");
+    check(&by("{ column = \"id\", bukets = 4 }"), "d.toml:4:24: unknown key `bukets`; did you mean `buckets`?");
+    check(
+        &time("column = \"day\", every = \"week\""),
+        "d.toml:4:34: unknown value `week`; values here: day, month, quarter",
+    );
+    check(
+        &time("column = \"id\", every = \"day\""),
+        "d.toml:4:19: dataset `orders` cannot have time partitions by `id`; they need a column of type date",
+    );
+    check(&time("column = \"day\""), "d.toml:4:8: key `every` is missing in this table");
+}
+
+#[test]
+fn days_are_counted_from_time_partitions_in_order() {
+    let kept = |days: &str| {
+        divided(&format!("[partition]\ntime = {{ column = \"day\", every = \"day\" }}\n[lifecycle]\n{days}"))
+    };
+    check(
+        &divided("[lifecycle]\nkeep_days = 30"),
+        "d.toml:4:13: dataset `orders` has a lifecycle in days and no time partitions; give it `partition.time`",
+    );
+    check(&kept("keep_days = 0"), "d.toml:6:13: `keep_days` must lie between 1 and 365000");
+    check(&kept("keep_days = 9\ntier_after_days = 9"), "d.toml:7:19: `tier_after_days` must lie between 1 and 8");
+    check(&kept("tier_after_day = 9"), "d.toml:6:1: unknown key `tier_after_day`; did you mean `tier_after_days`?");
 }

@@ -85,3 +85,21 @@ fn what_cannot_be_read_is_named() {
     let without = folder(&[("eu.toml", REGION)]);
     assert_eq!(refusal(without.path()), "cannot read DIR/datasets: No such file or directory (os error 2)");
 }
+
+#[test]
+fn old_partitions_need_somewhere_to_go() {
+    let tiered = dataset("events").replace(
+        "[[column]]",
+        "[partition]\ntime = { column = \"day\", every = \"day\" }\n[lifecycle]\ntier_after_days = 9\n[[column]]",
+    ) + "[[column]]\nname = \"day\"\ntype = \"date\"\n";
+    let files = [("datasets/events.toml", tiered.as_str()), ("policies/none.toml.off", "")];
+    let without = folder(&[&[("eu.toml", REGION)], files.as_slice()].concat());
+    assert_eq!(
+        refusal(without.path()),
+        "DIR/eu.toml: dataset `events` has `tier_after_days`, and this region has no cold storage; give it `cold_url` in [storage]"
+    );
+    let region = format!("{REGION}[storage]\ncold_url = \"cold\"\n");
+    let with = folder(&[&[("eu.toml", region.as_str())], files.as_slice()].concat());
+    let cold = load_region(&with.path().join("eu.toml")).unwrap().config.storage.cold_url.unwrap();
+    assert_eq!(cold.as_str(), format!("file://{}/cold", with.path().display()));
+}

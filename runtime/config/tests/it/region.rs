@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use domicile_config::RegionConfig;
+use domicile_config::{RegionConfig, Storage, StorageUrl};
 
 const GOOD: &str = r#"schema = 1
 datasets_dir = "datasets"
@@ -128,4 +128,36 @@ fn peers_are_others_and_different() {
     );
     let again = "[[peer]]\nid = \"us-east\"\nurl = \"http://a:1\"\nsecret_file = \"x\"\n\n[[peer]]";
     check("[[peer]]", again, "r/eu.toml:26:6: peer `us-east` is listed twice; remove one");
+}
+
+#[test]
+fn storage_besides_the_data_folder() {
+    let config = RegionConfig::parse(Path::new("/r/eu.toml"), GOOD).unwrap();
+    let rate = domicile_types::limits::COMPACTION_BYTES_PER_S_DEFAULT;
+    assert_eq!(config.storage, Storage { cold_url: None, backup_urls: Vec::new(), compaction_bytes_per_s_max: rate });
+    let storage = "[storage]\ncold_url = \"s3://cold/eu\"\nbackup_urls = [\"../backups\", \"file:///mnt/b\"]\n\
+                   compaction_bytes_per_s_max = 1048576\n\n[limits]";
+    let config = RegionConfig::parse(Path::new("/r/eu.toml"), &GOOD.replace("[limits]", storage)).unwrap().storage;
+    assert_eq!(config.cold_url.unwrap().as_str(), "s3://cold/eu");
+    let backups: Vec<_> = config.backup_urls.iter().map(StorageUrl::as_str).collect();
+    assert_eq!(backups, ["file:///backups", "file:///mnt/b"]);
+    assert_eq!(config.compaction_bytes_per_s_max, 1_048_576);
+}
+
+#[test]
+fn storage_is_checked_where_it_stands() {
+    let check = |line: &str, expect: &str| check("[limits]", &format!("[storage]\n{line}\n[limits]"), expect);
+    check(
+        "cold_url = \"gs://cold\"",
+        "r/eu.toml:18:12: `gs://cold` is not a place to store at; write a path, file:///folder or s3://bucket/prefix",
+    );
+    check(
+        "backup_urls = [\"a\", \"s3://b\"]",
+        "r/eu.toml:18:21: `s3://b` does not name a bucket; it has 3 to 63 lower-case letters, digits, `.` and `-`",
+    );
+    check("cold_uri = \"a\"", "r/eu.toml:18:1: unknown key `cold_uri`; did you mean `cold_url`?");
+    check(
+        "compaction_bytes_per_s_max = 0",
+        "r/eu.toml:18:30: `compaction_bytes_per_s_max` must lie between 1 and 1099511627776",
+    );
 }
