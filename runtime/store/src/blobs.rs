@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use domicile_types::Digest;
 
 use crate::disk::{self, TEMPORARY};
-use crate::{LocalDisk, StoreError, hash};
+use crate::{Disk, LocalDisk, StoreError, hash};
 
 /// A directory of blobs. One process uses it at a time, from any number of threads.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Blobs {
     /// # Errors
     /// Where the system refuses.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        disk::create_dir(dir)?;
+        LocalDisk.create_dir(dir).map_err(StoreError::io("create", dir))?;
         for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
             let path = entry.map_err(StoreError::io("list", dir))?.path();
             if path.extension().is_some_and(|extension| extension == TEMPORARY) {

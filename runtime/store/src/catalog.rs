@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use domicile_types::{Column, ColumnType, Dataset, DatasetName, KeyValue, Residency};
+use domicile_types::{Column, ColumnType, Dataset, DatasetName, Every, KeyValue, Residency};
 
+use crate::version::hidden_fields;
 use crate::{SpecProblem, StoreError};
 
 /// The hidden column of a resident dataset: the entity (a customer key) that each row is about. It has the type of
@@ -26,7 +27,8 @@ pub fn arrow_schema(spec: &DatasetSpec) -> SchemaRef {
     Arc::new(Schema::new(spec.dataset.columns.iter().map(field).collect::<Vec<_>>()))
 }
 
-/// What the segments of a dataset hold: the declared columns and, where rows have a home, [`ENTITY_COLUMN`] last.
+/// What the segments of a dataset hold: the declared columns; where rows have a home, [`ENTITY_COLUMN`]; the hidden
+/// columns of versions. Where the dataset has a key, only the key must have values: a tombstone has nothing else.
 ///
 /// `specs` are all datasets: the entity's type is that of the dataset at the root of the references.
 ///
@@ -36,8 +38,14 @@ pub fn stored_schema(specs: &[DatasetSpec], dataset: &DatasetName) -> Result<Sch
     let spec = find(specs, dataset)
         .ok_or_else(|| StoreError::unknown(dataset, specs.iter().map(|spec| spec.dataset.name.as_str())))?;
     let entity = entity_type(specs, spec).map_err(|problem| StoreError::Spec { dataset: dataset.clone(), problem })?;
-    let mut fields: Vec<Field> = spec.dataset.columns.iter().map(field).collect();
-    fields.extend(entity.map(|kind| Field::new(ENTITY_COLUMN, data_type(kind), false)));
+    let key = &spec.dataset.primary_key;
+    let stored = |column: &Column| match key.is_empty() {
+        true => field(column),
+        false => field(column).with_nullable(!key.contains(&column.name)),
+    };
+    let mut fields: Vec<Field> = spec.dataset.columns.iter().map(stored).collect();
+    fields.extend(entity.map(|kind| Field::new(ENTITY_COLUMN, data_type(kind), !key.is_empty())));
+    fields.extend(hidden_fields());
     Ok(Arc::new(Schema::new(fields)))
 }
 
@@ -113,16 +121,19 @@ pub(crate) struct Entry {
     pub(crate) spec: DatasetSpec,
     /// Declared columns.
     pub(crate) schema: SchemaRef,
-    /// Declared columns and the entity.
+    /// Declared columns, the entity and the hidden columns.
     pub(crate) stored: SchemaRef,
+    /// Mark of all that stored rows depend on: columns, key and partitioning.
+    pub(crate) shape: u32,
     /// Columns that must have a value whatever their declaration says.
     required: Vec<String>,
 }
 
 impl Entry {
-    /// Whether a row without a value in this column is refused.
-    pub(crate) fn requires(&self, column: &Field) -> bool {
-        !column.is_nullable() || self.required.contains(column.name())
+    /// Whether a row without a value in this declared column is refused.
+    pub(crate) fn requires(&self, column: &str) -> bool {
+        let declared = self.schema.field_with_name(column).is_ok_and(|field| !field.is_nullable());
+        declared || self.required.iter().any(|required| required == column)
     }
 
     pub(crate) fn primary_key(&self) -> &[String] {
@@ -140,6 +151,7 @@ impl Catalog {
                 schema: arrow_schema(spec),
                 stored: stored_schema(&specs, &spec.dataset.name)?,
                 required: required(spec),
+                shape: shape(spec),
                 spec: spec.clone(),
             };
             if entries.insert(spec.dataset.name.clone(), entry).is_some() {
@@ -162,6 +174,27 @@ impl Catalog {
             .get(dataset)
             .ok_or_else(|| StoreError::unknown(dataset, self.entries.keys().map(DatasetName::as_str)))
     }
+}
+
+/// CRC-32C of a line for each column, the key and the partitioning.
+fn shape(spec: &DatasetSpec) -> u32 {
+    let Dataset { columns, primary_key, partitioning, .. } = &spec.dataset;
+    let column = |column: &Column| {
+        let nullable = if column.nullable { " nullable" } else { "" };
+        format!("{} {}{nullable}\n", column.name, type_name(&data_type(column.kind)))
+    };
+    let mut text: String = columns.iter().map(column).collect();
+    text += &format!("key {}\n", primary_key.join(","));
+    let every = partitioning.time.as_ref().map(|time| match time.every {
+        Every::Day => format!("day {}\n", time.column),
+        Every::Month => format!("month {}\n", time.column),
+        Every::Quarter => format!("quarter {}\n", time.column),
+    });
+    text += &every.unwrap_or_default();
+    for by in &partitioning.by {
+        text += &format!("by {} {}\n", by.column, by.buckets.unwrap_or(0));
+    }
+    crc32c::crc32c(text.as_bytes())
 }
 
 fn required(spec: &DatasetSpec) -> Vec<String> {

@@ -1,64 +1,73 @@
-//! The few disk operations that durability hangs on, behind a trait so that each can be made to fail.
+//! The disk, behind a trait, so that everything that can go wrong with one can be made to happen.
 
+use std::any::Any;
 use std::ffi::OsString;
 use std::fmt::Debug;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::StoreError;
+use bytes::Bytes;
+
+use crate::{LocalDisk, StoreError};
 
 /// What ends the name of a file that is not finished yet.
 pub(crate) const TEMPORARY: &str = "tmp";
 
-/// The operations whose order and outcome decide what survives a crash. The methods do them on the local disk.
+/// A file system as far as a store uses it. What survives a crash: content that was synced, under names whose
+/// directory was synced; everything else may or may not.
+///
+/// Every method fails where the system refuses.
+#[expect(clippy::missing_errors_doc, reason = "said once for all methods above")]
 pub trait Disk: Debug + Send + Sync {
     /// Creates an empty file, or empties the one that is there.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    fn create(&self, path: &Path) -> io::Result<File> {
-        File::create(path)
-    }
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Makes a file's content durable.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    fn sync(&self, file: &File) -> io::Result<()> {
-        file.sync_all()
-    }
+    /// Opens a file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
     /// Gives a file its final name, in place of one that has it.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file. Whoever has it open can go on reading.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The plain files in a directory, in any order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Creates a directory and those above it, durably; nothing where it is there.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
-    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Removes a file.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
+    /// Takes the lock file for as long as the answer lives; [`io::ErrorKind::WouldBlock`] where someone has it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
 }
 
-/// The local disk.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LocalDisk;
+/// An open file.
+///
+/// Every method fails where the system refuses.
+#[expect(clippy::missing_errors_doc, reason = "said once for all methods above")]
+pub trait DiskFile: Debug + Send + Sync {
+    /// Writes all of `bytes` from `offset` on.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-impl Disk for LocalDisk {}
+    /// Reads exactly `length` bytes from `offset` on; [`io::ErrorKind::UnexpectedEof`] where the file is shorter.
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes>;
+
+    /// Length in bytes.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Cuts the file, or fills it with zeros, to that length.
+    fn set_size(&self, size: u64) -> io::Result<()>;
+
+    /// Reserves room, so that writes below `size` do not run out of it. The file reads as zeros there.
+    fn reserve(&self, size: u64) -> io::Result<()>;
+
+    /// Makes the content durable, and the length as far as reading the content needs it.
+    fn sync(&self) -> io::Result<()>;
+}
 
 /// Writes a small file so that after a crash either the old content is there or the new one, never a part.
 ///
@@ -74,9 +83,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// The first half of an atomic write: the bytes, durable under a temporary name. A failure leaves no file.
 pub(crate) fn write_temporary(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<PathBuf, StoreError> {
     let temporary = temporary(path);
-    let written = disk.create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        disk.sync(&file)
+    let written = disk.create(&temporary).and_then(|file| {
+        file.write_at(0, bytes)?;
+        file.sync()
     });
     if let Err(source) = written {
         discard(disk, &temporary);
@@ -97,14 +106,19 @@ pub(crate) fn discard(disk: &dyn Disk, path: &Path) {
     match disk.remove(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(path = %path.display(), %error, "an unfinished file stays until the next start"),
+        Err(error) => tracing::warn!(path = %path.display(), %error, "an unused file stays until the next start"),
     }
 }
 
-pub(crate) fn create_dir(path: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
-    let dir = parent(path);
-    LocalDisk.sync_dir(dir).map_err(StoreError::io("sync", dir))
+/// The whole content of a file; none where there is no such file.
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Bytes>, StoreError> {
+    let file = match disk.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(StoreError::io("open", path)(source)),
+    };
+    let content = file.size().and_then(|size| file.read_at(0, usize::try_from(size).unwrap_or(usize::MAX)));
+    content.map(Some).map_err(StoreError::io("read", path))
 }
 
 /// `path` with `.tmp` at its end.

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::error::ArrowError;
-use domicile_types::{DatasetError, DatasetName, Digest, RegionId, suggestion};
+use domicile_types::{DatasetName, Digest, RegionId, suggestion};
 use parquet::errors::ParquetError;
 
-use crate::FileFormat;
 use crate::refusals::RefusedRow;
+use crate::{BackupProblem, Format, HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem};
 
 /// Why the store, a journal or the blobs refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -109,29 +110,41 @@ pub enum StoreError {
         /// Which column is the trouble.
         problem: HeaderProblem,
     },
-    /// A file to load is not well-formed CSV.
-    #[error("the file cannot be read as CSV after row {row}: {source}")]
-    Csv {
-        /// Data rows read before, at least.
+    /// A file to load is not well-formed.
+    #[error("the file cannot be read as {format} after row {row}: {problem}")]
+    Malformed {
+        /// What it was read as.
+        format: Format,
+        /// Rows read before, at least.
         row: u64,
-        /// What the reader said.
-        source: ArrowError,
+        /// What is wrong.
+        problem: String,
     },
-    /// A run of CSV rows is larger than a batch may be.
-    #[error("the rows after row {row} exceed {max} bytes; look for a quote that is never closed")]
-    CsvBatch {
-        /// Data rows read before.
-        row: u64,
-        /// Bytes that a batch may have.
-        max: usize,
-    },
-    /// A file to load is not well-formed Parquet.
-    #[error("the file cannot be read as Parquet after row {row}: {source}")]
-    Parquet {
+    /// One row of a text, or one message of an Arrow stream, is larger than it may be.
+    #[error("the {what} after row {row} exceeds {max} {unit}; {advice}")]
+    Oversized {
+        /// What is too large.
+        what: &'static str,
         /// Rows read before.
         row: u64,
-        /// What the reader said.
-        source: ParquetError,
+        /// How much is accepted.
+        max: u64,
+        /// What is counted.
+        unit: &'static str,
+        /// What to do or to look for.
+        advice: &'static str,
+    },
+    /// The rows broke off on their way.
+    #[error("the rows did not arrive whole: {source}; send them again")]
+    Source {
+        /// What the source said.
+        source: io::Error,
+    },
+    /// Rows are to be found by a key that the dataset does not have.
+    #[error("dataset `{dataset}` has no primary key, so none of its rows can be deleted by one")]
+    NoKey {
+        /// The dataset.
+        dataset: DatasetName,
     },
     /// Rows of a file were refused, and so the whole file.
     #[error("{refused} rows were refused, so nothing was loaded; first: {}", first.first().map_or_else(String::new, ToString::to_string))]
@@ -155,6 +168,84 @@ pub enum StoreError {
         path: PathBuf,
         /// What the writer said.
         source: ParquetError,
+    },
+    /// A place in the write-ahead log cannot be read.
+    #[error("write-ahead log {} cannot be read at offset {offset}: {problem}", path.display())]
+    Log {
+        /// The log file.
+        path: PathBuf,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        problem: LogProblem,
+    },
+    /// Rows of a dataset are missing, so that none of them are given.
+    #[error("dataset `{dataset}` cannot be read, since rows of it are damaged: {source}; restore it from a backup")]
+    Damaged {
+        /// The dataset.
+        dataset: DatasetName,
+        /// What is damaged.
+        source: Arc<StoreError>,
+    },
+    /// The store takes no writes until it is opened again.
+    #[error("the store takes no writes: {source}; mend the cause and restart the region")]
+    ReadOnly {
+        /// Why.
+        source: Arc<StoreError>,
+    },
+    /// A write was not done; nothing changed, and the next attempt may succeed.
+    #[error("nothing was stored: {source}; make room or mend the disk, and try again")]
+    Hindered {
+        /// Why.
+        source: Arc<StoreError>,
+    },
+    /// The commit of a group failed, and so of this batch.
+    #[error(transparent)]
+    Group {
+        /// What happened to the group.
+        source: Arc<StoreError>,
+    },
+    /// An idempotency key came again with other content.
+    #[error("idempotency key `{key}` came before with other content; take a new key for a new batch")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+    /// Rows of the dataset changed after a batch was checked against them.
+    #[error("dataset `{dataset}` changed while the batch was prepared; send the batch again")]
+    Stale {
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// A segment is in cold storage, and the region has none.
+    #[error("segment {object} is in cold storage, which is not configured; restore `cold_url` in the region's file")]
+    NoColdStorage {
+        /// The segment's object.
+        object: String,
+    },
+    /// A backup cannot be made or used.
+    #[error("backup {name}: {problem}")]
+    Backup {
+        /// The backup.
+        name: String,
+        /// Why.
+        problem: BackupProblem,
+    },
+    /// The other side of an object store refused, or cannot be reached.
+    #[error("cannot {action} object {name}: {source}")]
+    Objects {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A record or edit cannot be written as text.
+    #[error("cannot encode: {source}")]
+    Encoding {
+        /// What the encoder said.
+        source: serde_json::Error,
     },
     /// An earlier commit or append failed half-way; only a fresh open knows the state on disk.
     #[error("{} is in an unknown state after a failed write; restart to recover it", path.display())]
@@ -180,147 +271,15 @@ pub enum StoreError {
     },
 }
 
-/// Why a dataset's description was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SpecProblem {
-    /// Two datasets of one name.
-    #[error("it is described twice")]
-    Repeated,
-    /// A column is named that does not exist.
-    #[error(transparent)]
-    Column(#[from] DatasetError),
-    /// A decimal type outside of what exists.
-    #[error("column `{column}` needs a decimal precision of 1 to 38 and a scale of 0 to the precision")]
-    Decimal {
-        /// The column.
-        column: String,
-    },
-    /// A residency column that is neither integer nor text, or whose homes are of another type.
-    #[error("residency column `{column}` and the values in its map must be all integers or all texts")]
-    HomeType {
-        /// The residency column.
-        column: String,
-    },
-    /// The dataset referred to does not exist.
-    #[error("it follows `{parent}`, which does not exist{}", suggestion(.nearest.as_deref()))]
-    NoParent {
-        /// The dataset referred to.
-        parent: DatasetName,
-        /// The most similar name that exists.
-        nearest: Option<String>,
-    },
-    /// The dataset referred to is reference data, whose rows have no home.
-    #[error("it follows `{parent}`, which is reference data and has no home")]
-    ReferenceParent {
-        /// The dataset referred to.
-        parent: DatasetName,
-    },
-    /// The dataset referred to lacks a key of one column and of the type of the column that refers to it.
-    #[error("column `{column}` must have the type of a single-column primary key of `{parent}`")]
-    ParentKey {
-        /// The dataset referred to.
-        parent: DatasetName,
-        /// The column that refers.
-        column: String,
-    },
-    /// Following leads in a circle.
-    #[error("following `follows` from it leads in a circle")]
-    Circle,
-}
-
-/// Why a manifest was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ManifestProblem {
-    /// It is missing although segments are there.
-    #[error("it is missing although segments exist; restore it from a backup")]
-    Missing,
-    /// It is of a format that this version does not read.
-    #[error("it is not in a format that this version reads")]
-    Format,
-    /// Its checksum does not match.
-    #[error("its checksum does not match; restore it from a backup")]
-    Checksum,
-    /// It belongs to another region.
-    #[error("it belongs to region `{found}`; set `data_dir` to this region's own directory")]
-    Region {
-        /// The region that it names.
-        found: String,
-    },
-    /// It names a dataset that is not configured.
-    #[error("it holds dataset `{dataset}`, which is not configured; restore its dataset file")]
-    Dataset {
-        /// The dataset's name.
-        dataset: String,
-    },
-}
-
-/// Why a segment was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SegmentProblem {
-    /// The file is gone.
-    #[error("it is missing")]
-    Missing,
-    /// The file is shorter or longer than it was.
-    #[error("it has {actual} bytes instead of {expected}")]
-    Size {
-        /// Bytes recorded.
-        expected: u64,
-        /// Bytes found.
-        actual: u64,
-    },
-    /// The content is not what was written.
-    #[error("its content is damaged")]
-    Damaged,
-    /// Its columns are not those that the dataset now has.
-    #[error("its columns are not those of dataset `{dataset}` as now described")]
-    Schema {
-        /// The dataset.
-        dataset: DatasetName,
-    },
-}
-
-/// Why the columns of a file were refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderProblem {
-    /// There is no header row.
-    #[error("its first row must name the columns, and it has no row")]
-    Empty,
-    /// A column that the dataset does not have.
-    #[error("it has no column `{column}`{}", suggestion(.nearest.as_deref()))]
-    Unknown {
-        /// The file's column.
-        column: String,
-        /// The most similar column of the dataset.
-        nearest: Option<String>,
-    },
-    /// A column of the dataset that the file does not have.
-    #[error("column `{column}` is missing from the file")]
-    Missing {
-        /// The dataset's column.
-        column: String,
-    },
-    /// A column that is there twice.
-    #[error("the file has two columns named `{column}`")]
-    Repeated {
-        /// The repeated name.
-        column: String,
-    },
-    /// A column of a type that cannot become the dataset's.
-    #[error("column `{column}` of the file has type {found}, which cannot become {expected}")]
-    Type {
-        /// The column.
-        column: String,
-        /// The dataset's type.
-        expected: String,
-        /// The file's type.
-        found: String,
-    },
-}
-
 impl StoreError {
     /// The wrapper for an I/O error: `result.map_err(StoreError::io("open", path))`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// The wrapper for an error of an object store.
+    pub(crate) fn objects(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Objects { action, name: name.to_owned(), source }
     }
 
     pub(crate) fn unknown<'a>(dataset: &DatasetName, known: impl IntoIterator<Item = &'a str>) -> Self {
@@ -328,15 +287,37 @@ impl StoreError {
         Self::UnknownDataset { dataset: dataset.clone(), nearest }
     }
 
-    /// The wrapper for trouble with a segment that was whole when the store was opened.
-    pub(crate) fn damaged<E>(path: &Path) -> impl FnOnce(E) -> Self {
-        move |_| Self::Segment { path: path.to_owned(), problem: SegmentProblem::Damaged }
+    pub(crate) fn encoding(source: serde_json::Error) -> Self {
+        Self::Encoding { source }
     }
 
-    pub(crate) fn format_error(format: FileFormat, row: u64, source: ArrowError) -> Self {
-        match format {
-            FileFormat::Csv => Self::Csv { row, source },
-            FileFormat::Parquet => Self::Parquet { row, source: ParquetError::External(Box::new(source)) },
+    /// What is wrong with a segment, where this says so.
+    pub(crate) fn segment_problem(&self) -> Option<&SegmentProblem> {
+        match self {
+            Self::Segment { problem, .. } => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// The same damage once more; none where it is something else.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        match self {
+            Self::Log { path, offset, problem } => {
+                Some(Self::Log { path: path.clone(), offset: *offset, problem: problem.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the disk is full, which more room mends.
+    pub fn is_storage_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Hindered { source } | Self::Group { source } | Self::ReadOnly { source } => source.is_storage_full(),
+            Self::Write { source: ParquetError::External(source), .. } => {
+                source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+            }
+            _ => false,
         }
     }
 }

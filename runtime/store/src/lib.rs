@@ -1,34 +1,74 @@
-//! Storage of one region: immutable Parquet segments, named by an atomic manifest.
+//! Storage of one region: a write-ahead log, immutable Parquet segments by partition, and a manifest of edits.
 //!
-//! Synchronous code for one owner: [`Store`] loads, any number of [`StoreReader`]s read. Nothing here knows a clock
-//! or randomness; a load of the same bytes into the same state writes the same files. Beside the store are the two
-//! other durable shapes that a region needs: an append-only [`Journal`] and content-addressed [`Blobs`].
+//! Synchronous code for one owner: [`Preparer`]s check batches on any thread, [`Store`] commits them, any number of
+//! [`StoreReader`]s read. Background work comes as [`Job`]s that the owner has run elsewhere. Nothing here knows a
+//! clock, randomness or threads: moments are passed in, the disk is a trait. Beside the store are the two other durable
+//! shapes that a region needs: an append-only [`Journal`] and content-addressed [`Blobs`].
 
+mod backup;
 mod blobs;
+mod blocks;
+mod bounds;
 mod catalog;
 mod chunk;
+mod commit;
+mod compact;
 mod disk;
 mod error;
+mod flush;
 mod hash;
+mod health;
 mod homes;
 mod input;
+mod jobs;
 mod journal;
-mod keys;
-mod load;
+mod known;
+mod lifecycle;
+mod local_disk;
+mod lookup;
 mod manifest;
+mod merge;
+mod objects;
 mod parents;
+mod partition;
+mod prepare;
+mod problems;
+mod recent;
+mod recover;
 mod refusals;
+mod rows;
 mod segment;
+mod sizes;
 mod snapshot;
 mod store;
+mod version;
+mod wal;
 
+pub use backup::{
+    BackupProblem, BackupReport, BackupRequest, BackupSummary, OnBackup, RestoreReport, Selection, list_backups,
+    restore, verify_backup,
+};
 pub use blobs::Blobs;
 pub use catalog::{DatasetSpec, ENTITY_COLUMN, arrow_schema, stored_schema};
-pub use disk::{Disk, LocalDisk, write_atomic};
-pub use error::{HeaderProblem, ManifestProblem, SegmentProblem, SpecProblem, StoreError};
-pub use input::FileFormat;
+pub use commit::Ack;
+pub use disk::{Disk, DiskFile, write_atomic};
+pub use error::StoreError;
+pub use health::Health;
+pub use input::{Format, Source};
+pub use jobs::{Done, Job};
 pub use journal::{Journal, Records};
+pub use local_disk::LocalDisk;
+pub use objects::Objects;
+pub use partition::{PartitionKey, PartitionValue, bucket_end, bucket_of, bucket_start};
+pub use prepare::{Batch, Operation, Prepared, Preparer};
+pub use problems::{HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem};
 pub use refusals::{RefusalReason, RefusedRow};
 pub use segment::Segment;
-pub use snapshot::{Snapshot, StoreReader};
-pub use store::{LoadReport, Store};
+pub use sizes::Sizes;
+pub use snapshot::{Partition, ReadGroup, Snapshot, StoreReader};
+#[cfg(feature = "planted-bugs")]
+pub use store::Planted;
+pub use store::{Store, StoreParts};
+pub use version::{
+    EPOCH_COLUMN, HLC_COLUMN, OP_COLUMN, OP_ROW, OP_TOMBSTONE, ORIGIN_COLUMN, SEQ_COLUMN, VERSION_COLUMNS,
+};

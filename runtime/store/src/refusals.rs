@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use domicile_types::{DatasetName, KeyValue, RegionId, limits};
+use domicile_types::{DatasetName, KeyValue, RegionId, limits, suggestion};
 
 use crate::StoreError;
 
@@ -48,6 +48,18 @@ pub enum RefusalReason {
         /// The column's type.
         expected: String,
     },
+    /// A member of a JSON row that the dataset has no column for.
+    #[error("there is no such column{}", suggestion(.nearest.as_deref()))]
+    UnknownColumn {
+        /// The most similar column of the dataset.
+        nearest: Option<String>,
+    },
+    /// A member that a deletion does not name.
+    #[error("not part of the primary key; a deletion names the key's columns and no others")]
+    NotKey,
+    /// A member that the row has twice.
+    #[error("the row has this column twice")]
+    RepeatedColumn,
     /// The row's home is another region.
     #[error("home is {home}; load it there")]
     OtherHome {
@@ -59,6 +71,12 @@ pub enum RefusalReason {
     NoHome {
         /// The value that is not in the map.
         value: KeyValue,
+    },
+    /// The partition of the row is past its time.
+    #[error("rows of that time are not kept any more: they go {keep_days} days after their partition ends")]
+    Expired {
+        /// How long partitions are kept.
+        keep_days: u32,
     },
     /// The row that this one refers to is not stored in this region.
     #[error(

@@ -1,57 +1,200 @@
-//! What readers see: the segments of every dataset at one version.
+//! What readers see: the rows of every dataset at one version.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use domicile_types::DatasetName;
 
+use crate::bounds::Bounds;
 use crate::catalog::Catalog;
-use crate::{DatasetSpec, Segment, StoreError};
+use crate::partition::PartitionKey;
+use crate::recent;
+use crate::segment::tombstones;
+use crate::{DatasetSpec, Health, Segment, StoreError};
 
-/// The segments of every dataset at one version. It stays as it is while the store goes on.
-#[derive(Debug, Clone)]
+/// The rows of every dataset at one version. It stays as it is while the store goes on, and keeps its files.
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Commits so far; 0 for a store that nothing was loaded into.
     pub version: u64,
-    datasets: BTreeMap<DatasetName, Vec<Arc<Segment>>>,
+    pub(crate) datasets: BTreeMap<DatasetName, Arc<BTreeMap<PartitionKey, Arc<Partition>>>>,
+    /// What cannot be read, by dataset.
+    pub(crate) damage: BTreeMap<DatasetName, Arc<StoreError>>,
+}
+
+/// The rows of one partition.
+#[derive(Debug, Clone, Default)]
+pub struct Partition {
+    /// Which partition.
+    pub key: PartitionKey,
+    /// Its segments, in the order of their numbers.
+    pub segments: Vec<Arc<Segment>>,
+    /// Rows that are in the write-ahead log and in no segment yet: batches of the stored schema, each sorted by primary
+    /// key, with each key once.
+    pub recent: Vec<RecordBatch>,
+    /// How many of the recent batches are on their way into a segment.
+    pub(crate) frozen: usize,
+    /// The first key column.
+    pub(crate) first_key: Option<String>,
+}
+
+/// Sources of one partition that are read together.
+#[derive(Debug, Clone, Default)]
+pub struct ReadGroup {
+    /// Segments.
+    pub segments: Vec<Arc<Segment>>,
+    /// Recent rows.
+    pub recent: Vec<RecordBatch>,
+    /// Whether versions of one row may lie in several of the sources, or deleted rows in one: then the newest version
+    /// of each key counts, and nothing where that is a tombstone. Otherwise every row counts.
+    pub merge: bool,
+}
+
+struct Reach<'a> {
+    bounds: Bounds,
+    source: Source<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Segment(&'a Arc<Segment>),
+    Recent(&'a RecordBatch),
+}
+
+impl Partition {
+    /// The sources in groups that share no keys.
+    pub fn groups(&self) -> Vec<ReadGroup> {
+        let Some(key) = &self.first_key else {
+            return vec![ReadGroup { segments: self.segments.clone(), recent: self.recent.clone(), merge: false }];
+        };
+        let segments = self.segments.iter().map(|segment| {
+            let bounds = segment.entry.bounds.clone().unwrap_or_default();
+            Reach { bounds, source: Source::Segment(segment) }
+        });
+        let recent = self.recent.iter().map(|batch| {
+            let bounds = Bounds::of_sorted(batch, key).unwrap_or_default();
+            Reach { bounds, source: Source::Recent(batch) }
+        });
+        let mut sources: Vec<Reach<'_>> = segments.chain(recent).collect();
+        sources.sort_by(|a, b| a.bounds.min.cmp(&b.bounds.min));
+        let mut groups: Vec<(Option<Bounds>, Vec<Source<'_>>)> = Vec::new();
+        for reach in sources {
+            match groups.last_mut() {
+                Some((Some(bounds), sources)) if !bounds.ends_before(&reach.bounds) => {
+                    sources.push(reach.source);
+                    let joined = Bounds::join(Some(bounds.clone()), Some(reach.bounds));
+                    *bounds = joined.unwrap_or_default();
+                }
+                _ => groups.push((Some(reach.bounds), vec![reach.source])),
+            }
+        }
+        groups.into_iter().flat_map(|(_, sources)| group(&sources)).collect()
+    }
+
+    /// Row versions, tombstones included.
+    pub fn rows(&self) -> u64 {
+        let segments: u64 = self.segments.iter().map(|segment| segment.rows).sum();
+        segments + self.recent.iter().map(|batch| batch.num_rows() as u64).sum::<u64>()
+    }
+
+    /// Bytes of the segments on disk, and of the recent rows in memory.
+    pub fn bytes(&self) -> u64 {
+        let segments: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
+        segments + self.recent.iter().map(|batch| recent::bytes(batch) as u64).sum::<u64>()
+    }
+}
+
+/// One group of sources that overlap, or, where they are segments of one run, which share no keys, one for each.
+fn group(sources: &[Source<'_>]) -> Vec<ReadGroup> {
+    let runs = sources.iter().map(|source| match source {
+        Source::Segment(segment) => Some(segment.run),
+        Source::Recent(_) => None,
+    });
+    let deleted = |source: &Source<'_>| match source {
+        Source::Segment(segment) => segment.tombstones > 0,
+        Source::Recent(batch) => tombstones(batch) > 0,
+    };
+    let mut runs: Vec<_> = runs.collect();
+    runs.dedup();
+    let apart = sources.len() == 1 || matches!(runs.as_slice(), [Some(_)]);
+    let of = |sources: &[Source<'_>], merge| {
+        let mut group = ReadGroup { merge, ..ReadGroup::default() };
+        for source in sources {
+            match source {
+                Source::Segment(segment) => group.segments.push(Arc::clone(segment)),
+                Source::Recent(batch) => group.recent.push((*batch).clone()),
+            }
+        }
+        group
+    };
+    if !apart {
+        return vec![of(sources, true)];
+    }
+    sources.iter().map(|source| of(&[*source], deleted(source))).collect()
 }
 
 impl Snapshot {
-    pub(crate) fn new(version: u64, datasets: BTreeMap<DatasetName, Vec<Arc<Segment>>>) -> Self {
-        Self { version, datasets }
+    /// The partitions of a dataset, in the order of their keys; none where there is no such dataset.
+    ///
+    /// # Errors
+    /// Where rows of the dataset are known to be missing: what is left must not pass for all of it.
+    pub fn partitions(&self, dataset: &DatasetName) -> Result<Vec<Arc<Partition>>, StoreError> {
+        if let Some(damage) = self.damage.get(dataset) {
+            return Err(StoreError::Damaged { dataset: dataset.clone(), source: Arc::clone(damage) });
+        }
+        Ok(self.held(dataset).cloned().collect())
     }
 
-    /// The next version, with more segments of one dataset.
-    pub(crate) fn with(&self, dataset: &DatasetName, segments: Vec<Segment>) -> Self {
-        let mut next = Self { version: self.version + 1, datasets: self.datasets.clone() };
-        next.datasets.entry(dataset.clone()).or_default().extend(segments.into_iter().map(Arc::new));
-        next
+    /// The partitions of a dataset, damaged or not.
+    pub(crate) fn held(&self, dataset: &DatasetName) -> impl Iterator<Item = &Arc<Partition>> {
+        self.datasets.get(dataset).into_iter().flat_map(|partitions| partitions.values())
     }
 
-    /// The segments of a dataset, in the order of their loads; empty where there is no such dataset.
-    pub fn segments(&self, dataset: &DatasetName) -> &[Arc<Segment>] {
-        self.datasets.get(dataset).map_or(&[], Vec::as_slice)
+    /// Changes a partition, which comes into being where there is none.
+    pub(crate) fn change(
+        &mut self,
+        dataset: &DatasetName,
+        key: &PartitionKey,
+        first_key: Option<&String>,
+        change: impl FnOnce(&mut Partition) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let partitions = Arc::make_mut(self.datasets.entry(dataset.clone()).or_default());
+        let empty = || Arc::new(Partition { key: key.clone(), first_key: first_key.cloned(), ..Partition::default() });
+        let partition = partitions.entry(key.clone()).or_insert_with(empty);
+        let changed = Arc::make_mut(partition);
+        change(changed)?;
+        if changed.segments.is_empty() && changed.recent.is_empty() {
+            partitions.remove(key);
+        }
+        Ok(())
     }
 
-    /// Rows of a dataset.
+    /// Row versions of a dataset. Rows that were replaced or deleted count until compaction.
     pub fn rows(&self, dataset: &DatasetName) -> u64 {
-        self.segments(dataset).iter().map(|segment| segment.rows).sum()
+        self.held(dataset).map(|partition| partition.rows()).sum()
     }
 
-    /// Bytes that a dataset's segments take on disk.
+    /// Bytes that a dataset takes, on disk and in memory.
     pub fn bytes(&self, dataset: &DatasetName) -> u64 {
-        self.segments(dataset).iter().map(|segment| segment.bytes).sum()
+        self.held(dataset).map(|partition| partition.bytes()).sum()
+    }
+
+    /// Segments of a dataset.
+    pub fn segments_len(&self, dataset: &DatasetName) -> usize {
+        self.held(dataset).map(|partition| partition.segments.len()).sum()
     }
 }
 
-/// Reads a store while its owner loads into it. Cheap to clone.
+/// Reads a store while its owner writes into it. Cheap to clone.
 #[derive(Clone)]
 pub struct StoreReader {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
+    pub(crate) health: Arc<ArcSwap<Health>>,
 }
 
 impl fmt::Debug for StoreReader {
@@ -64,6 +207,11 @@ impl StoreReader {
     /// The state after the last commit.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// Whether the store takes writes, and what it cannot read.
+    pub fn health(&self) -> Arc<Health> {
+        self.health.load_full()
     }
 
     /// All datasets, as given when the store was opened.
@@ -79,7 +227,7 @@ impl StoreReader {
         Ok(Arc::clone(&self.catalog.entry(dataset)?.schema))
     }
 
-    /// The columns of a dataset's segments: the declared ones and, where rows have a home, the entity last.
+    /// The columns of a dataset's segments: the declared ones, the entity where rows have a home, the hidden ones.
     ///
     /// # Errors
     /// Where there is no such dataset; the error names the nearest one.

@@ -1,93 +1,144 @@
-//! The store: opened by one owner, loaded into, and committed by replacing the manifest.
+//! The store: one owner, who commits batches and lets work be done in the background.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use domicile_types::{DatasetName, RegionId, limits};
+use domicile_types::{DatasetName, RegionId};
 
-use crate::catalog::{Catalog, Entry};
-use crate::disk::{self, Disk};
-use crate::load::{self, Target};
-use crate::manifest::{self, Addition, Manifest};
-use crate::{DatasetSpec, FileFormat, LocalDisk, ManifestProblem, Snapshot, StoreError, StoreReader, hash};
+use crate::disk::Disk;
+use crate::known::Known;
+use crate::manifest::{self, Edit, Remembered, Rule, State, Value};
+use crate::objects::Objects;
+use crate::version::Sequencer;
+use crate::wal::LogFile;
+use crate::{DatasetSpec, Health, Preparer, Sizes, Snapshot, StoreError, StoreReader};
 
-const LOCK: &str = "LOCK";
-const SEGMENTS: &str = "segments";
-const SEGMENT_EXTENSION: &str = "parquet";
+pub(crate) const LOCK: &str = "LOCK";
+pub(crate) const SEGMENTS: &str = "segments";
+pub(crate) const WAL: &str = "wal";
+
+/// What a store is opened from.
+#[derive(Debug, Clone)]
+pub struct StoreParts {
+    /// Where the files are.
+    pub disk: Arc<dyn Disk>,
+    /// The store's own directory.
+    pub dir: PathBuf,
+    /// Whose rows it holds.
+    pub region: RegionId,
+    /// All datasets of the region.
+    pub specs: Vec<DatasetSpec>,
+    /// Where old partitions move to.
+    pub cold: Option<Arc<dyn Objects>>,
+    /// When things happen.
+    pub sizes: Sizes,
+    /// A mistake to make, for tests that have to notice it.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: Option<Planted>,
+}
+
+/// A mistake that a store can be told to make, so that tests show that they would notice it.
+#[cfg(feature = "planted-bugs")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// Batches are acknowledged first and made durable with the next ones.
+    AcknowledgeBeforeSync,
+    /// Replay starts with a log file that is in segments already.
+    ReplayBoundary,
+}
+
+/// What is in the log and not in segments yet, beside the rows.
+#[derive(Debug, Default)]
+pub(crate) struct Unflushed {
+    /// Number of the last log file that it lies in.
+    pub(crate) log: u64,
+    /// Bytes of the recent rows.
+    pub(crate) bytes: isize,
+    pub(crate) remember: Vec<Remembered>,
+    pub(crate) values: BTreeMap<DatasetName, BTreeSet<Value>>,
+}
 
 /// The storage of one region, held by its only writer. The directory is locked as long as this lives.
 pub struct Store {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    region: RegionId,
-    manifest: Manifest,
-    reader: StoreReader,
-    /// Set once a commit failed so late that the manifest on disk may be the old or the new one.
-    poisoned: bool,
-    _lock: File,
-}
-
-/// What a load did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoadReport {
-    /// Rows loaded.
-    pub rows: u64,
-    /// Bytes of the segments written.
-    pub bytes: u64,
-    /// Version of the store from which on the rows are there.
-    pub version: u64,
-    /// Whether an earlier load of the same bytes did all this, and this one nothing.
-    pub already_loaded: bool,
+    pub(crate) parts: StoreParts,
+    pub(crate) manifest: manifest::Log,
+    pub(crate) state: State,
+    pub(crate) log: LogFile,
+    pub(crate) active: Unflushed,
+    pub(crate) frozen: Option<Unflushed>,
+    pub(crate) known: Known,
+    /// Versions at which the datasets whose rows may move last changed.
+    pub(crate) changed_at: BTreeMap<DatasetName, u64>,
+    pub(crate) reader: StoreReader,
+    pub(crate) sequencer: Arc<Sequencer>,
+    pub(crate) jobs: crate::jobs::Schedule,
+    pub(crate) _lock: Box<dyn Any + Send + Sync>,
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("dir", &self.dir).field("version", &self.manifest.version).finish_non_exhaustive()
+        let version = self.reader.snapshot().version;
+        f.debug_struct("Store").field("dir", &self.parts.dir).field("version", &version).finish_non_exhaustive()
+    }
+}
+
+impl StoreParts {
+    /// A store on the local disk, with the sizes of production and without cold storage.
+    pub fn local(dir: PathBuf, region: RegionId, specs: Vec<DatasetSpec>) -> Self {
+        Self {
+            disk: Arc::new(crate::LocalDisk),
+            dir,
+            region,
+            specs,
+            cold: None,
+            sizes: Sizes::default(),
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
+        }
+    }
+
+    pub(crate) fn segments_dir(&self) -> PathBuf {
+        self.dir.join(SEGMENTS)
+    }
+
+    pub(crate) fn wal_dir(&self) -> PathBuf {
+        self.dir.join(WAL)
+    }
+
+    /// Whether a batch is durable before it is acknowledged.
+    pub(crate) fn syncs_first(&self) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        let syncs_first = self.planted != Some(Planted::AcknowledgeBeforeSync);
+        #[cfg(not(feature = "planted-bugs"))]
+        let syncs_first = true;
+        syncs_first
+    }
+
+    /// Number of the log file that replay starts with once those up to `flushed` are in segments.
+    pub(crate) fn replay_after(&self, flushed: u64) -> u64 {
+        #[cfg(feature = "planted-bugs")]
+        if self.planted == Some(Planted::ReplayBoundary) {
+            return flushed;
+        }
+        flushed + 1
     }
 }
 
 impl Store {
-    /// Opens the store in `dir`, or makes an empty one there. Files that a crash left unfinished are removed.
+    /// Opens the store in a directory, or makes an empty one there. What a crash left unfinished is cleared away.
     ///
-    /// `specs` are all datasets of the region.
-    ///
-    /// # Errors
-    /// Where another process has the directory open, the datasets do not hold together, the manifest or a segment is
-    /// damaged or missing, the store is another region's, or stored rows have another home under the present rules.
-    pub fn open(dir: &Path, region: RegionId, specs: Vec<DatasetSpec>) -> Result<Self, StoreError> {
-        Self::open_with(Arc::new(LocalDisk), dir, region, specs)
-    }
-
-    /// [`Store::open`] on another disk than the local one.
+    /// Where rows cannot be read, the store opens all the same: [`Store::health`] says what is missing, and reading
+    /// those datasets is refused. Where the write-ahead log is damaged, nothing more is written.
     ///
     /// # Errors
-    /// As [`Store::open`].
-    pub fn open_with(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        region: RegionId,
-        specs: Vec<DatasetSpec>,
-    ) -> Result<Self, StoreError> {
-        let catalog = Catalog::new(specs)?;
-        disk::create_dir(dir)?;
-        let lock = lock(&dir.join(LOCK))?;
-        let segments_dir = dir.join(SEGMENTS);
-        disk::create_dir(&segments_dir)?;
-        let path = dir.join(manifest::FILE);
-        let manifest = match Manifest::read(&path)? {
-            Some(manifest) => manifest,
-            None => create_manifest(disk.as_ref(), &path, &segments_dir, &region)?,
-        };
-        manifest.check(&path, &region, &catalog)?;
-        let snapshot = restore(&manifest, &segments_dir, &catalog)?;
-        collect_orphans(disk.as_ref(), &path, &segments_dir, &snapshot, &catalog)?;
-        let reader = StoreReader { catalog: Arc::new(catalog), current: Arc::new(ArcSwap::from_pointee(snapshot)) };
-        Ok(Self { disk, dir: dir.to_owned(), region, manifest, reader, poisoned: false, _lock: lock })
+    /// Where another process has the directory open, the datasets do not hold together, the manifest is damaged or
+    /// missing, the store is another region's, stored rows have another home under the present rules, or datasets are
+    /// described otherwise than when they were stored.
+    pub fn open(parts: StoreParts) -> Result<Self, StoreError> {
+        crate::recover::open(parts)
     }
 
     /// A reader of this store, usable from any thread and as long as wanted.
@@ -95,142 +146,83 @@ impl Store {
         self.reader.clone()
     }
 
-    /// Loads a file into a dataset: all of its rows, durably, or none.
+    /// What prepares batches for this store.
+    pub fn preparer(&self) -> Preparer {
+        Preparer {
+            reader: self.reader.clone(),
+            region: self.parts.region.clone(),
+            disk: Arc::clone(&self.parts.disk),
+            segments_dir: self.parts.segments_dir(),
+            sequencer: Arc::clone(&self.sequencer),
+            sizes: self.parts.sizes.clone(),
+        }
+    }
+
+    /// How the store is.
+    pub fn health(&self) -> Arc<Health> {
+        self.reader.health()
+    }
+
+    /// Whether recent rows have reached their limit: background work has to be finished before more is committed.
+    pub fn is_full(&self) -> bool {
+        self.frozen.is_some() && self.active.bytes >= self.parts.sizes.recent_bytes_max.cast_signed()
+    }
+
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        self.reader.current.store(Arc::new(snapshot));
+    }
+
+    pub(crate) fn change_health(&self, change: impl FnOnce(&mut Health)) {
+        let mut health = Health::clone(&self.reader.health.load());
+        change(&mut health);
+        self.reader.health.store(Arc::new(health));
+    }
+
+    /// An edit that carries the present numbers.
+    pub(crate) fn edit(&self) -> Edit {
+        Edit {
+            hlc: self.sequencer.hlc().0,
+            next_seq: self.sequencer.next_seq(),
+            next_segment: self.sequencer.next_segment(),
+            ..self.state.edit()
+        }
+    }
+
+    /// Makes an edit durable and takes it in.
     ///
     /// # Errors
-    /// Where the file cannot be read as `format`, its columns are not the dataset's, a row is refused, or the disk
-    /// fails. Nothing was loaded then. Only where the very last step of the commit fails is that open until the store
-    /// is opened again; until then readers see the old state, and every load is refused as [`StoreError::Poisoned`].
-    pub fn load(&mut self, dataset: &DatasetName, source: &Path, format: FileFormat) -> Result<LoadReport, StoreError> {
-        let path = self.dir.join(manifest::FILE);
-        if self.poisoned {
-            return Err(StoreError::Poisoned { path });
+    /// Where there is no room for it or the disk fails. Where the outcome is unknown, nothing is written from then on.
+    pub(crate) fn append(&mut self, edit: Edit) -> Result<(), StoreError> {
+        let next = self.state.with(&edit)?;
+        if let Err(error) = self.manifest.append(&edit, &next) {
+            if self.manifest.is_poisoned() {
+                return Err(self.refuse_writes(error));
+            }
+            return Err(error);
         }
-        let catalog = Arc::clone(&self.reader.catalog);
-        let entry = catalog.entry(dataset)?;
-        check_size(source)?;
-        let digest = hash::of_file(source)?;
-        if let Some(load) = self.manifest.load(dataset, &digest) {
-            let (rows, bytes, version) = (load.rows, load.bytes, load.version);
-            return Ok(LoadReport { rows, bytes, version, already_loaded: true });
-        }
-        let snapshot = self.reader.snapshot();
-        let disk = Arc::clone(&self.disk);
-        let segments_dir = self.dir.join(SEGMENTS);
-        let target = Target {
-            disk: disk.as_ref(),
-            dir: &segments_dir,
-            region: &self.region,
-            catalog: &catalog,
-            entry,
-            snapshot: &snapshot,
+        self.state = next;
+        self.jobs.wake();
+        Ok(())
+    }
+
+    /// Stops writing for good, and gives the error that says so.
+    pub(crate) fn refuse_writes(&self, error: StoreError) -> StoreError {
+        tracing::error!(%error, "the store takes no more writes until it is opened again");
+        let source = Arc::new(error);
+        self.change_health(|health| {
+            health.refused.get_or_insert_with(|| Arc::clone(&source));
+        });
+        StoreError::ReadOnly { source }
+    }
+
+    /// The rules of datasets whose rows have these values of the residency column.
+    pub(crate) fn rules<'v>(
+        &self,
+        values: impl IntoIterator<Item = (&'v DatasetName, &'v BTreeSet<Value>)>,
+    ) -> Result<BTreeMap<String, Rule>, StoreError> {
+        let rule = |(dataset, values): (&DatasetName, &BTreeSet<Value>)| {
+            Ok((dataset.to_string(), Rule::of(self.reader.catalog.entry(dataset)?, values.iter().cloned())))
         };
-        let uncommitted = load::run(&target, source, format)?;
-        let (segments, values) = (uncommitted.segments(), &uncommitted.values);
-        let next = self.manifest.with(&Addition { entry, segments, values, source: digest });
-        check_room(&next)?;
-        let temporary = disk::write_temporary(disk.as_ref(), &path, &next.encode(&path)?)?;
-        let segments = uncommitted.keep();
-        self.poisoned = true;
-        disk::publish(disk.as_ref(), &temporary, &path)?;
-        self.poisoned = false;
-        self.manifest = next;
-        let (rows, bytes) = segments.iter().fold((0, 0), |sum, s| (sum.0 + s.rows, sum.1 + s.bytes));
-        self.reader.current.store(Arc::new(snapshot.with(dataset, segments)));
-        Ok(LoadReport { rows, bytes, version: self.manifest.version, already_loaded: false })
+        values.into_iter().map(rule).collect()
     }
-}
-
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let file =
-        File::options().create(true).truncate(false).write(true).open(path).map_err(StoreError::io("open", path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: disk::parent(path).to_owned() }),
-        Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path)(source)),
-    }
-}
-
-fn check_size(source: &Path) -> Result<(), StoreError> {
-    let bytes = fs::metadata(source).map_err(StoreError::io("inspect", source))?.len();
-    if bytes > limits::LOAD_BYTES_MAX {
-        return Err(StoreError::TooLarge { unit: "bytes", actual: bytes, max: limits::LOAD_BYTES_MAX });
-    }
-    Ok(())
-}
-
-fn check_room(next: &Manifest) -> Result<(), StoreError> {
-    if next.segments_len() > limits::SEGMENTS_MAX {
-        return Err(StoreError::Full { unit: "segments", max: limits::SEGMENTS_MAX });
-    }
-    if next.loads_len() > limits::LOADS_MAX {
-        return Err(StoreError::Full { unit: "loads", max: limits::LOADS_MAX });
-    }
-    Ok(())
-}
-
-/// The manifest of an empty store. Segments without a manifest are somebody's data, not an empty store.
-fn create_manifest(
-    disk: &dyn Disk,
-    path: &Path,
-    segments_dir: &Path,
-    region: &RegionId,
-) -> Result<Manifest, StoreError> {
-    let is_segment = |file: &PathBuf| file.extension() == Some(OsStr::new(SEGMENT_EXTENSION));
-    if files(segments_dir)?.iter().any(is_segment) {
-        return Err(StoreError::Manifest { path: path.to_owned(), problem: ManifestProblem::Missing });
-    }
-    let manifest = Manifest::new(region);
-    let temporary = disk::write_temporary(disk, path, &manifest.encode(path)?)?;
-    disk::publish(disk, &temporary, path)?;
-    Ok(manifest)
-}
-
-/// The snapshot that the manifest describes, every segment checked.
-fn restore(manifest: &Manifest, segments_dir: &Path, catalog: &Catalog) -> Result<Snapshot, StoreError> {
-    let dataset = |entry: &Entry| {
-        let name = entry.spec.dataset.name.clone();
-        let segments = manifest.segments(&name, segments_dir)?;
-        segments.iter().try_for_each(|segment| segment.check(entry))?;
-        Ok((name, segments.into_iter().map(Arc::new).collect()))
-    };
-    let datasets = catalog.entries().map(dataset).collect::<Result<_, StoreError>>()?;
-    Ok(Snapshot::new(manifest.version, datasets))
-}
-
-/// Removes the files that a crash left: those that the manifest does not name.
-fn collect_orphans(
-    disk: &dyn Disk,
-    manifest: &Path,
-    segments_dir: &Path,
-    snapshot: &Snapshot,
-    catalog: &Catalog,
-) -> Result<(), StoreError> {
-    let names = catalog.entries().map(|entry| &entry.spec.dataset.name);
-    let named: BTreeSet<&Path> =
-        names.flat_map(|name| snapshot.segments(name)).map(|segment| segment.path.as_path()).collect();
-    let mut orphans: Vec<PathBuf> =
-        files(segments_dir)?.into_iter().filter(|file| !named.contains(file.as_path())).collect();
-    let temporary = disk::temporary(manifest);
-    if temporary.exists() {
-        orphans.push(temporary);
-    }
-    for orphan in orphans {
-        disk.remove(&orphan).map_err(StoreError::io("remove", &orphan))?;
-        tracing::warn!(path = %orphan.display(), "removed a file that an unfinished load left");
-    }
-    Ok(())
-}
-
-/// The plain files in a directory.
-fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let failed = |source| StoreError::Io { action: "list", path: dir.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().map_err(failed)?.is_file() {
-            files.push(entry.path());
-        }
-    }
-    Ok(files)
 }

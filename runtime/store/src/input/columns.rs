@@ -7,7 +7,9 @@ use arrow::compute::kernels::cmp;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::array_value_to_string;
+use domicile_types::DatasetName;
 
+use super::Columns;
 use crate::catalog::{Entry, type_name};
 use crate::refusals::{RefusalReason, Refusals};
 use crate::{HeaderProblem, StoreError};
@@ -16,34 +18,83 @@ use crate::{HeaderProblem, StoreError};
 const NULL_ON_FAILURE: CastOptions<'static> =
     CastOptions { safe: true, format_options: arrow::util::display::FormatOptions::new() };
 
-/// Position in the file of each declared column.
-pub(super) fn positions(entry: &Entry, names: &[&str]) -> Result<Vec<usize>, StoreError> {
-    let refuse = |problem| StoreError::Header { dataset: entry.spec.dataset.name.clone(), problem };
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) {
-            return Err(refuse(HeaderProblem::Repeated { column: (*name).to_owned() }));
-        }
-        if entry.schema.field_with_name(name).is_err() {
-            let known = entry.schema.fields().iter().map(|field| field.name().as_str());
-            let nearest = domicile_types::nearest(name, known).map(str::to_owned);
-            return Err(refuse(HeaderProblem::Unknown { column: (*name).to_owned(), nearest }));
-        }
-    }
-    let position = |field: &Arc<Field>| {
-        let missing = || refuse(HeaderProblem::Missing { column: field.name().clone() });
-        names.iter().position(|name| name == field.name()).ok_or_else(missing)
-    };
-    entry.schema.fields().iter().map(position).collect()
+/// The columns that rows must have, each of them nullable.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    dataset: DatasetName,
+    pub(super) schema: SchemaRef,
+    /// All declared columns.
+    declared: SchemaRef,
 }
 
-/// The declared columns, each of them nullable.
-pub(super) fn lenient(schema: &Schema) -> SchemaRef {
-    let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
-    Arc::new(Schema::new(schema.fields().iter().map(nullable).collect::<Vec<_>>()))
+impl Wanted {
+    pub(super) fn new(entry: &Entry, columns: Columns) -> Result<Self, StoreError> {
+        let dataset = entry.spec.dataset.name.clone();
+        let nullable = |field: &Field| field.clone().with_nullable(true);
+        let fields: Vec<Field> = match (columns, entry.primary_key()) {
+            (Columns::All, _) => entry.schema.fields().iter().map(|field| nullable(field)).collect(),
+            (Columns::Key, []) => return Err(StoreError::NoKey { dataset }),
+            (Columns::Key, key) => {
+                let field = |name: &String| Ok(nullable(entry.schema.field_with_name(name)?));
+                key.iter().map(field).collect::<Result<_, StoreError>>()?
+            }
+        };
+        Ok(Self { dataset, schema: Arc::new(Schema::new(fields)), declared: SchemaRef::clone(&entry.schema) })
+    }
+
+    pub(super) fn refuse(&self, problem: HeaderProblem) -> StoreError {
+        StoreError::Header { dataset: self.dataset.clone(), problem }
+    }
+
+    /// Whether the column is declared, though it is not wanted.
+    pub(super) fn is_declared(&self, name: &str) -> bool {
+        self.declared.field_with_name(name).is_ok()
+    }
+
+    /// The wanted column whose name is most similar.
+    pub(super) fn nearest(&self, name: &str) -> Option<String> {
+        let known = self.schema.fields().iter().map(|field| field.name().as_str());
+        domicile_types::nearest(name, known).map(str::to_owned)
+    }
+
+    /// Position in the file of each wanted column.
+    pub(super) fn positions(&self, names: &[&str]) -> Result<Vec<usize>, StoreError> {
+        for (index, name) in names.iter().enumerate() {
+            let column = (*name).to_owned();
+            if names[..index].contains(name) {
+                return Err(self.refuse(HeaderProblem::Repeated { column }));
+            }
+            if self.schema.field_with_name(name).is_err() {
+                return Err(self.refuse(match self.is_declared(name) {
+                    true => HeaderProblem::NotKey { column },
+                    false => HeaderProblem::Unknown { nearest: self.nearest(name), column },
+                }));
+            }
+        }
+        let position = |field: &Arc<Field>| {
+            let missing = || self.refuse(HeaderProblem::Missing { column: field.name().clone() });
+            names.iter().position(|name| name == field.name()).ok_or_else(missing)
+        };
+        self.schema.fields().iter().map(position).collect()
+    }
+
+    /// [`Wanted::positions`] in a file that has types, which are checked.
+    pub(super) fn typed_positions(&self, file: &Schema) -> Result<Vec<usize>, StoreError> {
+        let names: Vec<&str> = file.fields().iter().map(|field| field.name().as_str()).collect();
+        let positions = self.positions(&names)?;
+        for (field, position) in self.schema.fields().iter().zip(&positions) {
+            let found = file.field(*position).data_type();
+            if !compatible(found, field.data_type()) {
+                let (expected, found) = (type_name(field.data_type()), type_name(found));
+                return Err(self.refuse(HeaderProblem::Type { column: field.name().clone(), expected, found }));
+            }
+        }
+        Ok(positions)
+    }
 }
 
 /// Whether every value of `to` has an exact, unsurprising counterpart in `from`, so that single misfits can be refused.
-pub(super) fn compatible(from: &DataType, to: &DataType) -> bool {
+fn compatible(from: &DataType, to: &DataType) -> bool {
     use DataType::{Boolean, Date32, Date64, Decimal128, Dictionary, Float64, Int32, Int64, Null, Timestamp, Utf8};
     match (from, to) {
         (Null, _) => true,

@@ -1,10 +1,9 @@
 //! CSV: headers, and how each type is written.
 
-use domicile_store::{DatasetSpec, FileFormat, Store, StoreError};
-use domicile_types::{ColumnType, Residency};
-use tempfile::TempDir;
+use domicile_store::{Format, StoreError};
+use domicile_types::{ColumnType, limits};
 
-use crate::fixture::{self, Region, dataset, name, region};
+use crate::fixture::{Region, load_facts};
 
 #[track_caller]
 fn check_header(header: &str, expect: &str) {
@@ -32,16 +31,8 @@ fn columns_go_by_name() {
 /// Loads one value into a nullable column of a type, and expects what is stored or why it is refused.
 #[track_caller]
 fn check(kind: ColumnType, value: &str, expect: Result<&str, &str>) {
-    let root = TempDir::new().unwrap();
-    let spec = DatasetSpec {
-        dataset: dataset("facts", &[("id", ColumnType::BigInt, false), ("fact", kind, true)], &[]),
-        residency: Residency::Reference,
-    };
-    let mut store = Store::open(&root.path().join("store"), region("eu-central"), vec![spec]).unwrap();
-    let file = root.path().join("upload");
-    std::fs::write(&file, format!("id,fact\n1,{value}\n")).unwrap();
-    match (store.load(&name("facts"), &file, FileFormat::Csv), expect) {
-        (Ok(_), Ok(expect)) => assert_eq!(fixture::rows(&store.reader(), "facts"), [format!("1|{expect}")]),
+    match (load_facts(kind, Format::Csv, format!("id,fact\n1,{value}\n").as_bytes()), expect) {
+        (Ok(rows), Ok(expect)) => assert_eq!(rows, [format!("1|{expect}")]),
         (Err(StoreError::RowsRefused { first, .. }), Err(expect)) => {
             assert_eq!((first[0].row, first[0].column.as_str()), (1, "fact"));
             assert_eq!(first[0].reason.to_string(), expect);
@@ -99,16 +90,32 @@ fn doubles_booleans_texts() {
 #[track_caller]
 fn check_broken(rows: &[u8], expect: &str) {
     let mut region = Region::empty();
-    let file = region.root.path().join("upload");
-    std::fs::write(&file, rows).unwrap();
-    let error = region.store.load(&name("nation"), &file, FileFormat::Csv).unwrap_err();
+    let error = region.load_as("nation", Format::Csv, rows).unwrap_err();
     assert!(error.to_string().contains(expect), "{error}");
     assert!(region.segment_files().is_empty());
 }
 
 #[test]
 fn broken_files() {
-    check_broken(b"n_nationkey,n_name\n1,a\n2,b,c\n", "incorrect number of fields for line 3");
-    check_broken(b"n_nationkey,n_name\n1,a\n2\n", "incorrect number of fields for line 3");
-    check_broken(b"n_nationkey,n_name\n1,\xff\n", "invalid UTF-8 data for line 2 and field 2");
+    check_broken(
+        b"n_nationkey,n_name\n1,a\n2,b,c\n",
+        "after row 1: the next row has more fields than the 2 of the first line",
+    );
+    check_broken(
+        b"n_nationkey,n_name\n1,a\n2\n",
+        "after row 1: the next row has fewer fields than the 2 of the first line",
+    );
+    check_broken(b"n_nationkey,n_name\n1,\xff\n", "after row 0: field 2 of the next row is not UTF-8");
+}
+
+#[test]
+fn a_row_has_a_limit_and_so_has_the_header() {
+    let long = "x".repeat(limits::ROW_BYTES_MAX);
+    check_broken(
+        format!("n_nationkey,n_name\n1,a\n2,\"{long}\n").as_bytes(),
+        "the row after row 1 exceeds 16777216 bytes",
+    );
+    check_broken(format!("n_nationkey,{long}\n").as_bytes(), "the row after row 0 exceeds 1048576 bytes");
+    let mut region = Region::empty();
+    region.load("nation", &format!("n_nationkey,n_name\n1,{}\n", &long[2..])).unwrap();
 }

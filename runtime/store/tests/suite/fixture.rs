@@ -1,15 +1,27 @@
 //! A region with four small datasets, and the few verbs that tests need.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
-use std::fs::File;
-use std::path::PathBuf;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
+use arrow::datatypes::UInt8Type;
+use arrow::row::{RowConverter, SortField};
 use arrow::util::display::array_value_to_string;
-use domicile_store::{DatasetSpec, FileFormat, LoadReport, Store, StoreError, StoreReader};
+use domicile_store::{
+    Ack, Batch, DatasetSpec, Format, HLC_COLUMN, OP_COLUMN, Operation, Source, Store, StoreError, StoreParts,
+    StoreReader, VERSION_COLUMNS,
+};
 use domicile_types::{Column, ColumnType, Dataset, DatasetName, KeyValue, RegionId, Residency};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
+
+/// The moment at which tests happen.
+pub(crate) const NOW_MS: u64 = 1_900_000_000_000;
 
 pub(crate) const CUSTOMERS: &str = "c_custkey,c_name,c_nationkey,c_acctbal,c_since\n\
     2,Berta,7,-3.50,2021-02-28\n\
@@ -85,7 +97,7 @@ pub(crate) fn specs() -> Vec<DatasetSpec> {
 impl Region {
     pub(crate) fn empty() -> Self {
         let root = TempDir::new().unwrap();
-        let store = Store::open(&root.path().join("store"), region("eu-central"), specs()).unwrap();
+        let store = open(&root.path().join("store"), specs()).unwrap();
         Self { root, store }
     }
 
@@ -102,52 +114,151 @@ impl Region {
         self.root.path().join("store")
     }
 
-    /// Files in the directory of the segments.
-    pub(crate) fn segment_files(&self) -> Vec<PathBuf> {
+    /// Files in a directory of the store.
+    pub(crate) fn files(&self, dir: &str) -> Vec<PathBuf> {
         let mut files: Vec<_> =
-            fs::read_dir(self.dir().join("segments")).unwrap().map(|entry| entry.unwrap().path()).collect();
+            fs::read_dir(self.dir().join(dir)).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files
     }
 
+    /// Files in the directory of the segments.
+    pub(crate) fn segment_files(&self) -> Vec<PathBuf> {
+        self.files("segments")
+    }
+
     /// Loads CSV text.
-    pub(crate) fn load(&mut self, dataset: &str, rows: &str) -> Result<LoadReport, StoreError> {
-        let file = self.root.path().join("upload.csv");
+    pub(crate) fn load(&mut self, dataset: &str, rows: &str) -> Result<Ack, StoreError> {
+        self.load_as(dataset, Format::Csv, rows)
+    }
+
+    /// Loads bytes in a format.
+    pub(crate) fn load_as(&mut self, dataset: &str, format: Format, rows: impl AsRef<[u8]>) -> Result<Ack, StoreError> {
+        let file = self.root.path().join("upload");
         fs::write(&file, rows).unwrap();
-        self.store.load(&name(dataset), &file, FileFormat::Csv)
+        load_file(&mut self.store, dataset, &file, format)
+    }
+
+    /// Loads CSV text that an idempotency key makes known again.
+    pub(crate) fn load_once(&mut self, dataset: &str, key: &str, rows: &str) -> Result<Ack, StoreError> {
+        let batch = Batch { idempotency_key: Some(key.to_owned()), ..batch(dataset, Operation::Upsert, Format::Csv) };
+        commit(&mut self.store, batch, Source::Stream(Box::new(Cursor::new(rows.to_owned()))))
+    }
+
+    /// Deletes the rows whose keys are in CSV text.
+    pub(crate) fn delete(&mut self, dataset: &str, keys: &str) -> Result<Ack, StoreError> {
+        let batch = batch(dataset, Operation::Delete, Format::Csv);
+        commit(&mut self.store, batch, Source::Stream(Box::new(Cursor::new(keys.to_owned()))))
+    }
+
+    /// Makes segments of all recent rows.
+    pub(crate) fn flush(&mut self) {
+        flush(&mut self.store);
     }
 
     /// Closes the store, gives `change` its directory, and opens it again.
-    pub(crate) fn reopen(self, change: impl FnOnce(&std::path::Path)) -> Result<Self, StoreError> {
-        let (root, dir) = (self.root, self.store);
-        drop(dir);
+    pub(crate) fn reopen(self, change: impl FnOnce(&Path)) -> Result<Self, StoreError> {
+        let (root, store) = (self.root, self.store);
+        drop(store);
         let dir = root.path().join("store");
         change(&dir);
-        let store = Store::open(&dir, region("eu-central"), specs())?;
+        let store = open(&dir, specs())?;
         Ok(Self { root, store })
     }
 
-    /// All rows of a dataset as the segments hold them, cells separated by `|`.
+    /// The rows of a dataset that count, in the order of the key.
     #[track_caller]
     pub(crate) fn rows(&self, dataset: &str) -> Vec<String> {
         rows(&self.store.reader(), dataset)
     }
 }
 
+pub(crate) fn open(dir: &Path, specs: Vec<DatasetSpec>) -> Result<Store, StoreError> {
+    Store::open(StoreParts::local(dir.to_owned(), region("eu-central"), specs))
+}
+
+pub(crate) fn batch(dataset: &str, operation: Operation, format: Format) -> Batch {
+    Batch { dataset: name(dataset), operation, format, idempotency_key: None }
+}
+
+pub(crate) fn commit(store: &mut Store, batch: Batch, source: Source) -> Result<Ack, StoreError> {
+    let prepared = store.preparer().prepare(batch, source, NOW_MS)?;
+    store.commit(vec![prepared], NOW_MS).pop().unwrap()
+}
+
+pub(crate) fn load_file(store: &mut Store, dataset: &str, file: &Path, format: Format) -> Result<Ack, StoreError> {
+    commit(store, batch(dataset, Operation::Upsert, format), Source::File(file.to_owned()))
+}
+
+/// Makes segments of all recent rows.
+pub(crate) fn flush(store: &mut Store) {
+    store.freeze_recent();
+    while let Some(job) = store.next_job(NOW_MS) {
+        let done = job.run(&|_| {});
+        store.finish(done).unwrap();
+    }
+}
+
+/// Loads bytes into the fresh dataset `facts (id bigint, fact <kind> nullable)`. Gives what is stored.
+pub(crate) fn load_facts(kind: ColumnType, format: Format, rows: &[u8]) -> Result<Vec<String>, StoreError> {
+    let root = TempDir::new().unwrap();
+    let facts = dataset("facts", &[("id", ColumnType::BigInt, false), ("fact", kind, true)], &[]);
+    let specs = vec![DatasetSpec { dataset: facts, residency: Residency::Reference }];
+    let store = open(&root.path().join("store"), specs).unwrap();
+    let mut region = Region { root, store };
+    region.load_as("facts", format, rows)?;
+    Ok(region.rows("facts"))
+}
+
+/// The rows of a dataset that count, by looking at every version of each: declared columns and entity, cells separated
+/// by `|`, in the order of the key, or of arrival where there is none.
 #[track_caller]
 pub(crate) fn rows(reader: &StoreReader, dataset: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let schema = reader.stored_schema(&name(dataset)).unwrap();
-    for segment in reader.snapshot().segments(&name(dataset)) {
-        let file = File::open(&segment.path).unwrap();
-        let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
-        let batches: Vec<_> = batches.map(Result::unwrap).collect();
-        let batch = concat_batches(&schema, &batches).unwrap();
-        assert_eq!(batch.num_rows() as u64, segment.rows);
-        for row in 0..batch.num_rows() {
-            let cells = batch.columns().iter().map(|column| array_value_to_string(column, row).unwrap());
-            lines.push(cells.collect::<Vec<_>>().join("|"));
+    versions(reader, dataset).into_iter().filter(|version| !version.deleted).map(|version| version.text).collect()
+}
+
+/// The newest version of a row.
+pub(crate) struct Version {
+    deleted: bool,
+    text: String,
+}
+
+#[track_caller]
+fn versions(reader: &StoreReader, dataset: &str) -> Vec<Version> {
+    let stored = reader.stored_schema(&name(dataset)).unwrap();
+    let spec = reader.specs().iter().find(|spec| spec.dataset.name == name(dataset)).unwrap();
+    let mut batches = Vec::new();
+    for partition in reader.snapshot().partitions(&name(dataset)).unwrap() {
+        for segment in &partition.segments {
+            let bytes = segment.read(0..segment.bytes).unwrap();
+            let read = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+            let read: Vec<_> = read.map(Result::unwrap).collect();
+            assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>() as u64, segment.rows);
+            batches.extend(read);
+        }
+        batches.extend(partition.recent.iter().cloned());
+    }
+    let all = concat_batches(&stored, &batches).unwrap();
+    let by = |names: &[&str]| {
+        let columns: Vec<_> = names.iter().map(|name| Arc::clone(all.column_by_name(name).unwrap())).collect();
+        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+        RowConverter::new(fields).unwrap().convert_columns(&columns).unwrap()
+    };
+    let shown = stored.fields().iter().take_while(|field| field.name() != HLC_COLUMN).count();
+    let ops = all.column_by_name(OP_COLUMN).unwrap().as_primitive::<UInt8Type>();
+    let version_order = by(&VERSION_COLUMNS);
+    let key: Vec<&str> = spec.dataset.primary_key.iter().map(String::as_str).collect();
+    let key_order = by(if key.is_empty() { &VERSION_COLUMNS } else { &key });
+    let mut newest: BTreeMap<Vec<u8>, (Vec<u8>, Version)> = BTreeMap::new();
+    for row in 0..all.num_rows() {
+        let cells = all.columns()[..shown].iter().map(|column| array_value_to_string(column, row).unwrap());
+        let text = cells.collect::<Vec<_>>().join("|");
+        let version = (version_order.row(row).as_ref().to_vec(), Version { deleted: ops.value(row) != 0, text });
+        match newest.entry(key_order.row(row).as_ref().to_vec()) {
+            Entry::Vacant(entry) => drop(entry.insert(version)),
+            Entry::Occupied(mut entry) if entry.get().0 < version.0 => drop(entry.insert(version)),
+            Entry::Occupied(_) => {}
         }
     }
-    lines
+    newest.into_values().map(|(_, version)| version).collect()
 }

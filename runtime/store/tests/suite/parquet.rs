@@ -9,12 +9,12 @@ use arrow::array::{
     TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::datatypes::Int32Type;
-use domicile_store::{DatasetSpec, FileFormat, Store, StoreError};
+use domicile_store::{DatasetSpec, Format, StoreError};
 use domicile_types::{ColumnType, Residency};
 use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 
-use crate::fixture::{self, Region, dataset, name, region};
+use crate::fixture::{self, Region, dataset, load_file, open};
 
 fn write(path: &std::path::Path, columns: Vec<(&str, ArrayRef)>) {
     let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
@@ -28,10 +28,10 @@ fn write(path: &std::path::Path, columns: Vec<(&str, ArrayRef)>) {
 fn check(kind: ColumnType, values: ArrayRef, expect: Result<&[&str], &str>) {
     let root = TempDir::new().unwrap();
     let spec = DatasetSpec { dataset: dataset("facts", &[("fact", kind, true)], &[]), residency: Residency::Reference };
-    let mut store = Store::open(&root.path().join("store"), region("eu-central"), vec![spec]).unwrap();
+    let mut store = open(&root.path().join("store"), vec![spec]).unwrap();
     let file = root.path().join("upload");
     write(&file, vec![("fact", values)]);
-    match (store.load(&name("facts"), &file, FileFormat::Parquet), expect) {
+    match (load_file(&mut store, "facts", &file, Format::Parquet), expect) {
         (Ok(_), Ok(expect)) => assert_eq!(fixture::rows(&store.reader(), "facts"), expect),
         (Err(error), Err(expect)) => assert!(error.to_string().ends_with(expect), "{error}"),
         (got, _) => panic!("{got:?}"),
@@ -129,7 +129,7 @@ fn a_follower_from_parquet() {
             ("l_orderkey", Arc::new(Int32Array::from(vec![12]))),
         ],
     );
-    region.store.load(&name("lineitem"), &file, FileFormat::Parquet).unwrap();
+    load_file(&mut region.store, "lineitem", &file, Format::Parquet).unwrap();
     assert_eq!(region.rows("lineitem").last().unwrap(), "12|9|1.00|2");
 }
 
@@ -141,10 +141,10 @@ fn unknown_and_broken_files() {
         &file,
         vec![("n_nationkey", Arc::new(Int64Array::from(vec![1]))), ("name", Arc::new(StringArray::from(vec!["x"])))],
     );
-    let error = region.store.load(&name("nation"), &file, FileFormat::Parquet).unwrap_err();
+    let error = load_file(&mut region.store, "nation", &file, Format::Parquet).unwrap_err();
     assert!(error.to_string().contains("it has no column `name`; did you mean `n_name`?"), "{error}");
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() - 9]).unwrap();
-    let error = region.store.load(&name("nation"), &file, FileFormat::Parquet).unwrap_err();
-    assert!(matches!(error, StoreError::Parquet { row: 0, .. }), "{error}");
+    let error = load_file(&mut region.store, "nation", &file, Format::Parquet).unwrap_err();
+    assert!(matches!(error, StoreError::Malformed { format: Format::Parquet, row: 0, .. }), "{error}");
 }

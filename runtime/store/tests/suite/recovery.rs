@@ -3,23 +3,28 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domicile_store::{DatasetSpec, ManifestProblem, Segment, SegmentProblem, Store, StoreError};
+use domicile_store::{DatasetSpec, ManifestProblem, SegmentProblem, Store, StoreError, StoreParts};
 
-use crate::fixture::{Region, dataset, homes, name, region, specs};
+use crate::fixture::{LINES, NATIONS, Region, dataset, homes, name, open, region, specs};
 
 fn segment(dir: &Path, dataset: &str) -> PathBuf {
     let files = fs::read_dir(dir.join("segments")).unwrap().map(|entry| entry.unwrap().path());
     files.into_iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with(dataset)).unwrap()
 }
 
+/// A store with rows in segments and in the log.
+fn stored() -> Region {
+    let mut region = Region::filled();
+    region.flush();
+    region.load("orders", "o_orderkey,o_custkey\n13,1\n").unwrap();
+    region
+}
+
 #[track_caller]
 fn check_manifest(change: impl FnOnce(&Path), expect: &ManifestProblem) {
-    let fixture = Region::filled();
-    let path = fixture.dir().join("MANIFEST");
-    let error = fixture.reopen(change).map(|_| ()).unwrap_err();
-    assert!(error.to_string().contains("MANIFEST"), "{error}");
+    let error = stored().reopen(change).map(|_| ()).unwrap_err();
     match error {
-        StoreError::Manifest { path: found, problem } => assert_eq!((found, &problem), (path, expect)),
+        StoreError::Manifest { problem, .. } => assert_eq!(&problem, expect),
         other => panic!("{other}"),
     }
 }
@@ -30,33 +35,43 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(path, bytes).unwrap();
 }
 
-#[test]
-fn damaged_manifests() {
-    check_manifest(
-        |dir| edit(&dir.join("MANIFEST"), |bytes| *bytes.last_mut().unwrap() ^= 1),
-        &ManifestProblem::Checksum,
-    );
-    check_manifest(
-        |dir| edit(&dir.join("MANIFEST"), |bytes| bytes.truncate(bytes.len() / 2)),
-        &ManifestProblem::Checksum,
-    );
-    check_manifest(|dir| edit(&dir.join("MANIFEST"), Vec::clear), &ManifestProblem::Format);
-    check_manifest(|dir| edit(&dir.join("MANIFEST"), |bytes| bytes[18] = b'2'), &ManifestProblem::Format);
-    check_manifest(|dir| fs::remove_file(dir.join("MANIFEST")).unwrap(), &ManifestProblem::Missing);
+fn manifest(dir: &Path) -> PathBuf {
+    let named = fs::read_to_string(dir.join("CURRENT")).unwrap();
+    dir.join(named.split_whitespace().next().unwrap())
 }
 
+#[test]
+fn damaged_manifests() {
+    check_manifest(|dir| edit(&manifest(dir), |bytes| bytes[20] ^= 1), &ManifestProblem::Checksum { offset: 8 });
+    check_manifest(|dir| edit(&manifest(dir), Vec::clear), &ManifestProblem::Format);
+    check_manifest(|dir| edit(&manifest(dir), |bytes| bytes[7] = b'2'), &ManifestProblem::Format);
+    check_manifest(|dir| fs::remove_file(manifest(dir)).unwrap(), &ManifestProblem::Missing);
+    check_manifest(|dir| fs::remove_file(dir.join("CURRENT")).unwrap(), &ManifestProblem::Missing);
+}
+
+#[test]
+fn an_edit_that_was_not_finished_is_cut_off() {
+    let torn = |bytes: &mut Vec<u8>| bytes.extend_from_slice(&[40, 0, 0, 0, 1, 2, 3, 4, b'{']);
+    let region = stored().reopen(|dir| edit(&manifest(dir), torn)).unwrap();
+    assert_eq!(region.rows("orders"), ["10|1|1", "11|2|2", "12|2|2", "13|1|1"]);
+}
+
+/// Damages the segment of the orders, and expects that they are refused and the rest is there.
 #[track_caller]
 fn check_segment(change: impl FnOnce(&Path), expect: impl FnOnce(&SegmentProblem) -> bool) {
-    let fixture = Region::filled();
+    let fixture = stored();
     let path = segment(&fixture.dir(), "orders");
-    let error = fixture.reopen(|_| change(&path)).map(|_| ()).unwrap_err();
-    match error {
-        StoreError::Segment { path: found, problem } => {
-            assert_eq!(found, path);
-            assert!(expect(&problem), "{problem}");
-        }
-        other => panic!("{other}"),
-    }
+    let fixture = fixture.reopen(|_| change(&path)).unwrap();
+    assert_eq!(fixture.rows("lineitem").len(), 3);
+    let snapshot = fixture.store.reader().snapshot();
+    let read = snapshot.partitions(&name("orders")).and_then(|partitions| partitions[0].segments[0].metadata());
+    let error = read.map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains(path.file_name().unwrap().to_str().unwrap()), "{error}");
+    let error = match error {
+        StoreError::Damaged { source, .. } => source,
+        other => other.into(),
+    };
+    assert!(matches!(error.as_ref(), StoreError::Segment { problem, .. } if expect(problem)), "{error}");
 }
 
 #[test]
@@ -67,46 +82,104 @@ fn damaged_segments() {
         |problem| matches!(problem, SegmentProblem::Size { expected, actual } if *expected == actual + 1),
     );
     check_segment(
-        |path| edit(path, |bytes| *bytes.last_mut().unwrap() = 0),
-        |problem| *problem == SegmentProblem::Damaged,
+        |path| edit(path, |bytes| bytes[10] ^= 1),
+        |problem| *problem == SegmentProblem::Checksum { offset: 0 },
     );
 }
 
-#[test]
-fn a_flipped_bit_in_the_data_is_found_by_verify() {
-    let fixture = Region::filled();
-    let segment = Segment::clone(&fixture.store.reader().snapshot().segments(&name("orders"))[0]);
-    segment.verify().unwrap();
-    edit(&segment.path, |bytes| bytes[10] ^= 1);
-    assert!(matches!(segment.verify(), Err(StoreError::Segment { problem: SegmentProblem::Damaged, .. })));
+/// Damages the log, whose records are: customers, orders, lines. Expects which datasets can be read then.
+#[track_caller]
+fn check_log(change: impl FnOnce(&mut Vec<u8>), readable: &[&str], writable: bool) {
+    let mut fixture = Region::filled().reopen(|dir| edit(&dir.join("wal/0000000001.wal"), change)).unwrap();
+    let snapshot = fixture.store.reader().snapshot();
+    let reads = |dataset: &&&str| snapshot.partitions(&name(dataset)).is_ok();
+    assert_eq!(
+        ["customer", "orders", "lineitem", "nation"].iter().filter(reads).copied().collect::<Vec<_>>(),
+        readable
+    );
+    match (fixture.load("nation", NATIONS), writable) {
+        (Ok(_), true) => assert!(fixture.store.health().problem().is_none()),
+        (Err(error), false) => {
+            let problem = fixture.store.health().problem().unwrap();
+            assert!(matches!(problem.as_ref(), StoreError::Log { .. }), "{problem}");
+            assert!(error.to_string().contains("0000000001.wal cannot be read at offset"), "{error}");
+        }
+        (got, _) => panic!("{got:?}"),
+    }
+}
+
+/// Offsets of the records.
+fn records(bytes: &[u8]) -> Vec<usize> {
+    (0..bytes.len() - 4).step_by(8).filter(|at| bytes[*at..].starts_with(b"DREC")).collect()
 }
 
 #[test]
-fn files_of_an_unfinished_load_are_removed() {
-    let fixture = Region::filled();
-    let files = fixture.segment_files();
+fn a_damaged_log_gives_what_is_whole_and_takes_nothing_more() {
+    let all = ["customer", "orders", "lineitem", "nation"];
+    check_log(|_| {}, &all, true);
+    let in_header = |bytes: &mut Vec<u8>| {
+        let at = records(bytes)[1];
+        bytes[at + 20] ^= 1;
+    };
+    check_log(in_header, &["customer", "lineitem", "nation"], false);
+    let in_rows = |bytes: &mut Vec<u8>| {
+        let at = records(bytes)[1];
+        bytes[at + 200] ^= 1;
+    };
+    check_log(in_rows, &["customer", "lineitem", "nation"], false);
+    let two = |bytes: &mut Vec<u8>| {
+        for at in &records(bytes)[..2] {
+            bytes[at + 20] ^= 1;
+        }
+    };
+    check_log(two, &[], false);
+}
+
+#[test]
+fn a_torn_end_of_the_log_is_cut_off() {
+    for cut in [1, 9, 100, 200] {
+        let tear = |bytes: &mut Vec<u8>| {
+            let at = records(bytes)[2] + cut;
+            bytes[at..].fill(0xEE);
+        };
+        let path = "wal/0000000001.wal";
+        let mut fixture = Region::filled().reopen(|dir| edit(&dir.join(path), tear)).unwrap();
+        assert_eq!((fixture.rows("orders").len(), fixture.rows("lineitem").len()), (3, 0));
+        fixture.load("lineitem", LINES).unwrap();
+        let fixture = fixture.reopen(|_| {}).unwrap();
+        assert_eq!(fixture.rows("lineitem").len(), 3);
+    }
+}
+
+#[test]
+fn files_that_nothing_refers_to_are_removed() {
+    let fixture = stored();
+    let (segments, logs) = (fixture.segment_files(), fixture.files("wal"));
     let fixture = fixture
         .reopen(|dir| {
-            fs::copy(segment(dir, "orders"), dir.join("segments/orders-00000004-000-0123456789ab.parquet")).unwrap();
-            fs::write(dir.join("segments/orders-00000004-001.tmp"), "half").unwrap();
-            fs::write(dir.join("MANIFEST.tmp"), "half").unwrap();
+            fs::copy(segment(dir, "orders"), dir.join("segments/orders-0000000099-0123456789ab.parquet")).unwrap();
+            fs::write(dir.join("segments/orders-0000000100.tmp"), "half").unwrap();
+            fs::write(dir.join("wal/0000000001.wal"), "old").unwrap();
+            fs::write(dir.join("MANIFEST-000009"), "old").unwrap();
+            fs::write(dir.join("CURRENT.tmp"), "half").unwrap();
             fs::write(dir.join("ledger"), "not the store's").unwrap();
         })
         .unwrap();
-    assert_eq!(fixture.segment_files(), files);
-    assert!(!fixture.dir().join("MANIFEST.tmp").exists());
-    assert!(fixture.dir().join("ledger").exists());
-    assert_eq!(fixture.rows("orders"), ["10|1|1", "11|2|2", "12|2|2"]);
+    assert_eq!((fixture.segment_files(), fixture.files("wal")), (segments, logs));
+    let names = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let expect = ["CURRENT", "LOCK", "MANIFEST-000001", "ledger", "segments", "wal"];
+    assert_eq!(fixture.files(".").iter().map(names).collect::<Vec<_>>(), expect);
+    assert_eq!(fixture.rows("orders").len(), 4);
 }
 
 /// Opens a filled store as another region or with other datasets, and expects the error's text.
 #[track_caller]
 fn check_reopen(id: &str, change: impl FnOnce(&mut Vec<DatasetSpec>), expect: Result<(), &str>) {
-    let Region { root, store } = Region::filled();
+    let Region { root, store } = stored();
     drop(store);
     let mut specs = specs();
     change(&mut specs);
-    let opened = Store::open(&root.path().join("store"), region(id), specs);
+    let opened = Store::open(StoreParts::local(root.path().join("store"), region(id), specs));
     match (opened, expect) {
         (Ok(_), Ok(())) => {}
         (Err(error), Err(expect)) => assert!(error.to_string().contains(expect), "{error}"),
@@ -174,5 +247,5 @@ fn a_rule_that_no_row_was_checked_under_may_change() {
         entity: "n_nationkey".to_owned(),
         homes: [(domicile_types::KeyValue::Integer(6), region("eu-central"))].into(),
     };
-    Store::open(&root.path().join("store"), region("eu-central"), specs).unwrap();
+    open(&root.path().join("store"), specs).unwrap();
 }

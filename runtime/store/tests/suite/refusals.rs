@@ -86,20 +86,6 @@ fn a_follower_before_its_parent() {
 }
 
 #[test]
-fn repeated_keys() {
-    check(
-        "orders",
-        "o_orderkey,o_custkey\n30,1\n31,1\n30,2\n",
-        &["row 3, column o_orderkey, value \"30\": an earlier row of the file has this primary key"],
-    );
-    check(
-        "lineitem",
-        "l_orderkey,l_linenumber,l_quantity\n10,2,9\n10,3,9\n11,2,9\n",
-        &["row 1, column l_orderkey, l_linenumber, value \"10, 2\": a stored row has this primary key"],
-    );
-}
-
-#[test]
 fn a_row_counts_once_and_only_the_first_are_listed() {
     let mut region = Region::filled();
     let rows: String = (0..25).map(|row| format!("{},,30,x,\n", row + 100)).collect();

@@ -1,6 +1,6 @@
 //! Descriptions that do not hold together, and the schemas of those that do.
 
-use domicile_store::{DatasetSpec, ENTITY_COLUMN, Store, arrow_schema, stored_schema};
+use domicile_store::{DatasetSpec, ENTITY_COLUMN, HLC_COLUMN, arrow_schema, stored_schema};
 use domicile_types::{ColumnType, KeyValue, Residency};
 use tempfile::TempDir;
 
@@ -11,7 +11,7 @@ fn check(change: impl FnOnce(&mut Vec<DatasetSpec>), expect: &str) {
     let root = TempDir::new().unwrap();
     let mut specs = specs();
     change(&mut specs);
-    let error = Store::open(root.path(), region("eu-central"), specs).unwrap_err();
+    let error = crate::fixture::open(root.path(), specs).unwrap_err();
     assert_eq!(error.to_string(), expect);
 }
 
@@ -57,10 +57,15 @@ fn descriptions_that_do_not_hold_together() {
 fn followers_have_the_entity_type_of_the_root() {
     let mut specs = specs();
     let stored = stored_schema(&specs, &name("lineitem")).unwrap();
-    assert_eq!(stored.fields().len(), 4);
+    let names: Vec<_> = stored.fields().iter().skip(3).map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["_entity", "_hlc", "_seq", "_origin", "_epoch", "_op"]);
     assert_eq!(stored.field(3).name(), ENTITY_COLUMN);
     assert_eq!(stored.field(3).data_type().to_string(), "Int64");
-    assert_eq!(stored_schema(&specs, &name("nation")).unwrap(), arrow_schema(&specs[3]));
+    let nation = stored_schema(&specs, &name("nation")).unwrap();
+    let declared = arrow_schema(&specs[3]);
+    assert!(nation.fields().iter().zip(declared.fields()).all(|(stored, field)| stored.name() == field.name()));
+    assert!(nation.field(1).is_nullable(), "a tombstone has only the key");
+    assert_eq!(nation.field(2).name(), HLC_COLUMN);
     let Residency::Column { entity, .. } = &mut specs[2].residency else { panic!("customers have a column") };
     *entity = "c_name".to_owned();
     assert_eq!(stored_schema(&specs, &name("lineitem")).unwrap().field(3).data_type().to_string(), "Utf8");
@@ -77,11 +82,11 @@ fn homes_can_be_texts() {
         homes: homes.iter().map(|(value, home)| (KeyValue::Text((*value).to_owned()), region(home))).collect(),
     };
     let spec = DatasetSpec { dataset: dataset("people", &columns, &["id"]), residency };
-    let mut store = Store::open(&root.path().join("s"), region("eu-central"), vec![spec]).unwrap();
+    let mut store = crate::fixture::open(&root.path().join("s"), vec![spec]).unwrap();
     let file = root.path().join("upload");
     let mut load = |rows: &str| {
         std::fs::write(&file, rows).unwrap();
-        store.load(&name("people"), &file, domicile_store::FileFormat::Csv)
+        crate::fixture::load_file(&mut store, "people", &file, domicile_store::Format::Csv)
     };
     let error = load("id,country\na,DE\nb,US\nc,DE\nd,FR\n").unwrap_err().to_string();
     assert!(
