@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DataFusionError, JoinType};
-use datafusion::datasource::empty::EmptyTable;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, col};
 use datafusion::prelude::SessionContext;
@@ -20,12 +18,13 @@ use crate::admit::Admission;
 use crate::catalog::{Catalog, Relation, relation};
 use crate::plugin_sql::mapper_table;
 use crate::plugins::PluginSet;
+use crate::segments::SegmentsTable;
 
 /// Binds the scans of admitted plans.
 pub(crate) struct Binder<'b> {
     catalog: &'b Catalog,
     reader: &'b StoreReader,
-    snapshot: &'b Snapshot,
+    snapshot: &'b Arc<Snapshot>,
     plugins: &'b PluginSet,
     session: &'b SessionContext,
     /// Partial results by fragment.
@@ -38,7 +37,7 @@ impl<'b> Binder<'b> {
         _admission: &Admission,
         catalog: &'b Catalog,
         reader: &'b StoreReader,
-        snapshot: &'b Snapshot,
+        snapshot: &'b Arc<Snapshot>,
         plugins: &'b PluginSet,
         session: &'b SessionContext,
         partials: BTreeMap<usize, Arc<dyn TableProvider>>,
@@ -170,20 +169,16 @@ impl<'b> Binder<'b> {
     }
 
     fn segments(&self, spec: &DatasetSpec, with_entity: bool) -> Result<Arc<dyn TableProvider>, QueryError> {
-        let schema = if with_entity { self.reader.stored_schema(&spec.dataset.name)? } else { arrow_schema(spec) };
-        let segments = self.snapshot.segments(&spec.dataset.name);
-        if segments.is_empty() {
-            return Ok(Arc::new(EmptyTable::new(schema)));
+        let name = &spec.dataset.name;
+        let stored = self.reader.stored_schema(name)?;
+        let mut schema = arrow_schema(spec);
+        if with_entity {
+            let entity = stored.field_with_name(ENTITY_COLUMN).map_err(DataFusionError::from)?;
+            let fields = schema.fields().iter().cloned().chain([Arc::new(entity.clone().with_nullable(false))]);
+            schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         }
-        let urls = segments.iter().map(|segment| {
-            let path = segment.path.to_string_lossy();
-            let url = url::Url::from_file_path(&segment.path)
-                .map_err(|()| DataFusionError::Internal(format!("{path} is not an absolute path")))?;
-            ListingTableUrl::try_new(url, None)
-        });
-        let urls = urls.collect::<Result<Vec<_>, _>>()?;
-        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
-        let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
-        Ok(Arc::new(ListingTable::try_new(config)?))
+        let partitions = self.snapshot.partitions(name)?;
+        let snapshot = Arc::clone(self.snapshot);
+        Ok(Arc::new(SegmentsTable::new(spec, schema, stored, snapshot, partitions)?))
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionContext;
 use domicile_types::limits::{COMPUTE_THREADS_MIN, JOIN_PAIRS_MAX, THREAD_STACK_BYTES};
 use futures::TryStreamExt;
@@ -65,6 +66,30 @@ impl Compute {
             }
             Ok(batches)
         };
+        self.run(work).await
+    }
+
+    /// The plan that [`Self::collect`] would run, as text. It runs nothing.
+    ///
+    /// # Errors
+    /// Where the plan cannot be made.
+    pub(crate) async fn explain(&self, session: &SessionContext, plan: LogicalPlan) -> Result<String, QueryError> {
+        let state = session.state();
+        // This rule answers from counts and bounds of columns. A shown plan has no values but those of the question.
+        let rules = state.physical_optimizers().iter().filter(|rule| rule.name() != "aggregate_statistics");
+        let rules = rules.cloned().collect();
+        let state = SessionStateBuilder::new_from_existing(state.clone()).with_physical_optimizer_rules(rules).build();
+        let work = async move {
+            let plan = state.create_physical_plan(&plan).await?;
+            Ok(displayable(plan.as_ref()).indent(false).to_string().trim_end().to_owned())
+        };
+        self.run(work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, QueryError>> + Send + 'static,
+    ) -> Result<T, QueryError> {
         let stopped = || QueryError::Execution("the region is stopping".to_owned());
         let task = self.runtime.as_ref().ok_or_else(stopped)?.spawn(work);
         AbortOnDropHandle::new(task).await.map_err(|e| QueryError::Execution(e.to_string()))?

@@ -1,5 +1,7 @@
 //! Why a query was not answered.
 
+use std::sync::Arc;
+
 use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use domicile_policy::Denial;
@@ -116,6 +118,9 @@ pub enum QueryError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Stored rows could not be read.
+    #[error(transparent)]
+    Read(Arc<StoreError>),
     /// An owning thread ended.
     #[error(transparent)]
     OwnerGone(#[from] OwnerGone),
@@ -149,8 +154,11 @@ impl From<DataFusionError> for QueryError {
             Ok(own) => return own,
             Err(foreign) => foreign,
         };
-        if let Some(plugin) = plugin_failure(&error) {
+        if let Some(plugin) = cause::<SandboxError>(&error) {
             return Self::Plugin(plugin);
+        }
+        if let Some(store) = cause::<Arc<StoreError>>(&error) {
+            return Self::Read(store);
         }
         match error.find_root() {
             DataFusionError::ArrowError(arrow, _) if about_data(arrow) => Self::Data(arrow.to_string()),
@@ -180,12 +188,12 @@ fn about_data(error: &ArrowError) -> bool {
     )
 }
 
-/// The plugin's own error, where that is what stopped the execution.
-fn plugin_failure(error: &DataFusionError) -> Option<SandboxError> {
+/// The error of that type, where it is what stopped the execution.
+fn cause<E: std::error::Error + Clone + 'static>(error: &DataFusionError) -> Option<E> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
-        if let Some(plugin) = inner.downcast_ref::<SandboxError>() {
-            return Some(plugin.clone());
+        if let Some(found) = inner.downcast_ref::<E>() {
+            return Some(found.clone());
         }
         cause = inner.source();
     }

@@ -47,7 +47,22 @@ pub(crate) async fn execute(
     session: &SessionContext,
     compute: &Compute,
 ) -> Result<Released, QueryError> {
-    let minimum = admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities);
+    let plan = plan(admitted, names, binder)?;
+    let schema: SchemaRef = Arc::clone(plan.schema().inner());
+    let batches = compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result").await?;
+    guard(&schema, &batches, names.len(), minimum(admitted))
+}
+
+/// The plan of an admitted fragment over the region's rows, with the guard's own columns last.
+///
+/// # Errors
+/// Where a table cannot be opened.
+pub(crate) fn plan(
+    admitted: &AdmittedFragment,
+    names: &[(usize, String)],
+    binder: &Binder<'_>,
+) -> Result<LogicalPlan, QueryError> {
+    let minimum = minimum(admitted);
     let mut guards = Vec::new();
     let plan = match &admitted.fragment.shape {
         Shape::Rows(plan) => project(binder.bind(plan.clone())?, names, &guards)?,
@@ -63,10 +78,11 @@ pub(crate) async fn execute(
             project(grouped(binder.bind(input.clone())?, group, aggregates.clone())?, names, &guards)?
         }
     };
-    let plan = if admitted.verdict.is_some() { total(plan)? } else { plan };
-    let schema: SchemaRef = Arc::clone(plan.schema().inner());
-    let batches = compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result").await?;
-    guard(&schema, &batches, names.len(), minimum)
+    Ok(if admitted.verdict.is_some() { total(plan)? } else { plan })
+}
+
+fn minimum(admitted: &AdmittedFragment) -> u64 {
+    admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities)
 }
 
 /// Distinct entities of the group, and of the rows in which an argument that may be missing is there.

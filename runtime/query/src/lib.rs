@@ -3,17 +3,20 @@
 //! The only user of DataFusion.
 
 mod admit;
+mod backups;
 mod bind;
 mod catalog;
 mod compute;
 mod deploy;
 mod endpoint;
 mod error;
+mod explain;
 mod expression;
 mod flow;
 mod fragment;
 mod leaf;
 mod ledger;
+mod objects;
 mod owner;
 mod parse;
 mod plugin_sql;
@@ -21,7 +24,9 @@ mod plugins;
 mod region;
 mod remote;
 mod run;
+mod segments;
 mod split;
+mod storage;
 mod total;
 
 pub use catalog::Catalog;
@@ -29,6 +34,7 @@ pub use deploy::{PLUGINS_PATH, deploy, fetch_missing};
 pub use endpoint::endpoint_request;
 pub use error::QueryError;
 pub use ledger::LedgerReader;
+pub use objects::ObjectFiles;
 pub use plugins::PluginSet;
 pub use region::{Region, RegionParts};
 pub use remote::{FRAGMENT_PATH, FragmentReply, answer};

@@ -1,6 +1,7 @@
 //! SQL text to an analyzed logical plan, with errors that say where.
 
 use datafusion::common::DataFusionError;
+use datafusion::common::format::ExplainStatementOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
@@ -13,11 +14,33 @@ use domicile_types::limits::{PLAN_DEPTH_MAX, SQL_BYTES_MAX, SQL_OPERATORS_MAX};
 
 use crate::QueryError;
 
+const QUERIES_ONLY: &str = "only queries (SELECT, WITH, VALUES) are answered here";
+
+/// What a text asks for.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// The rows of a query.
+    Rows(LogicalPlan),
+    /// How the query would be answered.
+    Explain(LogicalPlan),
+}
+
 /// Plans one `SELECT`.
 ///
 /// # Errors
 /// Where the text is not one query, is too long or deep, or names what does not exist.
 pub(crate) async fn parse(session: &SessionContext, sql: &str) -> Result<LogicalPlan, QueryError> {
+    match question(session, sql).await? {
+        Question::Rows(plan) => Ok(plan),
+        Question::Explain(_) => Err(QueryError::sql(QUERIES_ONLY, None)),
+    }
+}
+
+/// Plans one `SELECT`, or the one behind `EXPLAIN`.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) async fn question(session: &SessionContext, sql: &str) -> Result<Question, QueryError> {
     if sql.len() > SQL_BYTES_MAX {
         return Err(QueryError::TooLarge { what: "the SQL text", limit: SQL_BYTES_MAX, unit: "bytes" });
     }
@@ -26,9 +49,7 @@ pub(crate) async fn parse(session: &SessionContext, sql: &str) -> Result<Logical
     let statement = state
         .sql_to_statement(sql, &state.config().options().sql_parser.dialect)
         .map_err(|error| located_in(sql, error))?;
-    if !matches!(&statement, Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::Query(_))) {
-        return Err(QueryError::sql("only queries (SELECT, WITH, VALUES) are answered here", None));
-    }
+    let (statement, explain) = query(statement)?;
     for table in state.resolve_table_references(&statement).map_err(located)? {
         known_table(session, &table)?;
     }
@@ -37,7 +58,26 @@ pub(crate) async fn parse(session: &SessionContext, sql: &str) -> Result<Logical
         return Err(QueryError::TooLarge { what: "the query's nesting", limit: PLAN_DEPTH_MAX, unit: "levels" });
     }
     unique_names(&plan)?;
-    state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(located)
+    let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(located)?;
+    Ok(if explain { Question::Explain(plan) } else { Question::Rows(plan) })
+}
+
+/// The query of a statement, and whether it is only to be explained.
+fn query(statement: Statement) -> Result<(Statement, bool), QueryError> {
+    let (statement, explain) = match statement {
+        Statement::Explain(explained) if explained.options == ExplainStatementOptions::default() => {
+            (*explained.statement, true)
+        }
+        Statement::Explain(_) => {
+            let message = "EXPLAIN takes no options here: it shows the plan as text and runs nothing";
+            return Err(QueryError::sql(message, None));
+        }
+        other => (other, false),
+    };
+    if matches!(&statement, Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::Query(_))) {
+        return Ok((statement, explain));
+    }
+    Err(QueryError::sql(QUERIES_ONLY, None))
 }
 
 /// Bounds what planning recurses over, before anything recurses, and refuses what the planner would silently ignore.

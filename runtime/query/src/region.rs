@@ -8,11 +8,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use domicile_sandbox::Sandbox;
-use domicile_store::{FileFormat, LoadReport, Store, StoreReader};
+use domicile_store::{Ack, Batch, Source, Store, StoreReader};
 use domicile_types::limits::{
     CONCURRENT_FRAGMENTS_MAX, CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX,
 };
-use domicile_types::{DatasetName, RegionId, Secret};
+use domicile_types::{RegionId, Secret};
 use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
 use domicile_wire::receipt::SignedReceipt;
 use ed25519_dalek::SigningKey;
@@ -24,6 +24,7 @@ use crate::compute::Compute;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::owner::Owner;
 use crate::plugins::{PluginKeeper, PluginSet};
+use crate::storage::Storage;
 
 /// What a region is made of.
 pub struct RegionParts {
@@ -33,6 +34,10 @@ pub struct RegionParts {
     pub catalog: Catalog,
     /// Its opened store.
     pub store: Store,
+    /// Directory for rows on their way in; what is in it is nobody's.
+    pub incoming: PathBuf,
+    /// Bytes a second that the store's background work may read and write.
+    pub background_bytes_per_s_max: u64,
     /// Directory for ledger and plugins.
     pub data_dir: PathBuf,
     /// Runs plugins.
@@ -65,7 +70,7 @@ pub struct Region {
     /// Fragments asked by other regions. Apart from questions: a question waits for other regions' fragments, so
     /// sharing places would let two regions wait for each other.
     pub(crate) fragment_slots: Semaphore,
-    store: Owner<Store>,
+    storage: Storage,
     ledger_reader: LedgerReader,
     receipt_key: String,
     secret: Secret,
@@ -98,7 +103,7 @@ impl Region {
             plugins,
             keeper: Owner::start("plugins", LOAD_QUEUE_MAX, keeper).map_err(thread)?,
             ledger: Owner::start("ledger", CONCURRENT_FRAGMENTS_MAX, ledger).map_err(thread)?,
-            store: Owner::start("store", LOAD_QUEUE_MAX, parts.store).map_err(thread)?,
+            storage: Storage::start(parts.store, parts.incoming, parts.background_bytes_per_s_max).map_err(thread)?,
             peers: parts.peers,
             runtime,
             compute: Compute::start().map_err(thread)?,
@@ -172,18 +177,23 @@ impl Region {
         regions
     }
 
-    /// Loads the file at `source`, all of it or nothing.
+    /// Stores or deletes the rows of a batch, all of them or none.
     ///
     /// # Errors
-    /// Where the file is refused or the store fails.
-    pub async fn load(
-        &self,
-        dataset: DatasetName,
-        source: PathBuf,
-        format: FileFormat,
-    ) -> Result<LoadReport, QueryError> {
-        let report = self.store.run(move |store| store.load(&dataset, &source, format)).await?;
-        Ok(report?)
+    /// Where the batch is refused or the store fails.
+    pub async fn ingest(&self, batch: Batch, source: Source) -> Result<Ack, QueryError> {
+        self.storage.ingest(batch, source).await
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Why the store takes no writes; none where it does.
+    pub fn storage_health(&self) -> Option<String> {
+        let health = self.reader.health();
+        let problem = health.problem().filter(|_| !health.is_writable());
+        problem.map(|problem| problem.to_string())
     }
 
     /// Notes the receipts that came with a query's answer, and forgets the oldest query past the limit.

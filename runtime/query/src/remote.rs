@@ -1,9 +1,13 @@
 //! Asking one home for one fragment, and answering another region that asks.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use datafusion::prelude::SessionContext;
+use domicile_store::Snapshot;
 use domicile_types::{QueryId, RegionId};
 use domicile_wire::api::{FragmentFacts as ReplyFacts, FragmentRequest, PluginPin, RegionReason, header};
 use domicile_wire::client::now_unix_ms;
@@ -18,6 +22,7 @@ use crate::bind::Binder;
 use crate::fragment::Fragment;
 use crate::leaf::{self, Released};
 use crate::parse::parse;
+use crate::plugins::PluginSet;
 use crate::region::Region;
 
 /// Path of the endpoint that regions ask each other at.
@@ -183,6 +188,10 @@ fn fit_to_cross(error: QueryError, here: &RegionId) -> QueryError {
             tracing::warn!(detail, "a fragment failed");
             QueryError::Execution(format!("region `{here}` could not compute its part; its log says why"))
         }
+        error @ (QueryError::Store(_) | QueryError::Read(_)) => {
+            tracing::error!(%error, "a fragment could not read its rows");
+            QueryError::Execution(format!("region `{here}` could not read its rows; its log says why"))
+        }
         other => other,
     }
 }
@@ -200,27 +209,62 @@ async fn execute(
     purpose: Option<&str>,
     pins: &[PluginPin],
 ) -> Result<Done, QueryError> {
-    let plugins = region.plugins().pinned(pins).map_err(|pin| QueryError::PluginMissing {
-        region: region.id.clone(),
-        name: pin.name,
-        sha256: pin.sha256,
-    })?;
-    let session = region.catalog.planning_session(&plugins, &region.runtime)?;
-    let plan = parse(&session, sql).await?;
-    let (fragment, names) = Fragment::recognize(&plan, &region.catalog)?;
-    let admitted = admit_fragment(fragment, &region.catalog, &region.id, to, purpose, region.today())?;
-    let snapshot = region.reader.snapshot();
-    let binder = Binder::new(
-        &admitted.admission,
-        &region.catalog,
-        &region.reader,
-        &snapshot,
-        &plugins,
-        &session,
-        Default::default(),
-    );
-    let released = leaf::execute(&admitted, &names, &binder, &session, &region.compute).await?;
-    Ok(Done { released, admitted, as_of: snapshot.version })
+    let ready = Ready::new(region, to, sql, purpose, pins).await?;
+    let released =
+        leaf::execute(&ready.admitted, &ready.names, &ready.binder(region), &ready.session, &region.compute).await?;
+    Ok(Done { released, as_of: ready.snapshot.version, admitted: ready.admitted })
+}
+
+/// How this region would compute a fragment for itself.
+///
+/// # Errors
+/// Where the fragment is not valid, or a table cannot be opened.
+pub(crate) async fn explain_here(region: &Region, sql: &str, pins: &[PluginPin]) -> Result<String, QueryError> {
+    let ready = Ready::new(region, &region.id, sql, None, pins).await?;
+    let plan = leaf::plan(&ready.admitted, &ready.names, &ready.binder(region))?;
+    region.compute.explain(&ready.session, plan).await
+}
+
+/// A fragment, admitted, and all that it takes to execute it.
+struct Ready {
+    admitted: AdmittedFragment,
+    names: Vec<(usize, String)>,
+    session: SessionContext,
+    plugins: PluginSet,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Ready {
+    async fn new(
+        region: &Region,
+        to: &RegionId,
+        sql: &str,
+        purpose: Option<&str>,
+        pins: &[PluginPin],
+    ) -> Result<Self, QueryError> {
+        let plugins = region.plugins().pinned(pins).map_err(|pin| QueryError::PluginMissing {
+            region: region.id.clone(),
+            name: pin.name,
+            sha256: pin.sha256,
+        })?;
+        let session = region.catalog.planning_session(&plugins, &region.runtime)?;
+        let plan = parse(&session, sql).await?;
+        let (fragment, names) = Fragment::recognize(&plan, &region.catalog)?;
+        let admitted = admit_fragment(fragment, &region.catalog, &region.id, to, purpose, region.today())?;
+        Ok(Self { admitted, names, session, plugins, snapshot: region.reader.snapshot() })
+    }
+
+    fn binder<'r>(&'r self, region: &'r Region) -> Binder<'r> {
+        Binder::new(
+            &self.admitted.admission,
+            &region.catalog,
+            &region.reader,
+            &self.snapshot,
+            &self.plugins,
+            &self.session,
+            BTreeMap::new(),
+        )
+    }
 }
 
 fn draft(region: &Region, to: &RegionId, request: &FragmentRequest, done: &Done, body: &[u8]) -> Receipt {

@@ -20,7 +20,8 @@ use crate::QueryError;
 use crate::admit::{AdmittedPlan, Asking, admit};
 use crate::bind::Binder;
 use crate::catalog::session_state;
-use crate::parse::parse;
+use crate::explain;
+use crate::parse::{Question, question};
 use crate::plugins::PluginSet;
 use crate::region::Region;
 use crate::remote::{Asked, Part, ask};
@@ -64,10 +65,17 @@ pub async fn run(region: &Region, request: QueryRequest) -> Result<Answer, Query
     let answer = async {
         let query = Query::new(region, request)?;
         let _slot = region.query_slots.acquire().await;
-        let plan = query.plan().await?;
-        let admitted = query.admit(plan)?;
-        let parts = query.ask(&admitted).await?;
-        query.merge(admitted, parts).await
+        match query.question().await? {
+            Question::Rows(plan) => {
+                let admitted = query.admit(plan)?;
+                let parts = query.ask(&admitted).await?;
+                query.merge(admitted, parts).await
+            }
+            Question::Explain(plan) => {
+                let admitted = query.admit(plan)?;
+                query.explain(admitted).await
+            }
+        }
     };
     tokio::time::timeout(timeout, answer).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
 }
@@ -106,9 +114,9 @@ impl<'r> Query<'r> {
         Ok(Self { region, request, plugins, started: Instant::now() })
     }
 
-    async fn plan(&self) -> Result<LogicalPlan, QueryError> {
+    async fn question(&self) -> Result<Question, QueryError> {
         let session = self.region.catalog.planning_session(&self.plugins, &self.region.runtime)?;
-        parse(&session, &self.request.sql).await
+        question(&session, &self.request.sql).await
     }
 
     fn admit(&self, plan: LogicalPlan) -> Result<AdmittedPlan, QueryError> {
@@ -165,6 +173,29 @@ impl<'r> Query<'r> {
 
     async fn merge(self, admitted: AdmittedPlan, parts: Parts) -> Result<Answer, QueryError> {
         let session = SessionContext::new_with_state(session_state(&self.region.runtime)?);
+        let plan = self.bind(admitted, &parts, &session)?;
+        let schema: SchemaRef = Arc::clone(plan.schema().inner());
+        let batches = self.region.compute.collect(&session, plan, ANSWER_ROWS_MAX, "the answer").await?;
+        Ok(self.answer(schema, batches, parts))
+    }
+
+    /// How the question would be answered, as far as this region does it. No other region is asked.
+    async fn explain(self, admitted: AdmittedPlan) -> Result<Answer, QueryError> {
+        let here = self.region.id.to_string();
+        let mut parts = self.no_parts(&admitted);
+        parts.coverage.answered = vec![here.clone()];
+        parts.as_of = BTreeMap::from([(here, self.region.reader.snapshot().version)]);
+        let mut explanation = explain::fragments(self.region, &admitted.fragments, &self.plugins).await?;
+        let what = if admitted.fragments.is_empty() { "plan" } else { "merge" };
+        let session = SessionContext::new_with_state(session_state(&self.region.runtime)?);
+        let plan = self.bind(admitted, &parts, &session)?;
+        explanation.push((what.to_owned(), self.region.compute.explain(&session, plan).await?));
+        let rows = explain::rows(explanation)?;
+        Ok(self.answer(rows.schema(), vec![rows], parts))
+    }
+
+    /// The rest of the plan over the parts and the region's own rows.
+    fn bind(&self, admitted: AdmittedPlan, parts: &Parts, session: &SessionContext) -> Result<LogicalPlan, QueryError> {
         let mut partials: BTreeMap<usize, Arc<dyn TableProvider>> = BTreeMap::new();
         for (index, (text, _)) in admitted.fragments.iter().enumerate() {
             let table = MemTable::try_new(Arc::clone(&text.schema), vec![parts.batches_of(index)])?;
@@ -177,15 +208,16 @@ impl<'r> Query<'r> {
             &self.region.reader,
             &snapshot,
             &self.plugins,
-            &session,
+            session,
             partials,
         );
-        let plan = binder.bind(admitted.rest)?;
-        let schema: SchemaRef = Arc::clone(plan.schema().inner());
-        let batches = self.region.compute.collect(&session, plan, ANSWER_ROWS_MAX, "the answer").await?;
+        binder.bind(admitted.rest)
+    }
+
+    fn answer(&self, schema: SchemaRef, batches: Vec<RecordBatch>, parts: Parts) -> Answer {
         self.region.remember(self.request.id.as_str(), parts.receipts.clone());
         let facts = self.facts(&schema, &batches, parts);
-        Ok(Answer { schema, batches, facts })
+        Answer { schema, batches, facts }
     }
 
     fn facts(&self, schema: &SchemaRef, batches: &[RecordBatch], parts: Parts) -> AnswerFacts {
