@@ -33,6 +33,10 @@ pub(crate) enum Verb {
     /// Load data, or see what there is.
     #[command(subcommand)]
     Data(DataVerb),
+    /// Back a region's store up, while it is at work.
+    Backup(BackupOf),
+    /// Restore a backup into the data folder of a region that is stopped.
+    Restore(RestoreOf),
     /// Deploy plugins, or see what is deployed.
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -98,12 +102,57 @@ pub(crate) enum DataVerb {
     Load {
         /// The dataset.
         dataset: String,
-        /// Files, .csv or .parquet.
+        /// Files: .csv, .json, .ndjson or .jsonl, .arrow or .arrows, .parquet.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Delete rows by their primary keys: all that a file names, or none.
+    Delete {
+        /// The dataset.
+        dataset: String,
+        /// A file with the columns of the primary key, in one of the formats that are loaded.
+        file: PathBuf,
+    },
     /// List the datasets.
     List,
+}
+
+/// All of a store, or a part.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Part {
+    /// Only this dataset.
+    #[arg(long)]
+    pub(crate) dataset: Option<String>,
+    /// Only this partition of it, as `o_orderdate=2024-03-01,c_custkey=#7`.
+    #[arg(long, requires = "dataset")]
+    pub(crate) partition: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupOf {
+    /// Where to: a folder, file:///folder or s3://bucket/prefix, below one of the region's `backup_urls`.
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) part: Part,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreOf {
+    /// The region's file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Where the backups are: a folder, file:///folder or s3://bucket/prefix.
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) from: String,
+    /// Which one; the region's latest by default.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) part: Part,
+    /// Read and compare all of the backup, and change nothing.
+    #[arg(long, conflicts_with_all = ["dataset", "partition"])]
+    pub(crate) verify_only: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod backup;
 mod data;
 mod edge;
 mod output;
@@ -40,6 +41,8 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
             Verb::Query(question) => query::query(&edge, output, question).await,
             Verb::Endpoint(question) => query::endpoint(&edge, output, question).await,
             Verb::Data(verb) => data::run(&edge, output, verb).await,
+            Verb::Backup(of) => backup::backup(&edge, output, of).await,
+            Verb::Restore(of) => backup::restore(output, of).await,
             Verb::Plugin(verb) => plugin::run(&edge, output, verb).await,
             Verb::Audit(verb) => audit::run(&edge, output, verb).await,
             Verb::Region(verb) => status::region(&edge, output, &verb).await,

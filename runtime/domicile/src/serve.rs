@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use anyhow::{Context, anyhow};
 use domicile_config::{RegionFiles, load_region, read_secret};
 use domicile_edge::Edge;
 use domicile_policy::PolicySet;
-use domicile_query::{Catalog, Region, RegionParts, fetch_missing};
+use domicile_query::{Catalog, ObjectFiles, Region, RegionParts, fetch_missing};
 use domicile_sandbox::{Sandbox, SandboxLimits};
-use domicile_store::{DatasetSpec, Store};
+use domicile_store::{DatasetSpec, Objects, Store, StoreParts};
 use domicile_wire::client::Peer;
 use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -29,14 +30,17 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     let files = load_region(config).map_err(anyhow::Error::from)?;
     let (listen, data_dir) = (files.config.listen, files.config.data_dir.clone());
     let (load_bytes_max, id) = (files.config.limits.load_bytes_max, files.config.id.clone());
+    let backup_urls = files.config.storage.backup_urls.clone();
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("{listen} cannot be listened on; is another process using it? ([listen] in {})", config.display())
     })?;
     let address = listener.local_addr().map_err(anyhow::Error::from)?;
-    let region = tokio::task::spawn_blocking(move || start(files)).await.map_err(anyhow::Error::from)??;
-    let region = Arc::new(region);
     let incoming = fresh_dir(&data_dir.join("incoming"))?;
-    let edge = Arc::new(Edge::new(Arc::clone(&region), incoming, load_bytes_max));
+    let rows_in = incoming.clone();
+    let region = tokio::task::spawn_blocking(move || start(files, rows_in)).await.map_err(anyhow::Error::from)??;
+    let region = Arc::new(region);
+    let edge = Edge::new(Arc::clone(&region), incoming, load_bytes_max).with_backups_at(backup_urls);
+    let edge = Arc::new(edge);
     let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
     let stop = async move {
         tokio::select! {
@@ -54,7 +58,8 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     Ok(served.map_err(anyhow::Error::from)?)
 }
 
-fn log() {
+/// Lets what happens be told on standard error.
+pub(crate) fn log() {
     let filter = EnvFilter::try_from_env("DOMICILE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
@@ -70,9 +75,10 @@ async fn compare_plugins(region: Arc<Region>) {
     }
 }
 
-fn start(files: RegionFiles) -> anyhow::Result<Region> {
-    let config = files.config;
-    let datasets: Vec<_> = files.datasets.into_iter().map(|file| (file.dataset, file.reference)).collect();
+/// What the region's store is opened from, and the policies that its datasets are under. Requests to the cold storage
+/// run on `handle`.
+pub(crate) fn store_parts(files: &RegionFiles, handle: Handle) -> anyhow::Result<(StoreParts, PolicySet)> {
+    let datasets: Vec<_> = files.datasets.iter().map(|file| (file.dataset.clone(), file.reference)).collect();
     let policies = PolicySet::load(&datasets, &files.policy_texts)?;
     let spec = |(dataset, _): (domicile_types::Dataset, bool)| {
         let residency = policies.residency(&dataset.name).cloned();
@@ -80,6 +86,16 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
         anyhow::Ok(DatasetSpec { dataset, residency })
     };
     let specs = datasets.into_iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
+    let dir = made_dir(&files.config.data_dir)?.join("store");
+    let cold = files.config.storage.cold_url.as_ref();
+    let cold = cold.map(|url| ObjectFiles::open(url.as_str(), std::env::vars(), handle)).transpose();
+    let cold = cold.context("the cold storage, `cold_url`")?.map(|cold| Arc::new(cold) as Arc<dyn Objects>);
+    Ok((StoreParts { cold, ..StoreParts::local(dir, files.config.id.clone(), specs) }, policies))
+}
+
+fn start(files: RegionFiles, incoming: PathBuf) -> anyhow::Result<Region> {
+    let (parts, policies) = store_parts(&files, Handle::current())?;
+    let config = files.config;
     let peer = |peer: domicile_config::Peer| {
         let secret = read_secret(&peer.secret_file)?;
         anyhow::Ok(Peer { id: peer.id, url: peer.url.as_str().to_owned(), secret })
@@ -87,7 +103,8 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
     let peers = config.peers.into_iter().map(peer).collect::<anyhow::Result<Vec<_>>>()?;
     let secret = read_secret(&config.secret_file)?;
     let data_dir = made_dir(&config.data_dir)?;
-    let store = Store::open(&data_dir.join("store"), config.id.clone(), specs.clone())?;
+    let specs = parts.specs.clone();
+    let store = Store::open(parts)?;
     let sandbox = Sandbox::new(SandboxLimits {
         memory_bytes_max: config.limits.plugin_memory_bytes_max,
         call_timeout: config.limits.plugin_timeout,
@@ -99,6 +116,8 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
         id: config.id,
         catalog: Catalog::new(specs, policies),
         store,
+        incoming,
+        background_bytes_per_s_max: config.storage.compaction_bytes_per_s_max,
         data_dir,
         sandbox,
         receipt_key,
@@ -110,7 +129,7 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
 
 /// The directory, made where it is missing, by its absolute path without `..` or links: the name that segments are
 /// opened by.
-fn made_dir(dir: &Path) -> anyhow::Result<std::path::PathBuf> {
+fn made_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     let made = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
     made.with_context(|| dir.display().to_string())
 }
@@ -133,7 +152,7 @@ fn receipt_key(path: &Path) -> anyhow::Result<SigningKey> {
 }
 
 /// An empty directory: what an earlier process left in it never became data.
-fn fresh_dir(dir: &Path) -> anyhow::Result<std::path::PathBuf> {
+fn fresh_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).with_context(|| dir.display().to_string());

@@ -29,7 +29,10 @@ pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
 }
 
 /// Refuses a body that says itself that it is too large, before any of it has come.
-fn refuse_declared(body: &Body, limit: u64) -> Result<(), Refusal> {
+///
+/// # Errors
+/// Where it says so.
+pub(crate) fn refuse_declared(body: &Body, limit: u64) -> Result<(), Refusal> {
     if body.size_hint().lower() > limit { Err(Refusal::too_large(limit)) } else { Ok(()) }
 }
 
@@ -54,6 +57,10 @@ pub(crate) async fn spool(body: Body, file: &mut tokio::fs::File, limit: u64) ->
 
 /// The disk failed while a body was on its way into the store.
 pub(crate) fn disk(error: &std::io::Error) -> Refusal {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        let detail = format!("the body could not be kept: {error}; make room on the region's disk");
+        return Refusal::storage_full(detail);
+    }
     let detail = format!("the body could not be kept: {error}; look at the region's disk");
     Refusal::new(domicile_wire::Problem::new(503, "store-failed", "The store cannot do this now", detail))
 }

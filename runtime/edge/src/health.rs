@@ -23,10 +23,13 @@ pub(crate) async fn live() -> &'static str {
     "live\n"
 }
 
-/// `GET /readyz`: new requests are welcome.
+/// `GET /readyz`: new requests are welcome. Otherwise the text says why not.
 pub(crate) async fn ready(State(edge): Shared) -> Response {
     if edge.draining.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
+    if let Some(reason) = edge.region.storage_health() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response();
     }
     "ready\n".into_response()
 }

@@ -4,9 +4,12 @@
 
 mod answer;
 mod audit;
+mod backups;
 mod body;
 mod data;
 mod health;
+mod incoming;
+mod ingest;
 mod metrics;
 mod peers;
 mod plugins;

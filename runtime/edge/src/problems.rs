@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use domicile_policy::Denial;
 use domicile_query::QueryError;
 use domicile_sandbox::{ErrorKind, SandboxError};
-use domicile_store::StoreError;
+use domicile_store::{BackupProblem, RefusedRow, StoreError};
 use domicile_wire::problem::PROBLEM_MEDIA_TYPE;
 use domicile_wire::{Problem, WireError};
 use serde_json::{Value, json};
@@ -29,6 +29,11 @@ impl Refusal {
     pub(crate) fn too_large(limit: u64) -> Self {
         let detail = format!("the body is larger than the limit of {limit} bytes; send less at once");
         Self::new(Problem::new(413, "too-large", "Too large", detail).with("limit", limit).with("unit", "bytes"))
+    }
+
+    /// A disk without room.
+    pub(crate) fn storage_full(detail: impl Into<String>) -> Self {
+        Self::new(Problem::new(507, "storage-full", "The region's disk is full", detail))
     }
 
     /// The same refusal, saying which query it concerns.
@@ -86,6 +91,7 @@ fn problem(error: QueryError) -> Problem {
         QueryError::Plugin(error) => plugin(&error, &detail),
         QueryError::Wire(error) => wire(error, &detail),
         QueryError::Store(error) => store(&error, &detail),
+        QueryError::Read(error) => store(&error, &detail),
         QueryError::OwnerGone(_) => new(503, "read-only", "No changes can be made"),
         QueryError::Data(_) => new(422, "data-unfit", "The SQL does not fit a value in the data"),
         QueryError::Execution(_) => new(500, "execution-failed", "The query failed"),
@@ -147,28 +153,50 @@ fn wire(error: WireError, detail: &str) -> Problem {
 
 fn store(error: &StoreError, detail: &str) -> Problem {
     match error {
-        StoreError::RowsRefused { refused, first } => {
-            let rows: Vec<Value> = first
-                .iter()
-                .map(|row| {
-                    json!({"row": row.row, "column": row.column, "value": row.value, "reason": row.reason.to_string()})
-                })
-                .collect();
-            Problem::new(422, "rows-refused", "Rows were refused, nothing was loaded", detail)
-                .with("refused_rows", *refused)
-                .with("rows", rows)
-        }
+        _ if error.is_storage_full() => *Refusal::storage_full(detail).0,
+        StoreError::Group { source } => store(source, detail),
+        StoreError::RowsRefused { refused, first } => rows_refused(*refused, first, detail),
         StoreError::UnknownDataset { nearest, .. } => {
             Problem::new(404, "unknown-dataset", "No such dataset", detail).with("nearest", nearest.clone())
         }
-        StoreError::TooLarge { .. } => Problem::new(413, "too-large", "Too large", detail),
-        StoreError::Header { .. }
-        | StoreError::Csv { .. }
-        | StoreError::CsvBatch { .. }
-        | StoreError::Parquet { .. }
-        | StoreError::Compute { .. } => {
+        StoreError::TooLarge { max, unit, .. } => {
+            Problem::new(413, "too-large", "Too large", detail).with("limit", *max).with("unit", *unit)
+        }
+        StoreError::Oversized { max, unit, .. } => {
+            Problem::new(413, "too-large", "Too large", detail).with("limit", *max).with("unit", *unit)
+        }
+        StoreError::Header { .. } | StoreError::Malformed { .. } | StoreError::Compute { .. } => {
             Problem::new(422, "file-invalid", "The file cannot be read, nothing was loaded", detail)
+        }
+        StoreError::Source { .. } => Problem::new(400, "bad-request", "The request is not valid", detail),
+        StoreError::NoKey { .. } => Problem::new(422, "no-primary-key", "The dataset has no primary key", detail),
+        StoreError::KeyReused { .. } => {
+            Problem::new(422, "idempotency-key-reused", "The idempotency key came with other content", detail)
+        }
+        StoreError::Backup { problem, .. } => backup(problem, detail),
+        StoreError::Objects { .. } => {
+            Problem::new(503, "object-store-failed", "An object store cannot do this now", detail)
+        }
+        StoreError::Stale { .. } => Problem::new(409, "dataset-changed", "The dataset changed meanwhile", detail),
+        StoreError::ReadOnly { .. } | StoreError::Poisoned { .. } => {
+            Problem::new(503, "store-read-only", "The store takes no writes", detail)
         }
         _ => Problem::new(503, "store-failed", "The store cannot do this now", detail),
     }
+}
+
+fn backup(problem: &BackupProblem, detail: &str) -> Problem {
+    match problem {
+        BackupProblem::Busy => Problem::new(409, "backup-busy", "Another backup is being made", detail),
+        BackupProblem::Missing => Problem::new(404, "unknown-backup", "No such backup", detail),
+        BackupProblem::NoPartition { .. } => Problem::new(404, "unknown-partition", "No such partition", detail),
+        _ => Problem::new(422, "backup-unfit", "The backup cannot be used", detail),
+    }
+}
+
+fn rows_refused(refused: u64, first: &[RefusedRow], detail: &str) -> Problem {
+    let row = |row: &RefusedRow| json!({"row": row.row, "column": row.column, "value": row.value, "reason": row.reason.to_string()});
+    Problem::new(422, "rows-refused", "Rows were refused, nothing was loaded", detail)
+        .with("refused_rows", refused)
+        .with("rows", first.iter().map(row).collect::<Vec<_>>())
 }

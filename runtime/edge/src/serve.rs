@@ -12,14 +12,16 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
+use domicile_config::StorageUrl;
 use domicile_query::{FRAGMENT_PATH, PLUGINS_PATH, Region};
-use domicile_types::limits::DRAIN_TIMEOUT;
+use domicile_types::limits::{CONCURRENT_LOADS_MAX, DRAIN_TIMEOUT};
 use domicile_wire::Problem;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 use crate::problems::Refusal;
-use crate::{audit, data, health, peers, plugins, query};
+use crate::{audit, backups, data, health, ingest, peers, plugins, query};
 
 /// An edge: a region and what its front door needs besides.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub struct Edge {
     pub(crate) incoming: PathBuf,
     /// Largest load, in bytes.
     pub(crate) load_bytes_max: u64,
+    /// Places for batches that are read at once.
+    pub(crate) load_places: Semaphore,
+    /// Where backups may be.
+    pub(crate) backup_urls: Vec<StorageUrl>,
     pub(crate) draining: AtomicBool,
 }
 
@@ -39,7 +45,22 @@ pub(crate) type Shared = State<Arc<Edge>>;
 impl Edge {
     /// The edge of `region`. `incoming` is a directory of its own for bodies on their way into the store.
     pub fn new(region: Arc<Region>, incoming: PathBuf, load_bytes_max: u64) -> Self {
-        Self { region, metrics: Metrics::new(), incoming, load_bytes_max, draining: AtomicBool::new(false) }
+        Self {
+            region,
+            metrics: Metrics::new(),
+            incoming,
+            load_bytes_max,
+            load_places: Semaphore::new(CONCURRENT_LOADS_MAX),
+            backup_urls: Vec::new(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets backups be made at these places and below them; nowhere otherwise.
+    #[must_use]
+    pub fn with_backups_at(mut self, urls: Vec<StorageUrl>) -> Self {
+        self.backup_urls = urls;
+        self
     }
 }
 
@@ -49,7 +70,8 @@ fn routes(edge: Arc<Edge>) -> Router {
         .route("/v1/queries/{id}/receipt", get(query::receipts))
         .route("/v1/endpoints/{name}", get(query::endpoint))
         .route("/v1/datasets", get(data::list))
-        .route("/v1/datasets/{dataset}/rows", post(data::load))
+        .route("/v1/datasets/{dataset}/rows", post(ingest::load).delete(ingest::delete))
+        .route("/v1/backups", get(backups::list).post(backups::make))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/{name}/versions/{version}", put(plugins::deploy))
         .route("/v1/audit/receipts", get(audit::receipts))

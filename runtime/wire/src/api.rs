@@ -30,6 +30,8 @@ pub mod header {
     pub const DATA_REGION: &str = "data-region";
     /// Request: what the answer is for, compared with the policy's purposes.
     pub const PURPOSE: &str = "purpose";
+    /// Request: what makes a batch known when it comes again.
+    pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
     /// Peer reply: the signed receipt, base64 of its JSON text.
     pub const RECEIPT: &str = "receipt";
 }
@@ -169,12 +171,12 @@ impl FragmentFacts {
     }
 }
 
-/// Answer to a load.
+/// Answer to a load or a deletion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LoadAnswer {
     /// The dataset.
     pub dataset: String,
-    /// Rows in the batch.
+    /// Rows in the batch; for a deletion, keys.
     pub rows: u64,
     /// Bytes of the segments written.
     pub bytes: u64,
@@ -211,4 +213,60 @@ pub struct DeployAnswer {
     pub active_in: Vec<String>,
     /// Regions that will fetch it as soon as they can.
     pub pending_in: Vec<RegionReason>,
+}
+
+/// Body of `POST /v1/backups`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupBody {
+    /// Where to, as an address that the region's file allows.
+    pub to: String,
+    /// Only this dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
+    /// Only this partition of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupAnswer {
+    /// Where it is.
+    pub at: String,
+    /// Its name there.
+    pub name: String,
+    /// Version of the store that it has.
+    pub version: u64,
+    /// Segments in it.
+    pub segments: usize,
+    /// Row versions in them.
+    pub rows: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Bytes that were not there yet.
+    pub copied_bytes: u64,
+}
+
+/// A backup in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupEntry {
+    /// Its name.
+    pub name: String,
+    /// The region that it is of.
+    pub region: String,
+    /// When it was made, in Unix milliseconds.
+    pub created_ms: u64,
+    /// The dataset, where it has only one.
+    pub dataset: Option<String>,
+    /// The partition, where it has only one.
+    pub partition: Option<String>,
+    /// Version of the store that it has.
+    pub version: u64,
+    /// Segments in it.
+    pub segments: usize,
+    /// Row versions in them.
+    pub rows: u64,
+    /// Bytes of them.
+    pub bytes: u64,
 }
