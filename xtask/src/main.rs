@@ -36,6 +36,15 @@ enum Verb {
     },
     /// Build the plugins of `guest/` and say where they are.
     BuildPlugins,
+    /// Kill a region under load, again and again, and look for lost, doubled and half stored rows.
+    Crash {
+        /// How often.
+        #[arg(long, default_value_t = 200)]
+        cycles: u64,
+        /// Repeats the batches and moments of an earlier run, as far as threads do.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Measure. The last line printed is one JSON object.
     Bench {
         #[command(subcommand)]
@@ -63,6 +72,13 @@ struct DemoArguments {
 enum Benchmark {
     /// The global revenue query: latency against the slowest region alone, border bytes against centralizing.
     Spine(SpineArguments),
+    /// Durable rows a second on one core, against a copy of the same bytes and against SQLite. Arguments after `--`:
+    /// `--rows N`, `--batch-rows N`, `--sqlite-rows N`, `--shuffled`.
+    Ingest {
+        /// For the benchmark itself.
+        #[arg(last = true)]
+        further: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -106,8 +122,10 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments, Voice::new(arguments.json)),
         Verb::Stop => stop::run(&Voice::new(false)),
         Verb::Test { further } => test::run(&further, &Voice::new(false)),
+        Verb::Crash { cycles, seed } => test::crash(cycles, seed, &Voice::new(false)),
         Verb::BuildPlugins => test::build_plugins(&Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Spine(arguments) } => bench::spine(&arguments, &Voice::new(false)),
+        Verb::Bench { benchmark: Benchmark::Ingest { further } } => bench::ingest(&further),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

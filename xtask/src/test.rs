@@ -25,6 +25,18 @@ pub(crate) fn run(further: &[String], voice: &Voice) -> Result<()> {
     Ok(())
 }
 
+/// Runs the test that kills a region under load.
+pub(crate) fn crash(cycles: u64, seed: Option<u64>, voice: &Voice) -> Result<()> {
+    voice.heading("Building the binary");
+    let binary = build::binary(build::Profile::Dev)?;
+    voice.heading(format_args!("{cycles} kills under load"));
+    let mut test = workspace::cargo();
+    test.args(["test", "--workspace", "--test", "crash", "--", "--nocapture"]);
+    test.env(build::BINARY_VARIABLE, binary).env("DOMICILE_CRASH_CYCLES", cycles.to_string());
+    test.envs(seed.map(|seed| ("DOMICILE_CRASH_SEED", seed.to_string())));
+    run_cargo(test)
+}
+
 /// Adds the target where it is missing, and builds the plugins from source.
 pub(crate) fn build_plugins(voice: &Voice) -> Result<()> {
     prepare_target(voice)?;

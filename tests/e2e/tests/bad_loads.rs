@@ -81,12 +81,6 @@ fn orders_of_customers_who_live_elsewhere() -> Result<()> {
 }
 
 #[test]
-fn keys_that_are_taken() -> Result<()> {
-    let twice = [customer(9_000_005, "24", "1.00"), customer(9_000_005, "24", "2.00")];
-    check_refused("twice.csv", &twice, 1, (2, "c_custkey", "earlier row"))
-}
-
-#[test]
 fn values_that_do_not_fit_have_a_row_and_a_column() -> Result<()> {
     for (name, row, column) in [
         ("money.csv", customer(9_000_006, "24", "a lot"), "c_acctbal"),
@@ -146,16 +140,6 @@ fn a_file_over_the_limit() -> Result<()> {
     let rows: Vec<_> = (0..40_000).map(|row| customer(9_100_000 + row, "24", "1.00")).collect();
     let response = load("large.csv", "customer", format!("{HEADER}\n{}\n", rows.join("\n")))?;
     problem(&response, 413, None, &["2097152"]);
-    Ok(())
-}
-
-#[test]
-fn the_same_file_again_changes_nothing() -> Result<()> {
-    let before = row_counts()?;
-    let again = world().edge("us-east").load("customer", world().file("us-east", "customer")?)?;
-    assert_eq!(again.status, 200, "{}", again.text());
-    assert_eq!(again.json()?["already_loaded"], true);
-    assert_eq!(row_counts()?, before);
     Ok(())
 }
 

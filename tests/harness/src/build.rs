@@ -66,10 +66,11 @@ pub fn binary(profile: Profile) -> Result<PathBuf> {
     executables(&["domicile"], profile)?.remove("domicile").context("cargo built no executable `domicile`")
 }
 
-fn executables(packages: &[&str], profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
+fn executables(names: &[&str], profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = workspace::cargo();
-    command.args(["build", "--profile", profile.name()]);
-    command.args(packages.iter().flat_map(|package| ["--package", package]));
+    // With the whole workspace in view, dependencies have the features that every other command builds them with.
+    command.args(["build", "--workspace", "--profile", profile.name()]);
+    command.args(names.iter().flat_map(|name| ["--bin", name]));
     let built = artifacts(command, |path, is_executable| is_executable.then(|| path.to_path_buf()))?;
     Ok(built.into_iter().filter_map(|path| Some((path.file_stem()?.to_str()?.to_owned(), path))).collect())
 }

@@ -105,7 +105,43 @@ impl Edge {
         let csv = file.extension().is_some_and(|extension| extension == "csv");
         let content_type = if csv { "text/csv" } else { "application/vnd.apache.parquet" };
         let body = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        self.send("POST", &format!("/v1/datasets/{dataset}/rows"), &[("Content-Type", content_type)], &body)
+        self.rows("POST", dataset, &[("Content-Type", content_type)], &body)
+    }
+
+    /// `POST` or `DELETE /v1/datasets/{dataset}/rows`.
+    ///
+    /// # Errors
+    /// As for [`Edge::get`].
+    pub fn rows(&self, method: &str, dataset: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
+        self.send(method, &format!("/v1/datasets/{dataset}/rows"), headers, body)
+    }
+
+    /// `POST /v1/datasets/{dataset}/rows` with a body in chunks, whose length the edge learns at its end. Where `whole`
+    /// is false, the connection ends instead, and nothing is waited for.
+    ///
+    /// # Errors
+    /// As for [`Edge::get`].
+    pub fn rows_in_chunks(
+        &self,
+        dataset: &str,
+        content_type: &str,
+        chunks: impl IntoIterator<Item = Vec<u8>>,
+        whole: bool,
+    ) -> Result<Option<Response>> {
+        let head = format!("Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let mut stream = self.connect("POST", &format!("/v1/datasets/{dataset}/rows"), &head)?;
+        for chunk in chunks {
+            let framed = [format!("{:x}\r\n", chunk.len()).into_bytes(), chunk, b"\r\n".to_vec()].concat();
+            if stream.write_all(&framed).is_err() {
+                // An early refusal: the answer says why.
+                break;
+            }
+        }
+        if !whole {
+            return Ok(None);
+        }
+        let sent = stream.write_all(b"0\r\n\r\n");
+        receive(&mut stream, sent).map(Some)
     }
 
     /// `PUT /v1/plugins/{name}/versions/{version}` with a component.
@@ -137,27 +173,36 @@ impl Edge {
     /// # Errors
     /// As for [`Edge::get`].
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
+        let mut head: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        let mut stream = self.connect(method, path, &head)?;
+        // A server that refuses early may close its side while we still write: its answer counts, not our error.
+        let sent = stream.write_all(body);
+        receive(&mut stream, sent).with_context(|| format!("{method} {path} at {}", self.url))
+    }
+
+    /// A connection on which a request has begun; `head` ends it.
+    fn connect(&self, method: &str, path: &str, head: &str) -> Result<TcpStream> {
         let address = self.url.strip_prefix("http://").context("an edge has a URL that starts with http://")?;
         let mut stream = TcpStream::connect(address).with_context(|| format!("{} is not reachable", self.url))?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.set_write_timeout(Some(SILENCE_MAX))?;
         stream.set_nodelay(true)?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        stream.write_all(head.as_bytes())?;
-        // A server that refuses early may close its side while we still write: its answer counts, not our error.
-        let sent = stream.write_all(body);
-        let mut received = Vec::new();
-        let read = stream.read_to_end(&mut received);
-        match parse(&received) {
-            Ok(response) => Ok(response),
-            Err(error) => {
-                sent.and(read.map(|_| ())).with_context(|| format!("{method} {path} at {} broke off", self.url))?;
-                Err(error)
-            }
+        let start = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        stream.write_all(format!("{start}{head}").as_bytes())?;
+        Ok(stream)
+    }
+}
+
+/// The answer to a request that was sent, well or not.
+fn receive(stream: &mut TcpStream, sent: std::io::Result<()>) -> Result<Response> {
+    let mut received = Vec::new();
+    let read = stream.read_to_end(&mut received);
+    match parse(&received) {
+        Ok(response) => Ok(response),
+        Err(error) => {
+            sent.and(read.map(|_| ())).context("the connection broke off")?;
+            Err(error)
         }
     }
 }

@@ -63,9 +63,11 @@ pub struct Changes {
     pub policies_dirs: BTreeMap<String, PathBuf>,
     /// Keys for the `[limits]` section of every region.
     pub limits: Vec<(String, i64)>,
+    /// Names and texts of dataset files beside those of the project.
+    pub datasets: Vec<(String, String)>,
 }
 
-/// Copies the region files of `from` into `to`, with free loopback ports, and secrets and data below `to`.
+/// Copies the region files of `from` into `to`, with free loopback ports, and secrets, data and backups below `to`.
 /// Everything else stays as it is. The secrets are not made.
 ///
 /// # Errors
@@ -76,10 +78,11 @@ pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<Re
         REGIONS.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>().context("no free port")?;
     let addresses: Vec<String> =
         listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect::<Result<_>>()?;
+    let datasets = datasets_dir(from, to, &changes.datasets)?;
     for (id, address) in REGIONS.iter().zip(&addresses) {
         let mut table = read_toml(&from.join(format!("{id}.toml")))?;
         let policies = changes.policies_dirs.get(*id).cloned().unwrap_or_else(|| from.join("policies"));
-        table.insert("datasets_dir".to_owned(), path_value(&from.join("datasets"))?);
+        table.insert("datasets_dir".to_owned(), path_value(&datasets)?);
         table.insert("policies_dir".to_owned(), path_value(&policies)?);
         table.insert("data_dir".to_owned(), path_value(&to.join(format!("{id}.data")))?);
         section(&mut table, "listen")?.insert("http".to_owned(), Value::String(address.clone()));
@@ -87,10 +90,29 @@ pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<Re
         for (key, value) in &changes.limits {
             section(&mut table, "limits")?.insert(key.clone(), Value::Integer(*value));
         }
+        let backups = Value::Array(vec![path_value(&to.join(format!("{id}.backups")))?]);
+        section(&mut table, "storage")?.insert("backup_urls".to_owned(), backups);
         move_peers(&mut table, to, &addresses)?;
         fs::write(to.join(format!("{id}.toml")), toml::to_string(&table)?)?;
     }
     read_all(to)
+}
+
+/// The folder of the dataset files: the project's own, or a copy with more of them.
+fn datasets_dir(from: &Path, to: &Path, more: &[(String, String)]) -> Result<PathBuf> {
+    let (from, to) = (from.join("datasets"), to.join("datasets"));
+    if more.is_empty() {
+        return Ok(from);
+    }
+    fs::create_dir_all(&to)?;
+    for file in fs::read_dir(&from)? {
+        let file = file?;
+        fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    for (name, text) in more {
+        fs::write(to.join(format!("{name}.toml")), text)?;
+    }
+    Ok(to)
 }
 
 /// Makes the region of one file ask a peer at another address.

@@ -24,6 +24,8 @@ pub struct Options {
     pub permissive: Vec<&'static str>,
     /// Keys for the `[limits]` section of every region.
     pub limits: Vec<(String, i64)>,
+    /// Names and texts of dataset files beside those of the project.
+    pub datasets: Vec<(String, String)>,
     /// A region and a peer of it: what the first asks of the second goes through a recorder.
     pub record: Option<(&'static str, &'static str)>,
 }
@@ -83,7 +85,11 @@ impl Cluster {
         let permissive = dir.path().join("policies");
         policies::write_permissive(&regions_dir.join("policies"), &permissive)?;
         let policies_dirs = options.permissive.iter().map(|region| ((*region).to_owned(), permissive.clone()));
-        let changes = Changes { policies_dirs: policies_dirs.collect(), limits: options.limits.clone() };
+        let changes = Changes {
+            policies_dirs: policies_dirs.collect(),
+            limits: options.limits.clone(),
+            datasets: options.datasets.clone(),
+        };
         let files = regions::copy_for_test(&regions_dir, dir.path(), &changes)?;
         make_secrets(binary, &files)?;
         let recorder = options.record.map(|(asking, asked)| record(&files, asking, asked)).transpose()?;
@@ -158,6 +164,20 @@ impl Cluster {
     pub fn log(&self, id: &str) -> Result<String> {
         let path = &self.regions[self.index(id)].log;
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// The most memory that a region has had so far, in bytes.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    ///
+    /// # Panics
+    /// Where there is no region of that id, or it is stopped.
+    pub fn peak_memory_bytes(&self, id: &str) -> Result<u64> {
+        let process = self.regions[self.index(id)].process.as_ref().unwrap_or_else(|| panic!("{id} is stopped"));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        Ok(peak.context("no VmHWM")?.trim().parse::<u64>()? * 1024)
     }
 
     /// Asks a region to drain (SIGTERM) and waits for its end. A region that is stopped already stays so.
