@@ -108,8 +108,6 @@ pub const PLUGIN_TEXT_BYTES_MAX: usize = 256;
 pub const QUERY_MEMORY_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
 /// Partitions that the rows of one batch may lie in.
 pub const BATCH_PARTITIONS_MAX: usize = 1024;
-/// Partitions that one dataset may have.
-pub const PARTITIONS_MAX: usize = 100_000;
 /// Bytes in memory of rows that wait for their segment, before the write-ahead log goes on in a new file.
 pub const RECENT_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Bytes in memory up to which a batch goes through the write-ahead log; a larger one is written as segments at once.
