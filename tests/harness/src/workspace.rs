@@ -27,8 +27,16 @@ pub fn shown(path: &Path) -> String {
 }
 
 /// A command that runs the same cargo that built us, from the root of the workspace, without standard input.
+///
+/// What cargo told this process of its own package is kept from it: build scripts below that watch such a variable
+/// (that of `ring` does) would run again, and rebuild all that stands on them, each time another package asks.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
     command.current_dir(root()).stdin(Stdio::null());
     command
 }
