@@ -48,16 +48,14 @@ pub(crate) fn run(dir: &Path, arguments: Arguments) -> Result<Value> {
     anyhow::ensure!(rows == arguments.rows, "{rows} rows were acknowledged");
     store.freeze_recent();
     background.drain(&mut store)?;
-    let finished = started.elapsed();
-    let (flushed, segments) = (finished, store.reader().snapshot().segments_len(&"orders".parse()?));
+    let settled = started.elapsed();
     background.jobs = None;
     working.join().map_err(|_| anyhow!("background work panicked"))?;
     Ok(json!({
         "part": "store",
         "acknowledged_s": acknowledged.as_secs_f64(),
-        "flushed_s": flushed.as_secs_f64(),
-        "compacted_s": finished.as_secs_f64(),
-        "segments": segments,
+        "settled_s": settled.as_secs_f64(),
+        "segments": store.reader().snapshot().segments_len(&"orders".parse()?),
         "stored_bytes": store.reader().snapshot().bytes(&"orders".parse()?),
         "peak_rss_mib": peak_rss_mib()?,
     }))
