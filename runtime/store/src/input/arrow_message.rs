@@ -3,8 +3,10 @@
 use std::io::{ErrorKind, Read};
 
 use arrow::buffer::Buffer;
-use arrow::ipc::{self, RecordBatch, root_as_message};
+use arrow::ipc::{self, CompressionType, RecordBatch, root_as_message_with_opts};
 use domicile_types::limits;
+use flatbuffers::VerifierOptions;
+use lz4_flex::frame::FrameDecoder;
 
 use super::{Bytes, Format, broken_off};
 use crate::StoreError;
@@ -27,18 +29,22 @@ pub(super) fn read(bytes: &mut Bytes, row: u64) -> Result<Option<Message>, Store
         StoreError::Oversized { what, row, max, unit, advice }
     };
     let mut length = number(bytes, row)?;
-    if length == CONTINUES {
+    let marked = length == CONTINUES;
+    if marked {
         length = number(bytes, row)?;
     }
     if length == 0 {
         let more = bytes.read(&mut [0]).map_err(broken_off)?;
         return if more == 0 { Ok(None) } else { Err(malformed("there are bytes behind its end marker")) };
     }
+    if length > limits::ARROW_HEADER_BYTES_MAX && !marked {
+        return Err(malformed("it is not an Arrow stream"));
+    }
     if length > limits::ARROW_HEADER_BYTES_MAX {
         return Err(oversized("message header", limits::ARROW_HEADER_BYTES_MAX.into(), "bytes"));
     }
     let header = exactly(bytes, length.into(), row)?;
-    let message = root_as_message(&header).map_err(|error| malformed(&error.to_string()))?;
+    let message = bounded(&header).map_err(|problem| malformed(&problem))?;
     let length = u64::try_from(message.bodyLength()).map_err(|_| malformed("a message has a negative length"))?;
     if length > limits::ARROW_MESSAGE_BYTES_MAX {
         return Err(oversized("message", limits::ARROW_MESSAGE_BYTES_MAX, "bytes"));
@@ -51,9 +57,21 @@ pub(super) fn read(bytes: &mut Bytes, row: u64) -> Result<Option<Message>, Store
     Ok(Some(Message { header, body }))
 }
 
+/// The message that a header describes. Parts of a header may be there once and be used any number of times; taken
+/// apart, they have to keep to the limits as well.
+pub(super) fn bounded(header: &[u8]) -> Result<ipc::Message<'_>, String> {
+    const BYTES_MAX: usize = limits::ARROW_HEADER_BYTES_MAX as usize;
+    let apart = VerifierOptions {
+        max_tables: limits::ARROW_HEADER_TABLES_MAX,
+        max_apparent_size: 2 * BYTES_MAX,
+        ..VerifierOptions::default()
+    };
+    root_as_message_with_opts(&apart, header).map_err(|error| error.to_string())
+}
+
 impl Message {
     pub(super) fn header(&self) -> Result<ipc::Message<'_>, String> {
-        root_as_message(&self.header).map_err(|error| error.to_string())
+        bounded(&self.header)
     }
 
     /// Checks that what the batch says about the body keeps to the body and to the limits, once decompressed.
@@ -80,7 +98,25 @@ impl Message {
         if total > limits::ARROW_MESSAGE_BYTES_MAX {
             return Err(format!("a message exceeds {} bytes decompressed", limits::ARROW_MESSAGE_BYTES_MAX));
         }
+        if batch.compression().is_some_and(|compression| compression.codec() == CompressionType::LZ4_FRAME) {
+            batch.buffers().into_iter().flatten().try_for_each(|buffer| self.check_lz4(buffer))?;
+        }
         Ok(total)
+    }
+
+    /// Checks that a buffer is as long as it says; its reader decompresses it to its end, however far that is. The
+    /// buffer lies within the body.
+    fn check_lz4(&self, buffer: &ipc::Buffer) -> Result<(), String> {
+        let start = usize::try_from(buffer.offset()).unwrap_or(usize::MAX);
+        let length = usize::try_from(buffer.length()).unwrap_or_default();
+        let Some((claimed, frame)) = self.body[start..start + length].split_first_chunk() else { return Ok(()) };
+        let Ok(claimed @ 1..) = u64::try_from(i64::from_le_bytes(*claimed)) else { return Ok(()) };
+        let mut within = FrameDecoder::new(frame).take(claimed + 1);
+        match std::io::copy(&mut within, &mut std::io::sink()) {
+            Ok(actual) if actual <= claimed => Ok(()),
+            Ok(_) => Err("a compressed column is longer than it says".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, make_array};
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::reader::{read_dictionary, read_record_batch};
 use arrow::ipc::{MessageHeader, MetadataVersion};
@@ -12,7 +12,8 @@ use domicile_types::limits;
 
 use super::arrow_message::{self, Message};
 use super::columns::{self, Wanted};
-use super::{BATCH_ROWS, Bytes, Format, guarded};
+use super::typed::Typed;
+use super::{Bytes, Format, guarded};
 use crate::StoreError;
 use crate::refusals::Refusals;
 
@@ -21,9 +22,7 @@ pub(crate) struct ArrowInput {
     bytes: Bytes,
     wanted: Wanted,
     stream: Option<Stream>,
-    /// Rows that were read and not yet handed on.
-    pending: Option<RecordBatch>,
-    rows: u64,
+    typed: Typed,
     ended: bool,
 }
 
@@ -32,30 +31,24 @@ struct Stream {
     schema: SchemaRef,
     positions: Vec<usize>,
     dictionaries: HashMap<i64, ArrayRef>,
-    /// Bytes of each dictionary.
+    /// Bytes that each dictionary keeps.
     sizes: HashMap<i64, u64>,
 }
 
 impl ArrowInput {
     pub(super) fn new(bytes: Bytes, wanted: Wanted) -> Self {
-        Self { bytes, wanted, stream: None, pending: None, rows: 0, ended: false }
+        Self { bytes, wanted, stream: None, typed: Typed::default(), ended: false }
     }
 
     pub(super) fn next(&mut self, offset: usize, refusals: &mut Refusals) -> Result<Option<RecordBatch>, StoreError> {
-        while self.pending.is_none() && !self.ended {
-            match arrow_message::read(&mut self.bytes, self.rows)? {
+        while self.typed.is_empty() && !self.ended {
+            match arrow_message::read(&mut self.bytes, self.typed.rows())? {
                 Some(message) => self.take(&message)?,
                 None => self.end()?,
             }
         }
-        let Some(pending) = self.pending.take() else { return Ok(None) };
-        let rows = pending.num_rows().min(BATCH_ROWS);
-        if rows < pending.num_rows() {
-            self.pending = Some(pending.slice(rows, pending.num_rows() - rows));
-        }
-        self.rows += rows as u64;
-        let slice = own(&pending.slice(0, rows), &self.wanted.schema)?;
-        columns::cast(&slice, &self.wanted.schema, offset, refusals).map(Some)
+        let Some(batch) = self.typed.take(Format::ArrowStream)? else { return Ok(None) };
+        columns::cast(&batch, &self.wanted.schema, offset, refusals).map(Some)
     }
 
     fn end(&mut self) -> Result<(), StoreError> {
@@ -77,7 +70,7 @@ impl ArrowInput {
                 });
                 let schema = schema.map_err(|problem| self.malformed(problem))?;
                 let positions = self.wanted.typed_positions(&schema)?;
-                let (dictionaries, sizes) = (HashMap::new(), HashMap::new());
+                let (schema, dictionaries, sizes) = (views_as_bytes(&schema), HashMap::new(), HashMap::new());
                 self.stream = Some(Stream { schema, positions, dictionaries, sizes });
             }
             (MessageHeader::DictionaryBatch, Some(stream)) => {
@@ -87,7 +80,7 @@ impl ArrowInput {
             (MessageHeader::RecordBatch, Some(stream)) => {
                 let read = stream.batch(message, version);
                 let batch = read.map_err(|problem| self.malformed(problem))?;
-                self.pending = Some(batch).filter(|batch| batch.num_rows() > 0);
+                self.typed.put(batch);
             }
             (MessageHeader::Schema, Some(_)) => return Err(self.malformed("it has two schemas".to_owned())),
             (_, None) => return Err(self.malformed("it does not begin with a schema".to_owned())),
@@ -97,7 +90,7 @@ impl ArrowInput {
     }
 
     fn malformed(&self, problem: String) -> StoreError {
-        StoreError::Malformed { format: Format::ArrowStream, row: self.rows, problem }
+        StoreError::Malformed { format: Format::ArrowStream, row: self.typed.rows(), problem }
     }
 }
 
@@ -109,7 +102,8 @@ impl Stream {
             return Err("it adds to a dictionary; send each dictionary whole".to_owned());
         }
         let bytes = message.check_body(dictionary.data().ok_or("a dictionary is empty")?)?;
-        self.sizes.insert(dictionary.id(), bytes);
+        // What is not compressed keeps the whole body.
+        self.sizes.insert(dictionary.id(), bytes.max(message.body.len() as u64));
         if self.sizes.values().sum::<u64>() > limits::ARROW_MESSAGE_BYTES_MAX {
             return Err(format!("its dictionaries exceed {} bytes", limits::ARROW_MESSAGE_BYTES_MAX));
         }
@@ -130,18 +124,19 @@ impl Stream {
     }
 }
 
-/// The same rows, with the columns that are taken as they are in memory of their own: what is kept of a batch must not
-/// keep its whole message.
-fn own(batch: &RecordBatch, target: &SchemaRef) -> Result<RecordBatch, StoreError> {
-    let copy = |(column, field): (&ArrayRef, &Arc<Field>)| {
-        if column.data_type() != field.data_type() {
-            return Ok(ArrayRef::clone(column));
-        }
-        let data = column.to_data();
-        let mut copy = MutableArrayData::new(vec![&data], false, data.len());
-        copy.try_extend(0, 0, data.len())?;
-        Ok(make_array(copy.freeze()))
+/// The schema with views of texts as views of bytes, which lie in memory alike: any number of views may show the same
+/// text, and each would be looked through before it is known how many are too many.
+fn views_as_bytes(schema: &Schema) -> SchemaRef {
+    let kind = |kind: &DataType| match kind {
+        DataType::Utf8View => DataType::BinaryView,
+        kind => kind.clone(),
     };
-    let columns = batch.columns().iter().zip(target.fields()).map(copy).collect::<Result<_, StoreError>>()?;
-    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+    let field = |field: &Arc<Field>| {
+        let kind = match field.data_type() {
+            DataType::Dictionary(keys, values) => DataType::Dictionary(keys.clone(), Box::new(kind(values))),
+            other => kind(other),
+        };
+        field.as_ref().clone().with_data_type(kind)
+    };
+    SchemaRef::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }

@@ -95,17 +95,24 @@ impl Wanted {
 
 /// Whether every value of `to` has an exact, unsurprising counterpart in `from`, so that single misfits can be refused.
 fn compatible(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Boolean, Date32, Date64, Decimal128, Dictionary, Float64, Int32, Int64, Null, Timestamp, Utf8};
+    use DataType::{Boolean, Date32, Date64, Decimal128, Float64, Int32, Int64, Null, Timestamp, Utf8};
     match (from, to) {
         (Null, _) => true,
-        (Dictionary(_, values), Utf8) => is_text(values),
-        (from, Utf8) => is_text(from),
+        (from, Utf8) => is_texts(from),
         (from, Int32 | Int64) => from.is_integer(),
         (from, Float64) => from.is_integer() || from.is_floating(),
         (from, Decimal128(..)) => from.is_integer() || from.is_decimal(),
         (from, Date32) => matches!(from, Date32 | Date64 | Timestamp(_, None)),
         (from, Boolean) => *from == Boolean,
         _ => false,
+    }
+}
+
+/// Whether these are texts, each in its row or in a dictionary.
+pub(super) fn is_texts(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_text(values),
+        kind => is_text(kind),
     }
 }
 

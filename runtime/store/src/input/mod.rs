@@ -1,8 +1,9 @@
 //! Rows to load or delete, read as batches of the dataset's declared columns.
 //!
 //! A value that cannot become the declared type refuses its row and is left out of the batch; a missing value stays
-//! missing here, whatever the declaration says. Whatever the input claims, only what has arrived takes memory, and one
-//! row or message takes no more than its limit.
+//! missing here, whatever the declaration says. Whatever the input claims, only what has arrived takes memory. One row,
+//! one message and the pages that are read together take no more than their limits, once decompressed and with each
+//! text in a place of its own.
 
 mod arrow_message;
 mod arrow_stream;
@@ -11,10 +12,14 @@ mod csv;
 mod json;
 mod json_row;
 mod parquet;
+mod parquet_footer;
+mod parquet_pages;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 mod texts;
+mod thrift;
+mod typed;
 
 use std::fmt;
 use std::fs::File;
@@ -46,7 +51,8 @@ pub enum Format {
     Ndjson,
     /// An Arrow IPC stream with its end marker.
     ArrowStream,
-    /// Apache Parquet. Needs [`Source::File`].
+    /// Apache Parquet. Needs [`Source::File`]. Compressed by zstd, snappy, LZ4_RAW or nothing; texts are encoded plainly
+    /// or with dictionaries.
     Parquet,
 }
 

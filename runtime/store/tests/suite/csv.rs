@@ -119,3 +119,14 @@ fn a_row_has_a_limit_and_so_has_the_header() {
     let mut region = Region::empty();
     region.load("nation", &format!("n_nationkey,n_name\n1,{}\n", &long[2..])).unwrap();
 }
+
+#[test]
+fn a_required_text_can_be_empty_in_other_formats_only() {
+    let mut region = Region::empty();
+    for empty in ["", "\"\""] {
+        let error = region.load("nation", &format!("n_nationkey,n_name\n1,{empty}\n")).unwrap_err();
+        assert!(error.to_string().ends_with("column n_name: a value is required"), "{error}");
+    }
+    region.load_as("nation", Format::Ndjson, r#"{"n_nationkey": 1, "n_name": ""}"#).unwrap();
+    assert_eq!(region.rows("nation"), ["1|"]);
+}

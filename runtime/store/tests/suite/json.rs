@@ -43,6 +43,9 @@ fn decimals_and_doubles() {
     check(money, "1e2", Err("not a value of type decimal(38,2)"));
     check(ColumnType::Double, "-1.5E-3", Ok("-0.0015"));
     check(ColumnType::Double, "0.1", Ok("0.1"));
+    // A double takes the nearest of its values, and a bigint exactly what is written.
+    check(ColumnType::Double, "9007199254740993", Ok("9007199254740992.0"));
+    check(ColumnType::BigInt, "9007199254740993", Ok("9007199254740993"));
     check(ColumnType::Double, "1e999", Err("not a value of type double"));
     check(ColumnType::Double, "\"1.5\"", Err("not a value of type double"));
 }

@@ -4,14 +4,17 @@ use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date64Array, Decimal128Array, DictionaryArray, Float32Array, Float64Array, Int8Array,
-    Int32Array, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
+    ArrayRef, BinaryArray, BooleanArray, Date64Array, Decimal128Array, DictionaryArray, Float32Array, Float64Array,
+    Int8Array, Int32Array, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
     TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::datatypes::Int32Type;
 use domicile_store::{DatasetSpec, Format, StoreError};
 use domicile_types::{ColumnType, Residency};
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, encode_arrow_schema};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 use crate::fixture::{self, Region, dataset, load_file, open};
@@ -147,4 +150,32 @@ fn unknown_and_broken_files() {
     std::fs::write(&file, &whole[..whole.len() - 9]).unwrap();
     let error = load_file(&mut region.store, "nation", &file, Format::Parquet).unwrap_err();
     assert!(matches!(error, StoreError::Malformed { format: Format::Parquet, row: 0, .. }), "{error}");
+}
+
+/// A writer may say in its own notes that bytes are texts, and what reads texts then does not look at them.
+#[test]
+fn texts_are_utf8_whatever_the_file_says_of_them() {
+    let texts = [&b"plain"[..], b"\xff\xfe\xfd is none, and too long to lie in a view"];
+    for rows in [1, 2] {
+        let root = TempDir::new().unwrap();
+        let fact = dataset("facts", &[("fact", ColumnType::Text, true)], &[]);
+        let spec = DatasetSpec { dataset: fact, residency: Residency::Reference };
+        let mut store = open(&root.path().join("store"), vec![spec]).unwrap();
+        let file = root.path().join("upload");
+        let said = RecordBatch::try_from_iter([("fact", Arc::new(StringArray::from(vec![""])) as ArrayRef)]).unwrap();
+        let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(&texts[..rows]));
+        let bytes = RecordBatch::try_from_iter([("fact", bytes)]).unwrap();
+        let notes = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&said.schema()));
+        let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![notes])).build();
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let upload = File::create(&file).unwrap();
+        let mut writer = ArrowWriter::try_new_with_options(upload, bytes.schema(), options).unwrap();
+        writer.write(&bytes).unwrap();
+        writer.close().unwrap();
+        match (load_file(&mut store, "facts", &file, Format::Parquet), rows) {
+            (Ok(_), 1) => assert_eq!(fixture::rows(&store.reader(), "facts"), ["plain"]),
+            (Err(error), 2) => assert!(error.to_string().contains("a text in the next rows is not UTF-8"), "{error}"),
+            (got, _) => panic!("{got:?}"),
+        }
+    }
 }
