@@ -18,9 +18,6 @@ use crate::segment::{Writer, WriterParts, moments};
 use crate::version::Sequencer;
 use crate::{Partition, Segment, Sizes, Snapshot, Store, StoreError};
 
-/// Runs below this size count as equally small, in bytes.
-const SMALL_RUN_BYTES: u64 = 256 * 1024;
-
 /// Rows for one tombstone, at most, that make it worth while to write a partition anew without tombstones.
 const TOMBSTONES: u64 = 4;
 /// The same for a partition that nothing new came to for a while.
@@ -36,7 +33,7 @@ pub(crate) struct Compaction {
     pub(crate) partition: PartitionKey,
     runs: Vec<Vec<Arc<Segment>>>,
     forget_before: Hlc,
-    segment_rows_max: u64,
+    sizes: Sizes,
     disk: Arc<dyn Disk>,
     /// Directory of the segments.
     dir: PathBuf,
@@ -121,11 +118,11 @@ struct Output<'a> {
 
 impl Output<'_> {
     fn write(&mut self, mut batch: RecordBatch, pace: Pace<'_>) -> Result<(), StoreError> {
-        let rows_max = self.job.segment_rows_max.max(1);
+        let (rows_max, bytes_max) = (self.job.sizes.segment_rows_max.max(1), self.job.sizes.segment_bytes_max);
         while batch.num_rows() > 0 {
             let writer = match &mut self.writer {
                 Some(writer) => writer,
-                None => self.writer.insert(create(self.job, self.entry, &mut self.run)?),
+                None => self.writer.insert(create(self.job, self.entry, &mut self.run, &batch)?),
             };
             let room = usize::try_from(rows_max - writer.rows()).unwrap_or(usize::MAX).min(batch.num_rows());
             writer.write(&batch.slice(0, room))?;
@@ -133,7 +130,7 @@ impl Output<'_> {
             let (rows, bytes) = (writer.rows(), writer.bytes());
             pace(bytes.saturating_sub(self.told));
             self.told = self.told.max(bytes);
-            if rows >= rows_max {
+            if rows >= rows_max || bytes >= bytes_max {
                 self.seal(pace)?;
             }
         }
@@ -157,11 +154,11 @@ impl Output<'_> {
     }
 }
 
-fn create(job: &Compaction, entry: &Entry, run: &mut Option<u64>) -> Result<Writer, StoreError> {
+fn create(job: &Compaction, entry: &Entry, run: &mut Option<u64>, first: &RecordBatch) -> Result<Writer, StoreError> {
     let id = job.sequencer.segment_id();
     let run = *run.get_or_insert(id);
     let (disk, dir, partition) = (&job.disk, job.dir.as_path(), &job.partition);
-    Writer::create(&WriterParts { disk, dir, entry, partition, id, run })
+    Writer::create(&WriterParts { disk, dir, entry, partition, id, run }, first)
 }
 
 fn bytes(run: &[Arc<Segment>]) -> u64 {
@@ -180,7 +177,8 @@ fn runs(partition: &Partition) -> Vec<Vec<Arc<Segment>>> {
 /// Whether merging a run brings nothing: its segments are not small, and no other run has keys among its own.
 fn is_settled(index: usize, runs: &[Vec<Arc<Segment>>], sizes: &Sizes) -> bool {
     let run = &runs[index];
-    let rows: u64 = run.iter().map(|segment| segment.rows).sum();
+    let (rows, count): (u64, _) = (run.iter().map(|segment| segment.rows).sum(), run.len().max(1) as u64);
+    let is_large = rows / count >= sizes.segment_rows_max / 8 || bytes(run) / count >= sizes.segment_bytes_max / 8;
     let reach = |run: &[Arc<Segment>]| {
         run.iter().fold(None, |reach, segment| Bounds::join(reach, segment.entry.bounds.clone()))
     };
@@ -189,7 +187,7 @@ fn is_settled(index: usize, runs: &[Vec<Arc<Segment>>], sizes: &Sizes) -> bool {
         (None, None) => true,
         _ => false,
     };
-    rows / run.len().max(1) as u64 >= sizes.segment_rows_max / 8
+    is_large
         && run.iter().all(|segment| segment.tombstones == 0)
         && runs.iter().enumerate().all(|(other, runs)| other == index || apart(runs))
 }
@@ -211,7 +209,8 @@ fn plan(partition: &Partition, sizes: &Sizes, in_flight: Option<Hlc>, now_ms: u6
         .map(|(_, run)| run.clone())
         .collect();
     due.sort_by_key(|run| (bytes(run), run.first().map(|segment| segment.run)));
-    let length = alike(&due, fan_in).or_else(|| is_quiet.then(|| few(&due, fan_in)).flatten())?;
+    let due_bytes: Vec<u64> = due.iter().map(|run| bytes(run).max(sizes.small_run_bytes)).collect();
+    let length = alike(&due_bytes, fan_in).or_else(|| is_quiet.then(|| few(&due, fan_in)).flatten())?;
     due.truncate(length.min(2 * fan_in));
     let (gain, bytes) = (due.len(), due.iter().map(|run| bytes(run)).sum());
     due.sort_by_key(|run| run.first().map(|segment| segment.run));
@@ -241,18 +240,20 @@ fn without_tombstones(
 }
 
 /// How many of the smallest runs to merge so that `fan_in` of about one size become one; none where there are not as
-/// many. Each run is at most as large as those of its size before it together, so that rows are not written often.
-fn alike(runs: &[Vec<Arc<Segment>>], fan_in: usize) -> Option<usize> {
-    let (mut count, mut sum) = (0, 0);
-    for (index, run) in runs.iter().enumerate() {
-        let size = bytes(run).max(SMALL_RUN_BYTES);
-        if count > 0 && size > sum {
+/// many. `sizes` go up. A run that is at most twice as large as the one before it, or as large as those of its size
+/// before it together, is of their size still: any stricter, and runs that differ by a few bytes would never be merged;
+/// any looser, and rows would be written more often.
+fn alike(sizes: &[u64], fan_in: usize) -> Option<usize> {
+    let (mut count, mut sum, mut last) = (0, 0, u64::MAX);
+    for (index, size) in sizes.iter().copied().enumerate() {
+        if size > sum.max(last.saturating_mul(2)) {
             (count, sum) = (0, 0);
         }
         count += 1;
         sum += size;
+        last = size;
         if count == fan_in {
-            let more = runs[index + 1..].iter().take_while(|run| bytes(run).max(SMALL_RUN_BYTES) <= size * 2);
+            let more = sizes[index + 1..].iter().take_while(|more| **more <= size * 2);
             return Some(index + 1 + more.count());
         }
     }
@@ -302,7 +303,7 @@ impl Store {
             partition: key.clone(),
             forget_before: partition.map(forget).unwrap_or_default(),
             runs,
-            segment_rows_max: self.parts.sizes.segment_rows_max,
+            sizes: self.parts.sizes.clone(),
             disk: Arc::clone(&self.parts.disk),
             dir: self.parts.segments_dir(),
             catalog: Arc::clone(&self.reader.catalog),
@@ -354,5 +355,34 @@ impl Store {
         })?;
         self.publish(snapshot);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::alike;
+
+    /// Merges until nothing is due; runs are merged into one of all their bytes.
+    fn settle(mut sizes: Vec<u64>, fan_in: usize) -> Vec<u64> {
+        loop {
+            sizes.sort_unstable();
+            let Some(length) = alike(&sizes, fan_in) else { return sizes };
+            let merged = sizes.drain(..length).sum();
+            sizes.push(merged);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever the sizes are: what is left is fewer than `fan_in` runs for each doubling of the size.
+        #[test]
+        fn runs_are_few(sizes in prop::collection::vec(1..1_000_000u64, 0..300), fan_in in 2..9_usize) {
+            let left = settle(sizes, fan_in);
+            let doublings = left.last().map_or(0, |largest| (largest / left[0]).ilog2() as usize + 1);
+            prop_assert!(left.len() <= (fan_in - 1) * doublings, "{left:?}");
+        }
     }
 }

@@ -108,22 +108,33 @@ impl Store {
         if !expired.is_empty() {
             return Some((Aging::Expire(expired), None));
         }
-        if let Some((dataset, partition, segments)) = self.tierable(&snapshot, now_ms)
-            && let Some(cold) = self.parts.cold.clone()
+        // By turns: what needs room in cold storage does not hold up what makes some, nor the other way round.
+        let next = match self.jobs.sweeps_next {
+            true => self.sweep().or_else(|| self.tier(&snapshot, now_ms)),
+            false => self.tier(&snapshot, now_ms).or_else(|| self.sweep()),
+        };
+        self.jobs.sweeps_next = !matches!(next, Some((Aging::Sweep { .. }, _)));
+        next
+    }
+
+    fn tier(&mut self, snapshot: &Snapshot, now_ms: u64) -> Option<(Aging, On)> {
+        let (dataset, partition, segments) = self.tierable(snapshot, now_ms)?;
+        let cold = self.parts.cold.clone()?;
+        // A copy that is interrupted must not stay for good.
+        let mut edit = self.edit();
+        edit.doom = segments.iter().map(|segment| segment.entry.object()).collect();
+        edit.doom.retain(|object| !self.state.doomed.contains(object));
+        if !edit.doom.is_empty()
+            && let Err(error) = self.append(edit)
         {
-            // A copy that is interrupted must not stay for good.
-            let mut edit = self.edit();
-            edit.doom = segments.iter().map(|segment| segment.entry.object()).collect();
-            edit.doom.retain(|object| !self.state.doomed.contains(object));
-            if !edit.doom.is_empty()
-                && let Err(error) = self.append(edit)
-            {
-                tracing::warn!(%error, "a partition cannot move to cold storage");
-                return None;
-            }
-            let on = Some((dataset.clone(), partition.clone()));
-            return Some((Aging::Tier { dataset, partition, segments, cold }, on));
+            tracing::warn!(%error, "a partition cannot move to cold storage");
+            return None;
         }
+        let on = Some((dataset.clone(), partition.clone()));
+        Some((Aging::Tier { dataset, partition, segments, cold }, on))
+    }
+
+    fn sweep(&self) -> Option<(Aging, On)> {
         let objects: Vec<String> =
             self.state.doomed.iter().filter(|object| !self.jobs.doomed.is_read(object)).cloned().collect();
         let cold = self.parts.cold.clone().filter(|_| !objects.is_empty())?;

@@ -7,7 +7,7 @@ use arrow::array::{AsArray, DictionaryArray, RecordBatch, StringArray, UInt8Arra
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Int32Type, SchemaRef, UInt8Type, UInt32Type, UInt64Type};
 use arrow::row::{RowConverter, Rows, SortField};
-use domicile_types::Hlc;
+use domicile_types::{Hlc, limits};
 
 use crate::jobs::Pace;
 use crate::rows::columns_of;
@@ -17,9 +17,6 @@ use crate::{Segment, StoreError, recent};
 
 /// Rows of one batch that is given out.
 const BATCH_ROWS: usize = 8192;
-
-/// Bytes of one batch that is given out, about.
-const BATCH_BYTES: usize = 32 * 1024 * 1024;
 
 /// The rows of segments that share no keys, in order.
 pub(crate) struct Run {
@@ -166,7 +163,7 @@ impl<'a> Merge<'a> {
             self.take(top);
             self.advance(top, pace)?;
             let held = self.batches.len() > 2 * self.cursors.len() + 2;
-            let full = self.pending.len() >= BATCH_ROWS || self.pending_bytes >= BATCH_BYTES;
+            let full = self.pending.len() >= BATCH_ROWS || self.pending_bytes >= limits::SEGMENT_READ_BYTES_MAX;
             if (full || held)
                 && let Some(batch) = self.give()?
             {

@@ -19,8 +19,14 @@ pub struct Sizes {
     pub manifest_bytes: u64,
     /// Rows of a segment that compaction writes.
     pub segment_rows_max: u64,
+    /// Bytes of such a segment after which it is sealed.
+    pub segment_bytes_max: u64,
+    /// Partitions of a dataset.
+    pub partitions_max: usize,
     /// Segments of about one size that are merged into one.
     pub compaction_fan_in: usize,
+    /// Bytes below which runs count as equally small.
+    pub small_run_bytes: u64,
 }
 
 impl Default for Sizes {
@@ -33,7 +39,10 @@ impl Default for Sizes {
             log_file_bytes: limits::LOG_FILE_BYTES,
             manifest_bytes: 1024 * 1024,
             segment_rows_max: 4 * 1024 * 1024,
+            segment_bytes_max: limits::SEGMENT_BYTES_MAX,
+            partitions_max: limits::DATASET_PARTITIONS_MAX,
             compaction_fan_in: 8,
+            small_run_bytes: 256 * 1024,
         }
     }
 }

@@ -59,7 +59,7 @@ impl SegmentsExec {
         let target = options.execution.target_partitions.max(1);
         let plain: Option<Arc<dyn ExecutionPlan>> = match file_groups(&scan.layout, &scan.plain, target) {
             groups if groups.is_empty() => None,
-            groups => Some(parquet(&scan.layout, places.clone(), groups, None, false, options)?),
+            groups => Some(parquet(&scan.layout, places.clone(), groups, None, None, false, options)?),
         };
         let count = (scan.merged.len() + scan.recent.len()).min(target);
         let properties = Arc::new(properties(&schema, plain.as_ref(), count));

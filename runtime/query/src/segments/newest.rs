@@ -17,7 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
-use domicile_store::{OP_COLUMN, OP_ROW, ReadGroup};
+use domicile_store::{OP_COLUMN, OP_ROW, ReadGroup, rows_at_a_time};
 use futures::{Stream, StreamExt};
 
 use super::recent;
@@ -37,11 +37,12 @@ pub(crate) fn newest(
     let pool = context.memory_pool();
     let held = MemoryConsumer::new("recent rows").register(pool);
     let recent = group.recent.iter().map(|batch| Ok(batch.project(&read)?)).collect::<DataFusionResult<Vec<_>>>()?;
+    let batch_rows = rows_at_a_time(&group.segments).min(context.session_config().batch_size());
     let mut sources = recent::sorted(&recent, &order, &held, context)?;
     if !group.segments.is_empty() {
         let files = file_groups(layout, &group.segments, group.segments.len());
         let options = context.session_config().options();
-        let segments = parquet(layout, read.clone(), files, key_filter, true, options)?;
+        let segments = parquet(layout, read.clone(), files, Some(batch_rows), key_filter, true, options)?;
         for source in 0..group.segments.len() {
             let rows = segments.execute(source, Arc::clone(context))?;
             sources.push(spawn_buffered(rows, 1));
@@ -52,7 +53,7 @@ pub(crate) fn newest(
         (last, _) => {
             sources.extend(last);
             let reservation = MemoryConsumer::new("merged versions").register(pool);
-            merge(sources, &schema, &order, reservation, context)?
+            merge(sources, &schema, &order, batch_rows, reservation)?
         }
     };
     Ok(Box::pin(Newest::new(layout, merged, &schema, &read, places, held)?))
@@ -62,15 +63,15 @@ fn merge(
     sources: Vec<SendableRecordBatchStream>,
     schema: &SchemaRef,
     order: &LexOrdering,
+    batch_rows: usize,
     reservation: MemoryReservation,
-    context: &TaskContext,
 ) -> DataFusionResult<SendableRecordBatchStream> {
     StreamingMergeBuilder::new()
         .with_streams(sources)
         .with_schema(Arc::clone(schema))
         .with_expressions(order)
         .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0))
-        .with_batch_size(context.session_config().batch_size())
+        .with_batch_size(batch_rows)
         .with_reservation(reservation)
         // No two versions are equal, so there are no ties to break.
         .with_round_robin_tie_breaker(false)

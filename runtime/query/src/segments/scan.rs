@@ -125,11 +125,13 @@ impl Scan {
     }
 }
 
-/// A scan of `groups` of segments, one output partition each, giving the columns at `places`.
+/// A scan of `groups` of segments, one output partition each, giving the columns at `places`: so many rows at a time,
+/// or as many as the session says, and never more than are in one row group.
 pub(crate) fn parquet(
     layout: &Layout,
     places: Vec<usize>,
     groups: Vec<FileGroup>,
+    batch_rows: Option<usize>,
     filter: Option<&Arc<dyn PhysicalExpr>>,
     ordered: bool,
     options: &ConfigOptions,
@@ -144,6 +146,7 @@ pub(crate) fn parquet(
     let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
         .with_projection_indices(Some(places))?
         .with_file_groups(groups)
+        .with_batch_size(batch_rows)
         .with_preserve_order(ordered)
         .build();
     Ok(DataSourceExec::from_data_source(config))

@@ -1,6 +1,9 @@
 //! Segments: immutable Parquet files of one partition, each sorted by primary key.
 
+mod encoding;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::fmt;
@@ -22,6 +25,7 @@ use crate::partition::PartitionKey;
 use crate::{SegmentProblem, StoreError, hash};
 
 pub(crate) use read::SegmentReader;
+pub use read::rows_at_a_time;
 pub(crate) use write::{Writer, WriterParts, moments, tombstones};
 
 /// What ends a segment's file name.
@@ -48,11 +52,18 @@ pub(crate) struct SegmentEntry {
     /// Of the first key column; absent without a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bounds: Option<Bounds>,
+    /// Bytes in memory of a row, on average over the row group whose rows are the widest; zero where nobody counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) row_bytes: u64,
     #[serde(with = "hash::text")]
     pub(crate) sha256: Digest,
     pub(crate) crc32c: Blocks,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) cold: bool,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl SegmentEntry {
@@ -119,11 +130,11 @@ impl Segment {
         }
     }
 
-    /// The path of the file, or the name of the object, for messages.
+    /// The path of the file, or the address of the object, for messages.
     pub fn location(&self) -> PathBuf {
         match &self.place {
             Place::Disk { path, .. } => path.clone(),
-            Place::Object { name, .. } => PathBuf::from(name),
+            Place::Object { objects, name } => PathBuf::from(objects.address(name)),
         }
     }
 
@@ -149,8 +160,8 @@ impl Segment {
         }
         let around = Blocks::around(&range, self.bytes);
         let bytes = self.fetch(&around)?;
-        if let Some(offset) = self.entry.crc32c.damage(around.start, &bytes) {
-            return Err(self.refused(SegmentProblem::Checksum { offset }));
+        if let Some((first, last)) = self.entry.crc32c.damage(around.start, &bytes) {
+            return Err(self.refused(SegmentProblem::Checksum { first, last }));
         }
         let start = usize::try_from(range.start - around.start).unwrap_or(usize::MAX);
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
@@ -180,7 +191,19 @@ impl Segment {
             Place::Disk { .. } => self.file()?.read_at(range.start, length),
             Place::Object { objects, name } => objects.read_at(name, range.start, length),
         };
-        bytes.map_err(|source| self.unreadable("read", source))
+        bytes.map_err(|source| match self.size() {
+            // What is cut off cannot be read, and its size says more than the end that was met.
+            Ok(actual) if actual != self.bytes => self.refused(SegmentProblem::Size { expected: self.bytes, actual }),
+            _ => self.unreadable("read", source),
+        })
+    }
+
+    /// The size that the file or object has now.
+    fn size(&self) -> std::io::Result<u64> {
+        match &self.place {
+            Place::Disk { disk, path } => disk.open(path)?.size(),
+            Place::Object { objects, name } => objects.size(name),
+        }
     }
 
     /// The open file, where it is on the disk.

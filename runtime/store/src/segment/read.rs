@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use domicile_types::limits;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -19,7 +20,7 @@ use super::Segment;
 use crate::blocks::BLOCK_BYTES;
 use crate::{SegmentProblem, StoreError};
 
-/// Rows of one batch that is read.
+/// Rows that are read at a time, however narrow they are.
 const READ_ROWS: usize = 8192;
 
 /// Bytes fetched at a time where the Parquet reader does not say how many it needs.
@@ -28,9 +29,27 @@ const READ_AHEAD_BYTES: u64 = 64 * 1024;
 /// Blocks of a segment that are held while it is read: about those of one row group.
 const BLOCKS_HELD: usize = 8;
 
+/// How many rows of `segments` to read at a time, so that they take about
+/// [`SEGMENT_READ_BYTES_MAX`](limits::SEGMENT_READ_BYTES_MAX) whichever of all the rows they are: the widest come first.
+pub fn rows_at_a_time(segments: &[Arc<Segment>]) -> usize {
+    let mut widths: Vec<(u64, u64)> =
+        segments.iter().map(|segment| (segment.entry.row_bytes.max(1), segment.rows)).collect();
+    widths.sort_unstable_by_key(|(row_bytes, _)| std::cmp::Reverse(*row_bytes));
+    let (mut rows, mut left) = (0, limits::SEGMENT_READ_BYTES_MAX as u64);
+    for (row_bytes, held) in widths {
+        let room = left / row_bytes;
+        if room < held {
+            return usize::try_from(rows + room).unwrap_or(READ_ROWS).clamp(1, READ_ROWS);
+        }
+        rows += held;
+        left -= held * row_bytes;
+    }
+    READ_ROWS
+}
+
 pub(super) fn metadata(segment: &Segment) -> Result<Arc<ParquetMetaData>, StoreError> {
     let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-    let metadata = reader.parse_and_finish(&SegmentBytes(segment)).map_err(|error| refused(segment, error))?;
+    let metadata = reader.parse_and_finish(&SegmentBytes(segment)).map_err(|error| damaged(segment, &error))?;
     if u64::try_from(metadata.file_metadata().num_rows()) != Ok(segment.rows) {
         return Err(segment.refused(SegmentProblem::Damaged));
     }
@@ -49,10 +68,10 @@ impl SegmentReader {
     pub(crate) fn open<N: AsRef<str>>(segment: &Arc<Segment>, columns: Option<&[N]>) -> Result<Self, StoreError> {
         let failure = Failure::default();
         let metadata = ArrowReaderMetadata::try_new(segment.metadata()?, ArrowReaderOptions::new())
-            .map_err(|error| refused(segment, error))?;
+            .map_err(|error| failed(segment, &failure, error))?;
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(OwnedBytes::new(segment, &failure), metadata)
-                .with_batch_size(READ_ROWS);
+                .with_batch_size(rows_at_a_time(std::slice::from_ref(segment)));
         if let Some(columns) = columns {
             let fields = builder.schema().fields();
             let wanted = |index: &usize| columns.iter().any(|column| column.as_ref() == fields[*index].name());
@@ -84,16 +103,17 @@ fn note(failure: &Failure, error: StoreError) -> String {
     text
 }
 
-/// What went wrong in a reader.
-fn failed(segment: &Segment, failure: &Failure, error: ParquetError) -> StoreError {
+/// What went wrong in a reader. Bytes that are not what was written are found before they are decoded, so what the
+/// decoder itself refuses is no damage.
+fn failed(segment: &Segment, failure: &Failure, source: ParquetError) -> StoreError {
     let met = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-    met.unwrap_or_else(|| refused(segment, error))
+    met.unwrap_or_else(|| StoreError::Undecodable { path: segment.location(), source })
 }
 
-/// What went wrong below the Parquet reader where it was the store's own reading; otherwise the content is damaged. A
+/// What went wrong below the Parquet reader where it was the store's own reading; otherwise the footer is damaged. A
 /// disk that fails for once is no damage.
-fn refused(segment: &Segment, error: ParquetError) -> StoreError {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+fn damaged(segment: &Segment, error: &ParquetError) -> StoreError {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = source {
         match inner.downcast_ref::<StoreError>() {
             Some(StoreError::Segment { problem, .. }) => return segment.refused(problem.clone()),

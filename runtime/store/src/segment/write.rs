@@ -2,35 +2,26 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, RecordBatch, UInt8Array, UInt64Array};
 use arrow::compute::{max, min};
-use domicile_types::DatasetName;
+use domicile_types::{DatasetName, limits};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
+use parquet::errors::ParquetError;
 
-use super::{Place, Segment, SegmentEntry};
-use crate::StoreError;
+use super::{Place, Segment, SegmentEntry, encoding};
 use crate::blocks::Summing;
 use crate::bounds::Bounds;
 use crate::catalog::Entry;
 use crate::disk::{self, Disk, DiskFile};
 use crate::hash::Hashing;
 use crate::partition::PartitionKey;
-use crate::version::{EPOCH_COLUMN, HLC_COLUMN, OP_COLUMN, OP_TOMBSTONE, ORIGIN_COLUMN, SEQ_COLUMN};
-
-/// Rows of one row group.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
+use crate::version::{HLC_COLUMN, OP_COLUMN, OP_TOMBSTONE};
+use crate::{StoreError, recent};
 
 /// Bytes gathered before they go to the disk.
 const BUFFER_BYTES: usize = 1024 * 1024;
-
-/// Share of lookups that a Bloom filter lets through wrongly.
-const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// What a segment to write will be.
 #[derive(Debug, Clone)]
@@ -50,6 +41,7 @@ pub(crate) struct Writer {
     dir: PathBuf,
     temporary: PathBuf,
     writer: Option<ArrowWriter<Sink>>,
+    failure: Failure,
     dataset: DatasetName,
     partition: PartitionKey,
     id: u64,
@@ -61,20 +53,27 @@ pub(crate) struct Writer {
     bounds: Option<Bounds>,
     oldest: u64,
     newest: u64,
+    /// Rows of the open row group, and their bytes in memory.
+    group: (usize, usize),
+    row_bytes: u64,
 }
 
 impl Writer {
-    /// Starts a segment. The file's name says nothing about what is in it but the dataset.
-    pub(crate) fn create(parts: &WriterParts<'_>) -> Result<Self, StoreError> {
+    /// Starts a segment, encoded as suits its first rows. The file's name says nothing about what is in it but the
+    /// dataset.
+    pub(crate) fn create(parts: &WriterParts<'_>, first: &RecordBatch) -> Result<Self, StoreError> {
+        let properties = encoding::properties(parts.entry, first)?;
         let dataset = parts.entry.spec.dataset.name.clone();
         let temporary = disk::temporary(&parts.dir.join(format!("{dataset}-{:010}", parts.id)));
         let file = parts.disk.create(&temporary).map_err(StoreError::io("create", &temporary))?;
-        let sink = Sink { file, offset: 0, buffer: Vec::new(), hasher: Hashing::default(), sums: Summing::default() };
+        let failure = Failure::default();
+        let (hasher, sums) = (Hashing::default(), Summing::default());
+        let sink = Sink { file, offset: 0, buffer: Vec::new(), hasher, sums, failure: Arc::clone(&failure) };
         let schema = Arc::clone(&parts.entry.stored);
-        let writer = ArrowWriter::try_new(sink, schema, Some(properties(parts.entry)));
-        let failed = |source| StoreError::Write { path: temporary.clone(), source };
+        let writer = ArrowWriter::try_new(sink, schema, Some(properties));
         Ok(Self {
-            writer: Some(writer.map_err(failed)?),
+            writer: Some(writer.map_err(|source| failed(&failure, &temporary, source))?),
+            failure,
             disk: Arc::clone(parts.disk),
             dir: parts.dir.to_owned(),
             temporary,
@@ -89,13 +88,26 @@ impl Writer {
             bounds: None,
             oldest: u64::MAX,
             newest: 0,
+            group: (0, 0),
+            row_bytes: 0,
         })
     }
 
     /// Adds rows, which follow those before in the order of the key.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
-        let Some(writer) = &mut self.writer else { return Ok(()) };
-        writer.write(batch).map_err(|source| StoreError::Write { path: self.temporary.clone(), source })?;
+        let mut rest = batch.clone();
+        while rest.num_rows() > 0 {
+            let rows = self.room(&rest);
+            if rows == 0 {
+                self.end_group()?;
+                continue;
+            }
+            let part = rest.slice(0, rows);
+            rest = rest.slice(rows, rest.num_rows() - rows);
+            self.group = (self.group.0 + rows, self.group.1 + recent::bytes(&part));
+            let Some(writer) = &mut self.writer else { return Ok(()) };
+            writer.write(&part).map_err(|source| failed(&self.failure, &self.temporary, source))?;
+        }
         self.rows += batch.num_rows() as u64;
         self.tombstones += tombstones(batch);
         if let Some((oldest, newest)) = moments(batch) {
@@ -106,6 +118,25 @@ impl Writer {
             self.bounds = Bounds::join(self.bounds.take(), Bounds::of_sorted(batch, key));
         }
         Ok(())
+    }
+
+    /// How many of the first rows the open row group has room for. A group is in memory until it is written, and again
+    /// where it is read; an empty one takes any row.
+    fn room(&self, rows: &RecordBatch) -> usize {
+        let (held, held_bytes) = self.group;
+        let mut room = rows.num_rows().min(encoding::ROW_GROUP_ROWS - held);
+        let fits = |room| held_bytes + recent::bytes(&rows.slice(0, room)) <= limits::ROW_GROUP_BYTES_MAX;
+        while held == 0 && room > 1 && !fits(room) {
+            room = room.div_ceil(2);
+        }
+        if held == 0 || fits(room) { room } else { 0 }
+    }
+
+    fn end_group(&mut self) -> Result<(), StoreError> {
+        let (rows, bytes) = std::mem::take(&mut self.group);
+        self.row_bytes = self.row_bytes.max(bytes.div_ceil(rows.max(1)) as u64);
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        writer.flush().map_err(|source| failed(&self.failure, &self.temporary, source))
     }
 
     pub(crate) fn rows(&self) -> u64 {
@@ -119,14 +150,12 @@ impl Writer {
 
     /// Makes the segment durable. Its name is once its directory is synced.
     pub(crate) fn finish(mut self) -> Result<Segment, StoreError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Write { path, source }
-        };
+        self.end_group()?;
         let Some(writer) = self.writer.take() else {
             return Err(StoreError::Poisoned { path: self.temporary.clone() });
         };
-        let mut sink = writer.into_inner().map_err(failed(&self.temporary))?;
+        let closed = writer.into_inner().map_err(|source| failed(&self.failure, &self.temporary, source));
+        let mut sink = closed?;
         sink.flush().and_then(|()| sink.file.sync()).map_err(StoreError::io("write", &self.temporary))?;
         let digest = sink.hasher.finish();
         let file = SegmentEntry::file_name(self.dataset.as_str(), self.id, &digest);
@@ -145,6 +174,7 @@ impl Writer {
             newest: self.newest,
             shape: self.shape,
             bounds: self.bounds.take(),
+            row_bytes: self.row_bytes,
             sha256: digest,
             crc32c: std::mem::take(&mut sink.sums).finish(),
             cold: false,
@@ -174,39 +204,6 @@ pub(crate) fn moments(batch: &RecordBatch) -> Option<(u64, u64)> {
     min(moments).zip(max(moments))
 }
 
-fn properties(entry: &Entry) -> WriterProperties {
-    let key = entry.primary_key();
-    let position = |name: &String| entry.stored.index_of(name).ok().and_then(|index| i32::try_from(index).ok());
-    let sorting: Vec<_> = key
-        .iter()
-        .filter_map(position)
-        .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true })
-        .collect();
-    let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
-    let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_sorting_columns((!sorting.is_empty()).then_some(sorting))
-        .set_created_by("domicile".to_owned());
-    for name in [HLC_COLUMN, SEQ_COLUMN] {
-        builder = builder
-            .set_column_dictionary_enabled(path(name), false)
-            .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED);
-    }
-    for name in [HLC_COLUMN, SEQ_COLUMN, ORIGIN_COLUMN, EPOCH_COLUMN, OP_COLUMN] {
-        builder = builder.set_column_statistics_enabled(path(name), EnabledStatistics::Chunk);
-    }
-    key.iter().fold(builder, |builder, name| bloom(builder, path(name))).build()
-}
-
-fn bloom(builder: WriterPropertiesBuilder, column: ColumnPath) -> WriterPropertiesBuilder {
-    builder
-        .set_column_bloom_filter_enabled(column.clone(), true)
-        .set_column_bloom_filter_fpp(column.clone(), BLOOM_FALSE_POSITIVES)
-        .set_column_bloom_filter_max_ndv(column, ROW_GROUP_ROWS as u64)
-}
-
 /// A file that is written from its start to its end.
 struct Sink {
     file: Arc<dyn DiskFile>,
@@ -215,6 +212,17 @@ struct Sink {
     buffer: Vec<u8>,
     hasher: Hashing,
     sums: Summing,
+    failure: Failure,
+}
+
+/// Why the disk took nothing more, as it said itself: what comes through the encoder has lost its cause.
+type Failure = Arc<OnceLock<io::Error>>;
+
+fn failed(failure: &Failure, path: &Path, source: ParquetError) -> StoreError {
+    match failure.get() {
+        Some(error) => StoreError::io("write", path)(disk::same_error(error)),
+        None => StoreError::Write { path: path.to_owned(), source },
+    }
 }
 
 impl Write for Sink {
@@ -229,7 +237,10 @@ impl Write for Sink {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_at(self.offset, &self.buffer)?;
+        if let Err(error) = self.file.write_at(self.offset, &self.buffer) {
+            self.failure.get_or_init(|| disk::same_error(&error));
+            return Err(error);
+        }
         self.offset += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

@@ -1,10 +1,10 @@
 //! Compaction changes nothing but how many segments there are.
 
-use domicile_store::{Operation, StoreError};
+use domicile_store::{Operation, Sizes, StoreError};
 use domicile_types::Lifecycle;
 use proptest::prelude::*;
 
-use crate::world::{TODAY, World, csv, events, name};
+use crate::world::{TODAY, World, csv, events, name, tiny};
 
 fn world() -> World {
     World::new(1, Lifecycle::default())
@@ -108,6 +108,31 @@ fn the_pace_is_told_of_what_is_read_and_written() {
     for (told, actual) in moved {
         assert!(told * 10 >= actual * 8 && told * 8 <= actual * 10, "told of {told} of {actual} bytes");
     }
+}
+
+/// Each run is a little larger than all before it.
+#[test]
+fn runs_of_about_one_size_are_merged_while_rows_keep_coming() {
+    let mut world = world();
+    world.parts.sizes = Sizes { small_run_bytes: 1, batch_bytes_max: 1 << 20, ..tiny() };
+    world.reopen().unwrap();
+    let mut most = 0;
+    for round in 0..64 {
+        world.upsert((0..20 + 5 * round).map(|id| (TODAY, id * 64 + round, id * id * 7919)));
+        world.store().freeze_recent();
+        world.now_ms += 1_000;
+        world.settle();
+        let runs: std::collections::BTreeSet<u64> = world.snapshot().partitions(&name("events")).unwrap()[0]
+            .segments
+            .iter()
+            .map(|segment| segment.run)
+            .collect();
+        most = most.max(runs.len());
+    }
+    // Up to three of one size, and of each size that three or more of those make.
+    assert!(most < 16, "{most} runs at once");
+    world.check();
+    world.check_files();
 }
 
 #[test]

@@ -139,3 +139,52 @@ fn a_store_without_its_cold_storage_does_not_open() {
     let error = world.reopen().unwrap_err();
     assert!(error.to_string().contains("cold_url"), "{error}");
 }
+
+/// A world in which March is past its time, and May is to move to cold storage.
+fn expiring() -> (World, Vec<String>) {
+    let mut world = world(Some(120), Some(40));
+    world.flush();
+    world.settle();
+    let cold = world.cold.names();
+    assert_eq!(cold.len(), 2, "March and April");
+    world.now_ms += 40 * DAY_MS;
+    forget(&mut world, TODAY - 92);
+    (world, cold)
+}
+
+/// Many attempts, all of which may fail.
+fn try_often(world: &mut World) {
+    for _ in 0..20 {
+        while world.step().is_some() {}
+        world.now_ms += 10_000;
+    }
+}
+
+#[test]
+fn what_makes_room_in_cold_storage_does_not_wait_for_what_needs_room() {
+    let (mut world, cold) = expiring();
+    world.cold.set_full(true);
+    try_often(&mut world);
+    let left = world.cold.names();
+    assert_eq!((left.len(), left.iter().all(|object| world.is_segment(object))), (1, true), "{left:?} of {cold:?}");
+    world.check();
+    world.cold.set_full(false);
+    try_often(&mut world);
+    assert_eq!(world.cold.names().len(), 2, "April and May");
+    world.check();
+    world.check_files();
+}
+
+#[test]
+fn partitions_move_to_cold_storage_though_nothing_can_be_removed_there() {
+    let (mut world, cold) = expiring();
+    world.cold.set_kept(true);
+    try_often(&mut world);
+    let moved = world.cold.names().into_iter().filter(|object| !cold.contains(object));
+    assert_eq!(moved.filter(|object| world.is_segment(object)).count(), 1, "May");
+    world.check();
+    world.cold.set_kept(false);
+    try_often(&mut world);
+    assert_eq!(world.cold.names().len(), 2, "April and May");
+    world.check();
+}
