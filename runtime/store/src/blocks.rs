@@ -19,13 +19,14 @@ impl Blocks {
         range.start / block * block..range.end.next_multiple_of(block).min(size)
     }
 
-    /// The offset in `bytes`, which start at the block boundary `offset` of the file, of the first block that is not
-    /// what was written; none where all are.
-    pub(crate) fn damage(&self, offset: u64, bytes: &[u8]) -> Option<u64> {
+    /// The first block in `bytes`, which start at the block boundary `offset` of the file, that is not what was written,
+    /// as its first and last offset; none where all are.
+    pub(crate) fn damage(&self, offset: u64, bytes: &[u8]) -> Option<(u64, u64)> {
         let first = usize::try_from(offset / BLOCK_BYTES as u64).unwrap_or(usize::MAX);
         let damaged = |(index, block): (usize, &[u8])| {
             let written = self.0.get(first.saturating_add(index));
-            (written != Some(&crc32c::crc32c(block))).then_some(offset + (index * BLOCK_BYTES) as u64)
+            let start = offset + (index * BLOCK_BYTES) as u64;
+            (written != Some(&crc32c::crc32c(block))).then_some((start, start + block.len() as u64 - 1))
         };
         bytes.chunks(BLOCK_BYTES).enumerate().find_map(damaged)
     }
@@ -58,5 +59,28 @@ impl Summing {
             self.blocks.push(self.current);
         }
         Blocks(self.blocks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_lies_within_a_block() {
+        let mut bytes = vec![7; 2 * BLOCK_BYTES + 100];
+        let mut summing = Summing::default();
+        summing.update(&bytes);
+        let blocks = summing.finish();
+        let block = BLOCK_BYTES as u64;
+        let mut check = |at: usize, expect: (u64, u64)| {
+            bytes[at] ^= 1;
+            assert_eq!(blocks.damage(0, &bytes), Some(expect));
+            bytes[at] ^= 1;
+            assert_eq!(blocks.damage(0, &bytes), None);
+        };
+        check(700_000, (0, block - 1));
+        check(BLOCK_BYTES, (block, 2 * block - 1));
+        check(2 * BLOCK_BYTES + 99, (2 * block, 2 * block + 99));
     }
 }

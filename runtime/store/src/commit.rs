@@ -1,10 +1,14 @@
 //! Committing batches: one group, one append, one sync, then visible.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use domicile_types::DatasetName;
+
 use crate::chunk::Checked;
+use crate::disk;
 use crate::manifest::Remembered;
-use crate::prepare::{Content, Uncommitted};
+use crate::prepare::{About, Content, Uncommitted};
 use crate::version::Stamp;
 use crate::wal::record::Place;
 use crate::wal::{AppendError, Body, FileHeader, LogFile};
@@ -34,7 +38,7 @@ struct Group {
 struct Member {
     /// Place among the batches that were given.
     index: usize,
-    batch: Prepared,
+    about: About,
     body: Body,
     rows: Checked,
 }
@@ -49,25 +53,21 @@ impl Store {
         let mut group = Group::default();
         for (index, batch) in batches.into_iter().enumerate() {
             // What a batch is judged by has to be in force: others that could matter to it go first.
-            if group.members.iter().any(|member| member.batch.dataset == batch.dataset && batch.depends()) {
+            if group.has(&batch.about.dataset) && self.depends(&batch) {
                 self.write_group(std::mem::take(&mut group), now_ms, &mut answers);
             }
-            match self.admit(&batch) {
-                Ok(None) => {}
-                Ok(Some(ack)) => {
-                    answers[index] = Some(Ok(ack));
-                    continue;
-                }
-                Err(error) => {
-                    answers[index] = Some(Err(error));
-                    continue;
-                }
+            if let Some(answer) = self.admit(&batch).transpose() {
+                answers[index] = Some(answer);
+                continue;
             }
-            match batch.content {
-                Content::Logged { .. } => group.push(index, batch),
-                Content::Written(_) => {
+            let Prepared { about, content, _lease } = batch;
+            match content {
+                Content::Refused(error) if error.is_storage_full() => answers[index] = Some(Err(self.hindered(error))),
+                Content::Refused(error) => answers[index] = Some(Err(error)),
+                Content::Logged { body, rows } => group.members.push(Member { index, about, body, rows }),
+                Content::Written(written) => {
                     self.write_group(std::mem::take(&mut group), now_ms, &mut answers);
-                    answers[index] = Some(self.commit_written(batch));
+                    answers[index] = Some(self.commit_written(&about, written));
                 }
             }
         }
@@ -76,10 +76,27 @@ impl Store {
         answers.into_iter().map(|answer| answer.unwrap_or_else(gone)).collect()
     }
 
+    /// Whether what becomes of the batch may depend on another one of its dataset.
+    fn depends(&self, batch: &Prepared) -> bool {
+        batch.about.checked_at.is_some() || batch.about.idempotency.is_some() || self.partitions_with(batch).1 > 0
+    }
+
+    /// How many partitions the dataset of a batch has, and how many more it would have with the batch.
+    fn partitions_with(&self, batch: &Prepared) -> (usize, usize) {
+        let snapshot = self.reader.snapshot();
+        let Some(partitions) = snapshot.datasets.get(&batch.about.dataset) else {
+            return (0, batch.partitions().collect::<BTreeSet<_>>().len());
+        };
+        let new: BTreeSet<_> = batch.partitions().filter(|key| !partitions.contains_key(key)).collect();
+        (partitions.len(), new.len())
+    }
+
     /// The answer to a batch that is known already; none where it is to be committed.
     fn admit(&self, batch: &Prepared) -> Result<Option<Ack>, StoreError> {
-        if let Some(ack) = self.known.answer(&batch.dataset, batch.idempotency.as_ref())? {
-            return Ok(Some(ack));
+        let about = &batch.about;
+        match (self.known.answer(&about.dataset, about.idempotency.as_ref()), &batch.content) {
+            (Ok(None), _) | (Err(_), Content::Refused(_)) => {}
+            (known, _) => return known,
         }
         if let Some(refusal) = self.health().refusal() {
             return Err(refusal);
@@ -90,11 +107,15 @@ impl Store {
         {
             return Err(StoreError::Hindered { source });
         }
-        let changed = self.changed_at.get(&batch.dataset).copied().unwrap_or(0);
-        match batch.checked_at {
-            Some(at) if at < changed => Err(StoreError::Stale { dataset: batch.dataset.clone() }),
-            _ => Ok(None),
+        let changed = self.changed_at.get(&about.dataset).copied().unwrap_or(0);
+        if about.checked_at.is_some_and(|at| at < changed) {
+            return Err(StoreError::Stale { dataset: about.dataset.clone() });
         }
+        let ((old, new), max) = (self.partitions_with(batch), self.parts.sizes.partitions_max);
+        if new > 0 && old + new > max {
+            return Err(StoreError::TooManyPartitions { dataset: about.dataset.clone(), actual: old + new, max });
+        }
+        Ok(None)
     }
 
     fn write_group(&mut self, group: Group, now_ms: u64, answers: &mut [Option<Answer>]) {
@@ -111,9 +132,7 @@ impl Store {
                 }
             }
         }
-        if self.active.bytes >= self.parts.sizes.recent_bytes_max.cast_signed()
-            || self.log.offset >= self.parts.sizes.log_file_bytes
-        {
+        if self.is_full() {
             self.freeze();
         }
     }
@@ -137,9 +156,10 @@ impl Store {
             };
             last = member.body.dataset();
             member.body.write(&place, self.log.seed(), &mut bytes);
-            grown += self.add_recent(&mut snapshot, &member.batch.dataset, &member.rows, &stamp)?;
+            grown += self.add_recent(&mut snapshot, &member.about.dataset, &member.rows, &stamp)?;
         }
         match self.log.append(&bytes, last, self.parts.syncs_first()) {
+            Ok(()) if self.parts.syncs_first() => self.synced.note_log(self.log.number, self.log.offset),
             Ok(()) => {}
             Err(AppendError::Unwritten(source)) => {
                 return Err(self.hindered(StoreError::io("write", self.log.path())(source)));
@@ -151,25 +171,26 @@ impl Store {
         self.publish(snapshot);
         self.change_health(|health| health.hindered = None);
         self.active.bytes += grown;
+        self.active.batches += group.members.len() as u64;
         Ok((before + 1..).zip(&group.members).map(|(version, member)| self.note(version, member)).collect())
     }
 
     /// What is left to note of a batch whose rows are durable and visible.
     fn note(&mut self, version: u64, member: &Member) -> Ack {
-        let batch = &member.batch;
-        let ack = Ack { rows: batch.rows, bytes: member.body.len() as u64, version, already_loaded: false };
-        self.active.values.entry(batch.dataset.clone()).or_default().extend(batch.values.iter().cloned());
-        let remembered = self.noted(batch, &ack);
+        let about = &member.about;
+        let ack = Ack { rows: about.rows, bytes: member.body.len() as u64, version, already_loaded: false };
+        self.active.values.entry(about.dataset.clone()).or_default().extend(about.values.iter().cloned());
+        let remembered = self.noted(about, &ack);
         self.active.remember.extend(remembered);
         ack
     }
 
     /// Notes a committed batch in memory, and gives what the manifest is to remember of it.
-    fn noted(&mut self, batch: &Prepared, ack: &Ack) -> Option<Remembered> {
-        if batch.checked_at.is_some() {
-            self.changed_at.insert(batch.dataset.clone(), ack.version);
+    fn noted(&mut self, about: &About, ack: &Ack) -> Option<Remembered> {
+        if about.checked_at.is_some() {
+            self.changed_at.insert(about.dataset.clone(), ack.version);
         }
-        let remembered = remembered(batch, ack)?;
+        let remembered = remembered(about, ack)?;
         self.known.insert(remembered.clone());
         Some(remembered)
     }
@@ -178,7 +199,7 @@ impl Store {
     pub(crate) fn add_recent(
         &self,
         snapshot: &mut Snapshot,
-        dataset: &domicile_types::DatasetName,
+        dataset: &DatasetName,
         rows: &Checked,
         stamp: &Stamp,
     ) -> Result<isize, StoreError> {
@@ -186,30 +207,25 @@ impl Store {
         add_recent(snapshot, entry, rows, stamp)
     }
 
-    fn commit_written(&mut self, batch: Prepared) -> Answer {
-        let Prepared { content: Content::Written(written), .. } = &batch else {
-            return Err(StoreError::Poisoned { path: self.log.path().to_owned() });
-        };
+    fn commit_written(&mut self, about: &About, written: Uncommitted) -> Answer {
         let mut snapshot = Snapshot::clone(&self.reader.snapshot());
         snapshot.version += 1;
         let bytes = written.segments().iter().map(|segment| segment.bytes).sum();
-        let ack = Ack { rows: batch.rows, bytes, version: snapshot.version, already_loaded: false };
+        let ack = Ack { rows: about.rows, bytes, version: snapshot.version, already_loaded: false };
         let mut edit = self.edit();
         edit.version = snapshot.version;
         edit.add = written.segments().iter().map(|segment| segment.entry.clone()).collect();
-        edit.rules = self.rules([(&batch.dataset, &batch.values)])?;
-        edit.remember = remembered(&batch, &ack).into_iter().collect();
+        edit.rules = self.rules([(&about.dataset, &about.values)])?;
+        edit.remember = remembered(about, &ack).into_iter().collect();
         if let Err(error) = self.append(edit) {
             if self.manifest.is_poisoned() {
                 // The manifest on the disk may name the segments: only an open can tell.
-                let Prepared { content: Content::Written(written), .. } = batch else { return Err(error) };
                 written.keep();
             }
             return Err(error);
         }
-        self.noted(&batch, &ack);
-        let Prepared { content: Content::Written(written), dataset, .. } = batch else { return Ok(ack) };
-        self.add_segments(&mut snapshot, &dataset, written)?;
+        self.noted(about, &ack);
+        self.add_segments(&mut snapshot, &about.dataset, written)?;
         self.publish(snapshot);
         Ok(ack)
     }
@@ -217,7 +233,7 @@ impl Store {
     fn add_segments(
         &self,
         snapshot: &mut Snapshot,
-        dataset: &domicile_types::DatasetName,
+        dataset: &DatasetName,
         written: Uncommitted,
     ) -> Result<(), StoreError> {
         let first_key = self.reader.catalog.entry(dataset)?.primary_key().first().cloned();
@@ -235,41 +251,44 @@ impl Store {
     pub(crate) fn hindered(&self, error: StoreError) -> StoreError {
         tracing::warn!(%error, "a write was not done");
         let source = Arc::new(error);
-        self.change_health(|health| health.hindered = Some(Arc::clone(&source)));
+        self.note_hindrance(&source);
         StoreError::Hindered { source }
     }
 
     /// Tries, after a write that was not done, whether one would be now: nobody sends rows to a store that says that it
     /// takes none.
     pub(crate) fn probe(&mut self) {
-        if self.health().hindered.is_some() && !self.is_full() && self.log.probe().is_ok() {
+        if self.is_full() {
+            self.freeze();
+        }
+        if self.health().hindered.is_some() && !self.is_full() && self.log.probe().is_ok() && self.has_room() {
             self.change_health(|health| health.hindered = None);
         }
     }
 
+    /// Whether the disk would take a file of the size that a batch may have.
+    fn has_room(&self) -> bool {
+        let (disk, path) = (self.parts.disk.as_ref(), disk::temporary(&self.parts.dir.join("room")));
+        let reserved = disk.create(&path).and_then(|file| file.reserve(self.parts.sizes.batch_bytes_max as u64));
+        disk::discard(disk, &path);
+        reserved.is_ok()
+    }
+
+    /// Takes note that a batch could not be prepared, because the disk is full, say.
+    pub fn note_hindrance(&self, source: &Arc<StoreError>) {
+        self.change_health(|health| health.hindered = Some(Arc::clone(source)));
+    }
+
     /// Lets the log go on in a new file, so that the rows in the old one can become segments. Where that fails, the
-    /// old file is written on, and the next commit tries again.
+    /// old file is written on, as far as there is room for recent rows, and the next commit or look for work tries
+    /// again.
     pub(crate) fn freeze(&mut self) {
-        if self.frozen.is_some() || self.active.bytes == 0 || self.health().refusal().is_some() {
+        if self.frozen.is_some() || self.active.batches == 0 || self.health().refusal().is_some() {
             return;
         }
-        if let Err(error) = self.log.clean() {
-            tracing::warn!(%error, "a failed append cannot be cleared away yet");
-            return;
-        }
-        let header = FileHeader {
-            number: self.log.number + 1,
-            before_end: self.log.offset,
-            epoch: self.sequencer.epoch,
-            region: self.parts.region.clone(),
-        };
-        let (disk, dir) = (self.parts.disk.as_ref(), self.parts.wal_dir());
-        let next = match LogFile::create(disk, &dir, &header, self.parts.sizes.log_file_bytes) {
+        let next = match self.next_log() {
             Ok(next) => next,
-            Err(error) => {
-                tracing::warn!(%error, "the write-ahead log cannot go on in a new file");
-                return;
-            }
+            Err(error) => return drop(self.hindered(error)),
         };
         let mut active = std::mem::take(&mut self.active);
         active.log = self.log.number;
@@ -283,6 +302,18 @@ impl Store {
             }
         }
         self.publish(snapshot);
+    }
+
+    /// The file that the log can go on in.
+    fn next_log(&mut self) -> Result<LogFile, StoreError> {
+        self.log.clean().map_err(StoreError::io("mend", self.log.path()))?;
+        let header = FileHeader {
+            number: self.log.number + 1,
+            before_end: self.log.offset,
+            epoch: self.sequencer.epoch,
+            region: self.parts.region.clone(),
+        };
+        LogFile::create(self.parts.disk.as_ref(), &self.parts.wal_dir(), &header, self.parts.sizes.log_file_bytes)
     }
 }
 
@@ -305,26 +336,14 @@ pub(crate) fn add_recent(
     Ok(grown)
 }
 
-fn remembered(batch: &Prepared, ack: &Ack) -> Option<Remembered> {
-    let idempotency = batch.idempotency.clone()?;
-    let (dataset, rows, bytes, version) = (batch.dataset.to_string(), ack.rows, ack.bytes, ack.version);
+fn remembered(about: &About, ack: &Ack) -> Option<Remembered> {
+    let idempotency = about.idempotency.clone()?;
+    let (dataset, rows, bytes, version) = (about.dataset.to_string(), ack.rows, ack.bytes, ack.version);
     Some(Remembered { dataset, idempotency, rows, bytes, version })
 }
 
-impl Prepared {
-    /// Whether what becomes of the batch may depend on another one of its dataset.
-    fn depends(&self) -> bool {
-        self.checked_at.is_some() || self.idempotency.is_some()
-    }
-}
-
 impl Group {
-    fn push(&mut self, index: usize, batch: Prepared) {
-        let Prepared { dataset, rows: count, values, idempotency, checked_at, content } = batch;
-        if let Content::Logged { body, rows } = content {
-            let content = Content::Written(Uncommitted::default());
-            let batch = Prepared { dataset, rows: count, values, idempotency, checked_at, content };
-            self.members.push(Member { index, batch, body, rows });
-        }
+    fn has(&self, dataset: &DatasetName) -> bool {
+        self.members.iter().any(|member| member.about.dataset == *dataset)
     }
 }

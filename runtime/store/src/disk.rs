@@ -45,19 +45,40 @@ pub trait Disk: Debug + Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
 }
 
-/// An open file.
+/// Content that can be read anywhere.
 ///
 /// Every method fails where the system refuses.
 #[expect(clippy::missing_errors_doc, reason = "said once for all methods above")]
-pub trait DiskFile: Debug + Send + Sync {
-    /// Writes all of `bytes` from `offset` on.
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-
-    /// Reads exactly `length` bytes from `offset` on; [`io::ErrorKind::UnexpectedEof`] where the file is shorter.
+pub trait ReadAt: Debug + Send + Sync {
+    /// Reads exactly `length` bytes from `offset` on; [`io::ErrorKind::UnexpectedEof`] where the content is shorter.
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes>;
 
     /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
+}
+
+impl ReadAt for Bytes {
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(length);
+        if end > self.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(self.slice(start..end))
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+}
+
+/// An open file.
+///
+/// Every method fails where the system refuses.
+#[expect(clippy::missing_errors_doc, reason = "said once for all methods above")]
+pub trait DiskFile: ReadAt {
+    /// Writes all of `bytes` from `offset` on.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Cuts the file, or fills it with zeros, to that length.
     fn set_size(&self, size: u64) -> io::Result<()>;
@@ -67,6 +88,25 @@ pub trait DiskFile: Debug + Send + Sync {
 
     /// Makes the content durable, and the length as far as reading the content needs it.
     fn sync(&self) -> io::Result<()>;
+}
+
+/// The lock on a store's directory, which is let go with the last of these: whatever may still write there, or remove
+/// what it wrote, holds one.
+#[derive(Clone)]
+pub(crate) struct Lease {
+    _lock: Arc<dyn Any + Send + Sync>,
+}
+
+impl Lease {
+    pub(crate) fn new(lock: Box<dyn Any + Send + Sync>) -> Self {
+        Self { _lock: Arc::from(lock) }
+    }
+}
+
+impl Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lease")
+    }
 }
 
 /// Writes a small file so that after a crash either the old content is there or the new one, never a part.
@@ -99,6 +139,11 @@ pub(crate) fn publish(disk: &dyn Disk, temporary: &Path, path: &Path) -> Result<
     disk.rename(temporary, path).map_err(StoreError::io("rename to", path))?;
     let dir = parent(path);
     disk.sync_dir(dir).map_err(StoreError::io("sync", dir))
+}
+
+/// An error of the system once more.
+pub(crate) fn same_error(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// Removes a file that nothing refers to. Where that fails, the next open collects it.

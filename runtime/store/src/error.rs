@@ -47,12 +47,32 @@ pub enum StoreError {
         problem: ManifestProblem,
     },
     /// A stored segment cannot be used.
-    #[error("segment {} cannot be used: {problem}; restore the file from a backup", path.display())]
+    #[error("segment {} cannot be used: {problem}; restore its dataset from a backup", path.display())]
     Segment {
         /// The segment file.
         path: PathBuf,
         /// What is wrong with it.
         problem: SegmentProblem,
+    },
+    /// A segment is what was written, and yet cannot be decoded.
+    #[error(
+        "segment {} is what was written, and cannot be decoded: {source}; restart with more memory, or report it",
+        path.display()
+    )]
+    Undecodable {
+        /// The segment file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: ParquetError,
+    },
+    /// A dataset is described otherwise than when its rows were stored.
+    #[error(
+        "dataset `{dataset}` has rows that were stored under another description: other columns, another primary key \
+         or another division; put its dataset file back as it was, or load the rows into a new dataset"
+    )]
+    Redescribed {
+        /// The dataset.
+        dataset: DatasetName,
     },
     /// Stored rows have another home under the present policy.
     #[error(
@@ -93,6 +113,18 @@ pub enum StoreError {
         actual: u64,
         /// How many are accepted.
         max: u64,
+    },
+    /// A batch would give its dataset more partitions than one may have.
+    #[error(
+        "`{dataset}` would have {actual} partitions, {max} are accepted; divide it by a longer time or by fewer values or buckets"
+    )]
+    TooManyPartitions {
+        /// The dataset.
+        dataset: DatasetName,
+        /// How many there would be.
+        actual: usize,
+        /// How many are accepted.
+        max: usize,
     },
     /// The manifest has no room for more.
     #[error("the store holds {max} {unit}, the most it may; load fewer, larger files")]
@@ -180,7 +212,7 @@ pub enum StoreError {
         problem: LogProblem,
     },
     /// Rows of a dataset are missing, so that none of them are given.
-    #[error("dataset `{dataset}` cannot be read, since rows of it are damaged: {source}; restore it from a backup")]
+    #[error("dataset `{dataset}` cannot be read, since rows of it are damaged: {source}")]
     Damaged {
         /// The dataset.
         dataset: DatasetName,
@@ -309,14 +341,16 @@ impl StoreError {
         }
     }
 
+    /// Whether this says that a backup is not what was written.
+    pub fn is_damaged_backup(&self) -> bool {
+        matches!(self, Self::Backup { problem: BackupProblem::Damaged | BackupProblem::Segment { .. }, .. })
+    }
+
     /// Whether the disk is full, which more room mends.
     pub fn is_storage_full(&self) -> bool {
         match self {
             Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
             Self::Hindered { source } | Self::Group { source } | Self::ReadOnly { source } => source.is_storage_full(),
-            Self::Write { source: ParquetError::External(source), .. } => {
-                source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
-            }
             _ => false,
         }
     }

@@ -36,7 +36,7 @@ impl Flush {
             let merged = rows::merged(batches, &entry.stored, entry.primary_key())?;
             let id = self.sequencer.segment_id();
             let (disk, dir) = (&self.disk, self.dir.as_path());
-            let mut writer = Writer::create(&WriterParts { disk, dir, entry, partition, id, run: id })?;
+            let mut writer = Writer::create(&WriterParts { disk, dir, entry, partition, id, run: id }, &merged)?;
             writer.write(&merged)?;
             let segment = writer.finish()?;
             pace(segment.bytes);
@@ -93,6 +93,8 @@ impl Store {
         self.backup_flushed(&written);
         self.install(written)?;
         self.drop_logs();
+        // Before the next commit: under load, rows are frozen again at once.
+        self.capture_backup();
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use domicile_types::DatasetName;
 
 use crate::backup::{Backup, Queue};
 use crate::compact::{Compacted, Compaction};
+use crate::disk::Lease;
 use crate::flush::Flush;
 use crate::lifecycle::{Aged, Aging, Doomed};
 use crate::partition::PartitionKey;
@@ -26,6 +27,7 @@ pub(crate) type Pace<'p> = &'p dyn Fn(u64);
 pub struct Job {
     work: Work,
     on: On,
+    lease: Lease,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Done {
     result: Result<Change, StoreError>,
     kind: Kind,
     on: On,
+    /// What was written and is not taken in is removed with the result.
+    _lease: Lease,
 }
 
 #[derive(Debug)]
@@ -77,6 +81,8 @@ pub(crate) struct Schedule {
     /// How often work on a partition failed since it last succeeded; none where its segments are damaged.
     failures: BTreeMap<(DatasetName, PartitionKey), Option<u32>>,
     pub(crate) doomed: Doomed,
+    /// Whether sweeping comes before moving to cold storage.
+    pub(crate) sweeps_next: bool,
     pub(crate) backup: Queue,
 }
 
@@ -135,11 +141,6 @@ impl Schedule {
         self.failures.get(&(dataset.clone(), partition.clone())).copied().unwrap_or(Some(0))
     }
 
-    fn start(&mut self, work: Work, on: On) -> Job {
-        self.in_work.extend(on.clone());
-        Job { work, on }
-    }
-
     fn ended(&mut self, kind: Kind, on: On, failed: Option<&StoreError>) {
         let slot = match kind {
             Kind::Flush => &mut self.flushing,
@@ -170,7 +171,7 @@ impl Job {
 
     /// Does the work. `pace` is told of every few bytes read or written and may wait, to leave the disk to others.
     pub fn run(self, pace: &dyn Fn(u64)) -> Done {
-        let Self { work, on } = self;
+        let Self { work, on, lease } = self;
         let (result, kind) = match work {
             Work::Flush(flush) => (flush.run(pace).map(Change::Flush), Kind::Flush),
             Work::Compact(compaction) => (compaction.run(pace).map(Change::Compact), Kind::Compact),
@@ -180,7 +181,7 @@ impl Job {
                 (Ok(Change::Backup), Kind::Backup)
             }
         };
-        Done { result, kind, on }
+        Done { result, kind, on, _lease: lease }
     }
 }
 
@@ -196,23 +197,28 @@ impl Store {
             return Some(flush);
         }
         if let Some(backup) = self.next_backup() {
-            return Some(self.jobs.start(Work::Backup(Box::new(backup)), None));
+            return Some(self.start(Work::Backup(Box::new(backup)), None));
         }
         if self.jobs.aging.looks(now_ms) {
             let aging = self.aging(now_ms);
             if let Some((aging, on)) = self.jobs.aging.found(aging, now_ms) {
-                return Some(self.jobs.start(Work::Age(aging), on));
+                return Some(self.start(Work::Age(aging), on));
             }
         }
         if self.jobs.compacting.looks(now_ms) {
             let compaction = self.compaction(now_ms);
             if let Some(compaction) = self.jobs.compacting.found(compaction, now_ms) {
                 let on = Some((compaction.dataset.clone(), compaction.partition.clone()));
-                return Some(self.jobs.start(Work::Compact(compaction), on));
+                return Some(self.start(Work::Compact(compaction), on));
             }
         }
         // What is due may have to wait for recent rows, which are frozen since.
         self.next_flush(now_ms)
+    }
+
+    fn start(&mut self, work: Work, on: On) -> Job {
+        self.jobs.in_work.extend(on.clone());
+        Job { work, on, lease: self.lease.clone() }
     }
 
     fn next_flush(&mut self, now_ms: u64) -> Option<Job> {
@@ -221,7 +227,7 @@ impl Store {
         }
         self.jobs.flushing.busy = true;
         let work = Work::Flush(self.flush_job());
-        Some(self.jobs.start(work, None))
+        Some(self.start(work, None))
     }
 
     /// Lets the recent rows become segments, however few they are. The next job does it.
@@ -235,7 +241,7 @@ impl Store {
     /// Where the job or its edit of the manifest failed. The state is as before; the job comes again, unless it met a
     /// damaged segment: then that partition is left as it is.
     pub fn finish(&mut self, done: Done) -> Result<(), StoreError> {
-        let Done { result, kind, on } = done;
+        let Done { result, kind, on, _lease } = done;
         let finished = result.and_then(|change| match change {
             Change::Flush(written) => self.finish_flush(written),
             Change::Compact(done) => self.finish_compaction(done),

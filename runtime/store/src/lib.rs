@@ -13,6 +13,7 @@ mod catalog;
 mod chunk;
 mod commit;
 mod compact;
+mod digesting;
 mod disk;
 mod error;
 mod flush;
@@ -41,6 +42,8 @@ mod segment;
 mod sizes;
 mod snapshot;
 mod store;
+mod summary;
+mod synced;
 mod version;
 mod wal;
 
@@ -51,7 +54,7 @@ pub use backup::{
 pub use blobs::Blobs;
 pub use catalog::{DatasetSpec, ENTITY_COLUMN, arrow_schema, stored_schema};
 pub use commit::Ack;
-pub use disk::{Disk, DiskFile, write_atomic};
+pub use disk::{Disk, DiskFile, ReadAt, write_atomic};
 pub use error::StoreError;
 pub use health::Health;
 pub use input::{Format, Source};
@@ -63,12 +66,13 @@ pub use partition::{PartitionKey, PartitionValue, bucket_end, bucket_of, bucket_
 pub use prepare::{Batch, Operation, Prepared, Preparer};
 pub use problems::{HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem};
 pub use refusals::{RefusalReason, RefusedRow};
-pub use segment::Segment;
+pub use segment::{Segment, rows_at_a_time};
 pub use sizes::Sizes;
 pub use snapshot::{Partition, ReadGroup, Snapshot, StoreReader};
 #[cfg(feature = "planted-bugs")]
 pub use store::Planted;
 pub use store::{Store, StoreParts};
+pub use summary::PartitionSummary;
 pub use version::{
     EPOCH_COLUMN, HLC_COLUMN, OP_COLUMN, OP_ROW, OP_TOMBSTONE, ORIGIN_COLUMN, SEQ_COLUMN, VERSION_COLUMNS,
 };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
 
-use crate::disk::{Disk, DiskFile, parent};
+use crate::disk::{Disk, DiskFile, ReadAt, parent};
 
 /// The disk of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,11 +73,7 @@ impl Disk for LocalDisk {
 #[derive(Debug)]
 struct LocalFile(File);
 
-impl DiskFile for LocalFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
-    }
-
+impl ReadAt for LocalFile {
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         // A length that a damaged file claims is not allocated before the file is known to be that long.
         if offset.saturating_add(length as u64) > self.size()? {
@@ -90,6 +86,12 @@ impl DiskFile for LocalFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+impl DiskFile for LocalFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use crate::disk::DiskFile;
+use crate::disk::ReadAt;
 use crate::{Segment, SegmentProblem};
 
 /// An object store, as far as segments and backups need one. Calls block.
@@ -14,8 +14,15 @@ use crate::{Segment, SegmentProblem};
 /// Every method fails where the other side cannot be reached or refuses.
 #[expect(clippy::missing_errors_doc, reason = "said once for all methods above")]
 pub trait Objects: Debug + Send + Sync {
-    /// Stores a file under `name`, in place of what is there: afterwards all of it is there, or nothing changed.
-    fn put(&self, name: &str, source: &dyn DiskFile) -> io::Result<()>;
+    /// Stores content under `name`, in place of what is there: afterwards all of it is there to stay, or it fails.
+    fn put(&self, name: &str, source: &dyn ReadAt) -> io::Result<()>;
+
+    /// Makes sure that an object stays whatever happens to the machine, where a [`Objects::put`] that was cut off may
+    /// have left one that is there and does not. Nothing to do where what is there stays.
+    fn secure(&self, name: &str) -> io::Result<()> {
+        let _ = name;
+        Ok(())
+    }
 
     /// Reads exactly `length` bytes from `offset` on.
     fn read_at(&self, name: &str, offset: u64, length: usize) -> io::Result<Bytes>;
@@ -28,9 +35,14 @@ pub trait Objects: Debug + Send + Sync {
 
     /// Removes an object; nothing where there is none.
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Where an object is, for messages.
+    fn address(&self, name: &str) -> String {
+        name.to_owned()
+    }
 }
 
-/// A segment as a file to copy from. What is read was compared with its checksums.
+/// A segment as content to copy from. What is read was compared with its checksums.
 #[derive(Debug)]
 pub(crate) struct SegmentFile<'a> {
     segment: &'a Segment,
@@ -48,7 +60,7 @@ impl<'a> SegmentFile<'a> {
     }
 }
 
-impl DiskFile for SegmentFile<'_> {
+impl ReadAt for SegmentFile<'_> {
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         self.segment.read(offset..offset.saturating_add(length as u64)).map_err(|error| {
             if let Some(problem) = error.segment_problem() {
@@ -60,21 +72,5 @@ impl DiskFile for SegmentFile<'_> {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.segment.bytes)
-    }
-
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn set_size(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn reserve(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -4,18 +4,19 @@
 //! writer only adds versions and appends.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::datatypes::SchemaRef;
-use domicile_types::{DatasetName, Hlc, KeyValue, RegionId, limits};
+use domicile_types::{DatasetName, Digest, Hlc, KeyValue, RegionId, limits};
 
 use crate::chunk::{self, Checked, Gathered, Target};
-use crate::disk::Disk;
-use crate::hash::Hashing;
+use crate::digesting;
+use crate::disk::{Disk, Lease};
 use crate::input::{Columns, Input};
 use crate::manifest::{Rule, Value};
+use crate::partition::PartitionKey;
 use crate::refusals::Refusals;
 use crate::segment::{Writer, WriterParts};
 use crate::version::{Flight, Sequencer};
@@ -49,6 +50,15 @@ pub struct Batch {
 /// A batch that went through every check and is ready to be committed. Dropping it undoes what was written for it.
 #[derive(Debug)]
 pub struct Prepared {
+    pub(crate) about: About,
+    pub(crate) content: Content,
+    /// What was written for it is removed with it.
+    pub(crate) _lease: Lease,
+}
+
+/// What a batch is judged by, and remembered by.
+#[derive(Debug)]
+pub(crate) struct About {
     pub(crate) dataset: DatasetName,
     /// Rows that came.
     pub(crate) rows: u64,
@@ -56,7 +66,28 @@ pub struct Prepared {
     pub(crate) idempotency: Option<Idempotency>,
     /// The version that the batch was checked against, where the outcome depends on stored rows of the same dataset.
     pub(crate) checked_at: Option<u64>,
-    pub(crate) content: Content,
+}
+
+impl Prepared {
+    /// The batch, or why nothing of it can be stored: for who does not ask whether it came before.
+    ///
+    /// # Errors
+    /// Where the batch came with an idempotency key and cannot be stored.
+    pub fn into_storable(self) -> Result<Self, StoreError> {
+        match self.content {
+            Content::Refused(error) => Err(error),
+            _ => Ok(self),
+        }
+    }
+
+    /// The partitions that its rows lie in; some more than once.
+    pub(crate) fn partitions(&self) -> Box<dyn Iterator<Item = &PartitionKey> + '_> {
+        match &self.content {
+            Content::Logged { rows, .. } => Box::new(rows.parts.iter().map(|(key, _)| key)),
+            Content::Written(written) => Box::new(written.segments().iter().map(|segment| &segment.entry.partition)),
+            Content::Refused(_) => Box::new(std::iter::empty()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -65,6 +96,8 @@ pub(crate) enum Content {
     Logged { body: Body, rows: Checked },
     /// Already in durable segments.
     Written(Uncommitted),
+    /// Nothing of it can be stored. It came with a key, so it may be one that was stored before.
+    Refused(StoreError),
 }
 
 /// Durable segments that no manifest names. Dropping them removes their files.
@@ -115,6 +148,9 @@ pub struct Preparer {
     pub(crate) segments_dir: PathBuf,
     pub(crate) sequencer: Arc<Sequencer>,
     pub(crate) sizes: Sizes,
+    /// Large batches that are being prepared; they share the memory for that.
+    pub(crate) large: Arc<AtomicUsize>,
+    pub(crate) lease: Lease,
 }
 
 impl Preparer {
@@ -126,17 +162,15 @@ impl Preparer {
     ///
     /// # Errors
     /// Where the rows cannot be read as they are said to be, their columns are not the dataset's, a row is refused, or
-    /// the disk fails. Nothing is left of the batch then.
+    /// the disk fails. Nothing is left of the batch then. A batch with an idempotency key is refused by the commit: only
+    /// that knows whether the batch came before.
     pub fn prepare(&self, batch: Batch, source: Source, now_ms: u64) -> Result<Prepared, StoreError> {
         let catalog = Arc::clone(&self.reader.catalog);
         let entry = catalog.entry(&batch.dataset)?;
         if batch.operation == Operation::Delete && entry.primary_key().is_empty() {
             return Err(StoreError::NoKey { dataset: batch.dataset });
         }
-        if let Some(reason) = self.reader.health().refusal() {
-            return Err(reason);
-        }
-        let (source, digest) = digested(source, &batch)?;
+        let (source, digest) = digesting::digested(source, &batch)?;
         let snapshot = self.reader.snapshot();
         let logged = logged_schema(&entry.stored);
         let target = Target {
@@ -149,11 +183,44 @@ impl Preparer {
             logged: &logged,
         };
         let mut work = Work::new(self, target);
-        work.read(source, batch.format, now_ms)?;
-        let idempotency =
-            batch.idempotency_key.zip(digest).map(|(key, digest)| Idempotency { key, sha256: digest.finish() });
-        let checked_at = entry.spec.dataset.rows_may_move().then_some(snapshot.version);
-        work.into_prepared(&batch.dataset, idempotency, checked_at)
+        let read = match self.reader.health().refusal() {
+            Some(reason) => Err(reason),
+            None => work.read(source, batch.format, now_ms),
+        };
+        let finished = digest.map(|digest| digest.finish()).transpose();
+        let (idempotency, refused) = match (read, finished, batch.idempotency_key) {
+            (Ok(()), Ok(sha256), key) => (key.zip(sha256).map(identity), None),
+            // What cannot be stored now may have been stored before.
+            (Err(error), Ok(Some(sha256)), Some(key)) => (Some(identity((key, sha256))), Some(error)),
+            (Err(error), ..) | (Ok(()), Err(error), _) => return Err(error),
+        };
+        let checked_at = (refused.is_none() && entry.spec.dataset.rows_may_move()).then_some(snapshot.version);
+        let about = About { dataset: batch.dataset, rows: work.rows, values: BTreeSet::new(), idempotency, checked_at };
+        match refused {
+            Some(error) => Ok(Prepared { about, content: Content::Refused(error), _lease: self.lease.clone() }),
+            None => work.into_prepared(about),
+        }
+    }
+}
+
+/// A place among the large batches that are being prepared.
+struct Share(Arc<AtomicUsize>);
+
+impl Share {
+    fn take(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(all))
+    }
+
+    /// The part that this one has of so many bytes.
+    fn of(&self, bytes: usize) -> usize {
+        bytes / self.0.load(Ordering::Relaxed).max(1)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -166,14 +233,28 @@ struct Work<'a> {
     held: BTreeSet<KeyValue>,
     /// Moment and segments of a batch that is too large for the log.
     large: Option<(Hlc, Uncommitted)>,
+    /// Its share of the memory for large batches.
+    share: Option<Share>,
     small: Option<Checked>,
     rows: u64,
+    /// Bytes in memory of all rows so far, one after the other.
+    decoded: u64,
 }
 
 impl<'a> Work<'a> {
     fn new(preparer: &'a Preparer, target: Target<'a>) -> Self {
-        let (gathered, refusals) = (Gathered::default(), Refusals::default());
-        Self { preparer, target, gathered, refusals, held: BTreeSet::new(), large: None, small: None, rows: 0 }
+        Self {
+            preparer,
+            target,
+            gathered: Gathered::default(),
+            refusals: Refusals::default(),
+            held: BTreeSet::new(),
+            large: None,
+            share: None,
+            small: None,
+            rows: 0,
+            decoded: 0,
+        }
     }
 
     fn read(&mut self, source: Source, format: Format, now_ms: u64) -> Result<(), StoreError> {
@@ -184,16 +265,24 @@ impl<'a> Work<'a> {
         let sizes = &self.preparer.sizes;
         let mut input = Input::open(source, format, self.target.entry, columns)?;
         while let Some(batch) = input.next(self.gathered.rows(), &mut self.refusals)? {
+            let before = self.gathered.bytes();
             self.gathered.push(batch);
+            self.decoded += (self.gathered.bytes() - before) as u64;
+            if self.decoded > limits::LOAD_DECODED_BYTES_MAX {
+                let (actual, max) = (self.decoded, limits::LOAD_DECODED_BYTES_MAX);
+                return Err(StoreError::TooLarge { unit: "bytes once decoded", actual, max });
+            }
             let rows = self.refusals.rows_before() + self.gathered.rows() as u64;
             if rows > limits::LOAD_ROWS_MAX {
                 return Err(StoreError::TooLarge { unit: "rows", actual: rows, max: limits::LOAD_ROWS_MAX });
             }
-            if self.gathered.bytes() > sizes.batch_bytes_max && self.large.is_none() {
+            let (bytes, is_long) = (self.gathered.bytes(), self.gathered.rows() >= sizes.chunk_rows_max);
+            if self.large.is_none() && (bytes > sizes.batch_bytes_max || bytes >= sizes.chunk_bytes_max || is_long) {
                 self.large = Some(Uncommitted::begin(self.preparer.sequencer.take_off(now_ms)));
+                self.share = Some(Share::take(&self.preparer.large));
             }
-            if self.gathered.bytes() >= sizes.chunk_bytes_max || self.gathered.rows() >= sizes.chunk_rows_max {
-                self.large.get_or_insert_with(|| Uncommitted::begin(self.preparer.sequencer.take_off(now_ms)));
+            let share = self.share.as_ref().map(|share| share.of(sizes.chunk_bytes_max).max(sizes.batch_bytes_max));
+            if is_long || share.is_some_and(|share| bytes >= share) {
                 self.seal()?;
             }
         }
@@ -229,21 +318,15 @@ impl<'a> Work<'a> {
         let rows = Checked { rows: stamp.apply(&checked.rows, &entry.stored)?, parts: checked.parts.clone() };
         for (partition, rows) in rows.split() {
             let id = sequencer.segment_id();
-            let mut writer = Writer::create(&WriterParts { disk, dir, entry, partition, id, run: id })?;
+            let mut writer = Writer::create(&WriterParts { disk, dir, entry, partition, id, run: id }, &rows)?;
             writer.write(&rows)?;
             written.push(writer.finish()?);
         }
         Ok(())
     }
 
-    fn into_prepared(
-        self,
-        dataset: &DatasetName,
-        idempotency: Option<Idempotency>,
-        checked_at: Option<u64>,
-    ) -> Result<Prepared, StoreError> {
-        let rows = self.rows;
-        let values: BTreeSet<Value> = self.held.iter().map(Value::of).collect();
+    fn into_prepared(self, mut about: About) -> Result<Prepared, StoreError> {
+        about.values = self.held.iter().map(Value::of).collect();
         let content = match (self.large, self.small) {
             (Some((_, written)), _) => {
                 let dir = &self.preparer.segments_dir;
@@ -253,15 +336,15 @@ impl<'a> Work<'a> {
             (None, small) => {
                 let rows_of = small.map_or_else(|| empty(self.target.logged), Ok)?;
                 let description = Description {
-                    dataset: dataset.to_string(),
-                    rows,
-                    idempotency: idempotency.clone(),
-                    rule: Rule::of(self.target.entry, values.iter().cloned()),
+                    dataset: about.dataset.to_string(),
+                    rows: about.rows,
+                    idempotency: about.idempotency.clone(),
+                    rule: Rule::of(self.target.entry, about.values.iter().cloned()),
                 };
                 Content::Logged { body: Body::encode(&description, &rows_of.rows)?, rows: rows_of }
             }
         };
-        Ok(Prepared { dataset: dataset.clone(), rows, values, idempotency, checked_at, content })
+        Ok(Prepared { about, content, _lease: self.preparer.lease.clone() })
     }
 }
 
@@ -269,56 +352,6 @@ fn empty(logged: &SchemaRef) -> Result<Checked, StoreError> {
     Ok(Checked { rows: arrow::array::RecordBatch::new_empty(Arc::clone(logged)), parts: Vec::new() })
 }
 
-/// A digest that two hold: the reader that is given away, and who asks for the result.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Hashing>>);
-
-impl Shared {
-    fn update(&self, bytes: &[u8]) {
-        // The digest is whole after every step, so a poisoned lock is still good.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
-    }
-
-    fn finish(&self) -> domicile_types::Digest {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().finish()
-    }
-}
-
-struct Digesting {
-    inner: Box<dyn Read + Send>,
-    digest: Shared,
-}
-
-impl Read for Digesting {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.digest.update(&buffer[..read]);
-        Ok(read)
-    }
-}
-
-/// The source, and where the batch has a key the digest of what is to be done and of what the source gives.
-fn digested(source: Source, batch: &Batch) -> Result<(Source, Option<Shared>), StoreError> {
-    let Some(key) = &batch.idempotency_key else { return Ok((source, None)) };
-    if key.len() > limits::IDEMPOTENCY_KEY_BYTES_MAX {
-        let (actual, max) = (key.len() as u64, limits::IDEMPOTENCY_KEY_BYTES_MAX as u64);
-        return Err(StoreError::TooLarge { unit: "bytes of idempotency key", actual, max });
-    }
-    let digest = Shared::default();
-    digest.update(match batch.operation {
-        Operation::Upsert => b"upsert\n",
-        Operation::Delete => b"delete\n",
-    });
-    match source {
-        Source::Stream(inner) => {
-            let reader = Digesting { inner, digest: digest.clone() };
-            Ok((Source::Stream(Box::new(reader)), Some(digest)))
-        }
-        Source::File(path) => {
-            let file = std::fs::File::open(&path).map_err(StoreError::io("open", &path))?;
-            let mut reader = Digesting { inner: Box::new(file), digest: digest.clone() };
-            io::copy(&mut reader, &mut io::sink()).map_err(StoreError::io("read", &path))?;
-            Ok((Source::File(path), Some(digest)))
-        }
-    }
+fn identity((key, sha256): (String, Digest)) -> Idempotency {
+    Idempotency { key, sha256 }
 }

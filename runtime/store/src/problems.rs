@@ -88,9 +88,9 @@ pub enum LogProblem {
     /// The start of a file is not what was written.
     #[error("its header is damaged, though records follow it; restore the store from a backup")]
     Header,
-    /// A file is missing before this one.
-    #[error("the log file before it is missing; restore it from a backup")]
-    Gap,
+    /// It is not there, though rows were acknowledged that only it has.
+    #[error("it is missing; restore it from a backup")]
+    Missing,
     /// It belongs to another region.
     #[error("it belongs to region `{found}`; set `data_dir` to this region's own directory")]
     Region {
@@ -117,16 +117,12 @@ pub enum SegmentProblem {
     #[error("its content is damaged")]
     Damaged,
     /// A block is not what was written.
-    #[error("its content is damaged at offset {offset}")]
+    #[error("its content is damaged between offset {first} and {last}")]
     Checksum {
-        /// Start of the block in the file, in bytes.
-        offset: u64,
-    },
-    /// Its columns are not those that the dataset now has.
-    #[error("its columns are not those of dataset `{dataset}` as now described")]
-    Schema {
-        /// The dataset.
-        dataset: DatasetName,
+        /// First byte of the block in the file.
+        first: u64,
+        /// Last byte of the block.
+        last: u64,
     },
 }
 

@@ -1,6 +1,5 @@
 //! Opening a store: the manifest's state, the segments, and what the write-ahead log holds beyond them.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,31 +11,31 @@ use domicile_types::{DatasetName, Hlc};
 use crate::catalog::{Catalog, Entry};
 use crate::chunk;
 use crate::commit::add_recent;
-use crate::disk;
+use crate::disk::{self, Lease};
 use crate::known::Known;
 use crate::manifest::{self, Remembered, State};
 use crate::segment::{self, Place, Segment, SegmentEntry};
 use crate::store::{LOCK, Unflushed};
+use crate::synced::{Reach, Synced};
 use crate::version::{Sequencer, Stamp};
 use crate::wal::{self, Damage, FileHeader, LogFile, Record, Replay, Replayed};
-use crate::{
-    Health, LogProblem, ManifestProblem, SegmentProblem, Snapshot, Store, StoreError, StoreParts, StoreReader,
-};
+use crate::{Health, LogProblem, ManifestProblem, Snapshot, Store, StoreError, StoreParts, StoreReader};
 
 pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
     let catalog = Catalog::new(parts.specs.clone())?;
     for dir in [parts.dir.clone(), parts.segments_dir(), parts.wal_dir()] {
         parts.disk.create_dir(&dir).map_err(StoreError::io("create", &dir))?;
     }
-    let lock = lock(&parts)?;
+    let lease = lock(&parts)?;
     // Names that another process gave and could not make durable must not vanish once something depends on them.
     for dir in [parts.dir.clone(), parts.segments_dir(), parts.wal_dir()] {
         parts.disk.sync_dir(&dir).map_err(StoreError::io("sync", &dir))?;
     }
-    let (manifest, state) = manifest(&parts)?;
+    let synced = Synced::open(parts.disk.as_ref(), &parts.dir)?;
+    let (manifest, state) = manifest(&parts, synced.manifest)?;
     let manifest = manifest.with_rewrite_bytes(parts.sizes.manifest_bytes);
     check(&parts, &manifest, &state, &catalog)?;
-    let mut recovery = Recovery::new(&parts, &catalog, &state)?;
+    let mut recovery = Recovery::new(&parts, &catalog, &state, synced.log)?;
     recovery.segments()?;
     let files = recovery.replay()?;
     let log = recovery.log(files)?;
@@ -50,6 +49,7 @@ pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
         manifest,
         state,
         log,
+        synced,
         active,
         frozen: None,
         known,
@@ -58,13 +58,14 @@ pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
         sequencer: Arc::new(sequencer),
         jobs: crate::jobs::Schedule::default(),
         parts,
-        _lock: lock,
+        large: Arc::default(),
+        lease,
     })
 }
 
-fn lock(parts: &StoreParts) -> Result<Box<dyn Any + Send + Sync>, StoreError> {
+fn lock(parts: &StoreParts) -> Result<Lease, StoreError> {
     let path = parts.dir.join(LOCK);
-    parts.disk.lock(&path).map_err(|source| match source.kind() {
+    parts.disk.lock(&path).map(Lease::new).map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => StoreError::Locked { path: parts.dir.clone() },
         _ => StoreError::Io { action: "lock", path, source },
     })
@@ -72,8 +73,8 @@ fn lock(parts: &StoreParts) -> Result<Box<dyn Any + Send + Sync>, StoreError> {
 
 /// The manifest, or a new one for a directory without anything in it. Segments or logs without a manifest are
 /// somebody's data, not an empty store.
-fn manifest(parts: &StoreParts) -> Result<(manifest::Log, State), StoreError> {
-    if let Some(found) = manifest::Log::open(&parts.disk, &parts.dir)? {
+fn manifest(parts: &StoreParts, synced: Reach) -> Result<(manifest::Log, State), StoreError> {
+    if let Some(found) = manifest::Log::open(&parts.disk, &parts.dir, synced)? {
         return Ok(found);
     }
     let data =
@@ -98,8 +99,7 @@ fn check(parts: &StoreParts, log: &manifest::Log, state: &State, catalog: &Catal
     for segment in state.segments.values() {
         let entry = entry(&segment.dataset)?;
         if segment.shape != entry.shape {
-            let problem = SegmentProblem::Schema { dataset: entry.spec.dataset.name.clone() };
-            return Err(StoreError::Segment { path: parts.segments_dir().join(&segment.file), problem });
+            return Err(StoreError::Redescribed { dataset: entry.spec.dataset.name.clone() });
         }
     }
     let stored: BTreeSet<&String> = state.segments.values().map(|segment| &segment.dataset).collect();
@@ -114,6 +114,8 @@ struct Recovery<'a> {
     parts: &'a StoreParts,
     catalog: &'a Catalog,
     state: &'a State,
+    /// How far the log is known to have been durable.
+    synced: Reach,
     snapshot: Snapshot,
     active: Unflushed,
     known: Known,
@@ -125,13 +127,14 @@ struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    fn new(parts: &'a StoreParts, catalog: &'a Catalog, state: &'a State) -> Result<Self, StoreError> {
+    fn new(parts: &'a StoreParts, catalog: &'a Catalog, state: &'a State, synced: Reach) -> Result<Self, StoreError> {
         let mut known = Known::default();
         state.remembered.iter().for_each(|batch| known.insert(batch.clone()));
         Ok(Self {
             parts,
             catalog,
             state,
+            synced,
             snapshot: Snapshot { version: state.version, ..Snapshot::default() },
             active: Unflushed::default(),
             known,
@@ -178,15 +181,15 @@ impl<'a> Recovery<'a> {
         let mut replays: Vec<Replay> = Vec::new();
         for (index, number) in numbers.iter().enumerate() {
             let path = wal::path(&dir, *number);
-            if *number != self.state.replay_from + index as u64 {
-                self.lost(&path, 0, LogProblem::Gap);
+            if index > 0 && *number != numbers[index - 1] + 1 {
+                self.lost(&wal::path(&dir, *number - 1), 0, LogProblem::Missing);
             }
-            let (disk, region) = (Arc::clone(&self.parts.disk), self.parts.region.clone());
-            let reserve = self.parts.sizes.log_file_bytes;
+            let disk = Arc::clone(&self.parts.disk);
             let next = numbers.get(index + 1).map(|next| wal::end_before(disk.as_ref(), &wal::path(&dir, *next)));
-            let end = next.transpose()?.flatten();
+            let durable = wal::Durable { end: next.transpose()?.flatten(), synced: self.synced.of(*number) };
             let last = index + 1 == numbers.len();
-            match wal::replay(disk.as_ref(), &path, &region, reserve, end, |record| self.record(&path, record))? {
+            let (region, reserve) = (self.parts.region.clone(), self.parts.sizes.log_file_bytes);
+            match wal::replay(disk.as_ref(), &path, &region, reserve, durable, |record| self.record(record))? {
                 Replayed::Read(mut replay) => {
                     self.damage.append(&mut replay.damage);
                     let end = replays.last().map(|before| (before.file.path().to_owned(), before.file.offset));
@@ -203,13 +206,26 @@ impl<'a> Recovery<'a> {
                     }
                     replays.push(replay);
                 }
-                Replayed::Unfinished if last => disk::discard(disk.as_ref(), &path),
+                Replayed::Unfinished if last && !self.has_to_be(*number) => disk::discard(disk.as_ref(), &path),
                 Replayed::Unfinished => self.lost(&path, 0, LogProblem::Header),
                 Replayed::Damaged(error) => self.damage.push(Damage { dataset: None, error }),
             }
         }
-        self.next_log = numbers.last().map_or(self.state.replay_from, |last| last + 1);
+        for number in [self.state.replay_from, self.synced.number] {
+            if self.has_to_be(number) && !numbers.contains(&number) {
+                self.lost(&wal::path(&dir, number), 0, LogProblem::Missing);
+                break;
+            }
+        }
+        self.next_log = numbers.last().map_or(self.state.replay_from, |last| *last) + 1;
         Ok(replays)
+    }
+
+    /// Whether the log file of this number was durable: a record in it was, or the manifest came to name it, as it does
+    /// with any but the first of a store.
+    fn has_to_be(&self, number: u64) -> bool {
+        let named = number == self.state.replay_from && number > State::FIRST_LOG;
+        named || number >= self.state.replay_from && self.synced.of(number) > 0
     }
 
     fn lost(&mut self, path: &Path, offset: u64, problem: LogProblem) {
@@ -217,15 +233,14 @@ impl<'a> Recovery<'a> {
         self.damage.push(Damage { dataset: None, error });
     }
 
-    fn record(&mut self, path: &Path, record: Record) -> Result<(), StoreError> {
-        let Record { place, description, rows } = record;
+    fn record(&mut self, record: Record) -> Result<(), StoreError> {
+        let Record { place, description, rows, bytes } = record;
         let entry = self.entry(&description.dataset)?;
         let name = &entry.spec.dataset.name;
         let count = rows.num_rows() as u64;
         if count > 0 {
             if *rows.schema_ref() != wal::record::logged_schema(&entry.stored) {
-                let problem = SegmentProblem::Schema { dataset: name.clone() };
-                return Err(StoreError::Segment { path: path.to_owned(), problem });
+                return Err(StoreError::Redescribed { dataset: name.clone() });
             }
             description.rule.check(entry, &self.parts.region)?;
             let (origin, epoch) = (self.parts.region.clone(), place.epoch);
@@ -233,13 +248,14 @@ impl<'a> Recovery<'a> {
             let checked = chunk::divided_again(&entry.spec.dataset, rows)?;
             self.active.bytes += add_recent(&mut self.snapshot, entry, &checked, &stamp)?;
         }
+        self.active.batches += 1;
         self.snapshot.version = self.snapshot.version.max(place.version);
         self.hlc = self.hlc.max(place.hlc);
         self.next_seq = self.next_seq.max(place.first_seq + count);
         self.active.values.entry(name.clone()).or_default().extend(description.rule.into_values());
         if let Some(idempotency) = description.idempotency {
             let (dataset, version) = (description.dataset, place.version);
-            let batch = Remembered { dataset, idempotency, rows: description.rows, bytes: 0, version };
+            let batch = Remembered { dataset, idempotency, rows: description.rows, bytes, version };
             self.known.insert(batch.clone());
             self.active.remember.push(batch);
         }

@@ -1,17 +1,18 @@
 //! The store: one owner, who commits batches and lets work be done in the background.
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use domicile_types::{DatasetName, RegionId};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Lease};
 use crate::known::Known;
 use crate::manifest::{self, Edit, Remembered, Rule, State, Value};
 use crate::objects::Objects;
+use crate::synced::Synced;
 use crate::version::Sequencer;
 use crate::wal::LogFile;
 use crate::{DatasetSpec, Health, Preparer, Sizes, Snapshot, StoreError, StoreReader};
@@ -57,16 +58,20 @@ pub(crate) struct Unflushed {
     pub(crate) log: u64,
     /// Bytes of the recent rows.
     pub(crate) bytes: isize,
+    /// Batches, those without rows included.
+    pub(crate) batches: u64,
     pub(crate) remember: Vec<Remembered>,
     pub(crate) values: BTreeMap<DatasetName, BTreeSet<Value>>,
 }
 
-/// The storage of one region, held by its only writer. The directory is locked as long as this lives.
+/// The storage of one region, held by its only writer. The directory is locked as long as this lives, or a job, what
+/// prepares batches, or a batch that came from it.
 pub struct Store {
     pub(crate) parts: StoreParts,
     pub(crate) manifest: manifest::Log,
     pub(crate) state: State,
     pub(crate) log: LogFile,
+    pub(crate) synced: Synced,
     pub(crate) active: Unflushed,
     pub(crate) frozen: Option<Unflushed>,
     pub(crate) known: Known,
@@ -75,7 +80,9 @@ pub struct Store {
     pub(crate) reader: StoreReader,
     pub(crate) sequencer: Arc<Sequencer>,
     pub(crate) jobs: crate::jobs::Schedule,
-    pub(crate) _lock: Box<dyn Any + Send + Sync>,
+    /// Large batches that are being prepared.
+    pub(crate) large: Arc<AtomicUsize>,
+    pub(crate) lease: Lease,
 }
 
 impl fmt::Debug for Store {
@@ -155,6 +162,8 @@ impl Store {
             segments_dir: self.parts.segments_dir(),
             sequencer: Arc::clone(&self.sequencer),
             sizes: self.parts.sizes.clone(),
+            large: Arc::clone(&self.large),
+            lease: self.lease.clone(),
         }
     }
 
@@ -163,9 +172,11 @@ impl Store {
         self.reader.health()
     }
 
-    /// Whether recent rows have reached their limit: background work has to be finished before more is committed.
+    /// Whether recent rows or their log have reached their limit: background work has to be finished before more is
+    /// committed.
     pub fn is_full(&self) -> bool {
-        self.frozen.is_some() && self.active.bytes >= self.parts.sizes.recent_bytes_max.cast_signed()
+        self.active.bytes >= self.parts.sizes.recent_bytes_max.cast_signed()
+            || self.log.offset >= self.parts.sizes.log_file_bytes
     }
 
     pub(crate) fn publish(&self, snapshot: Snapshot) {
@@ -200,6 +211,8 @@ impl Store {
             }
             return Err(error);
         }
+        let (number, bytes) = self.manifest.reach();
+        self.synced.note_manifest(number, bytes);
         self.state = next;
         self.jobs.wake();
         Ok(())

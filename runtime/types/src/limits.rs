@@ -29,32 +29,64 @@ pub const REFUSED_VALUE_CHARS_MAX: usize = 80;
 pub const LOAD_ROWS_MAX: u64 = 500_000_000;
 /// Rows that a load sorts at a time, and so the rows of one segment.
 pub const LOAD_CHUNK_ROWS_MAX: usize = 1 << 20;
-/// Bytes in memory that a load sorts at a time.
+/// Bytes in memory that loads sort at a time; those that run at once share them.
 pub const LOAD_CHUNK_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Bytes that one row may take as CSV or JSON text: what a quote that is never closed can make grow.
+/// Bytes that all rows of one load may take, one after the other, once decoded: a small compressed file can hold any
+/// number of them.
+pub const LOAD_DECODED_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// Bytes that one row may take as CSV or JSON text, and its texts in another format: what a quote that is never closed,
+/// or a text that is said to be repeated, can make grow.
 pub const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of text that are gathered before their rows are decoded together, the last row aside.
+/// Bytes of text whose rows are decoded together, one row aside.
 pub const TEXT_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the body of one message of an Arrow stream, before and after decompression; and of its dictionaries together.
 pub const ARROW_MESSAGE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Bytes of the description of one message of an Arrow stream.
 pub const ARROW_HEADER_BYTES_MAX: u32 = 1024 * 1024;
+/// Tables in the description of one message of an Arrow stream, each counted as often as it is used. A field has a few.
+pub const ARROW_HEADER_TABLES_MAX: usize = 64 * 1024;
 /// Rows of one message of an Arrow stream. Columns that are wholly missing have no bytes.
 pub const ARROW_MESSAGE_ROWS_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the footer of a Parquet file.
+pub const PARQUET_FOOTER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Elements of all lists in the footer of a Parquet file: each may take far more memory than bytes.
+pub const PARQUET_FOOTER_ITEMS_MAX: usize = 256 * 1024;
+/// Groups and columns in the schema of a Parquet file.
+pub const PARQUET_SCHEMA_NODES_MAX: usize = 16 * 1024;
+/// Deepest that groups nest in the schema of a Parquet file.
+pub const PARQUET_SCHEMA_DEPTH_MAX: usize = 64;
+/// Bytes of the header of a page of a Parquet file, which may show the page's smallest and largest value.
+pub const PARQUET_PAGE_HEADER_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of the decompressed pages and dictionaries of a Parquet file that are in memory at a time, over all columns.
+pub const PARQUET_READ_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Bytes that the header row of a CSV file may take.
 pub const CSV_HEADER_BYTES_MAX: usize = 1024 * 1024;
 /// Segments that one store holds over all datasets; each is named in the manifest.
 pub const SEGMENTS_MAX: usize = 100_000;
+/// Bytes of a segment from which on compaction starts another one.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Bytes in memory of the rows of one row group of a segment, one row aside.
+pub const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes in memory of the rows of segments that are read at a time, about, and one row aside.
+pub const SEGMENT_READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest record of a journal, in bytes.
 pub const JOURNAL_RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Queries whose receipts a region remembers for `GET /v1/queries/{id}/receipt` at the coordinator.
 pub const REMEMBERED_QUERIES_MAX: usize = 1024;
 /// Queries that run at once in one region; further ones wait.
 pub const CONCURRENT_QUERIES_MAX: usize = 32;
-/// Batches whose bodies are read at once in one region; further ones wait.
+/// Batches that are read or prepared at once in one region; further ones wait.
 pub const CONCURRENT_LOADS_MAX: usize = 16;
-/// Longest that the body of a batch may pause.
+/// Batches of one dataset that are under way in one region, those that wait included; further ones are refused.
+pub const DATASET_LOADS_MAX: usize = 256;
+/// Batches of one dataset whose rows wait on the disk for their turn; further ones wait before.
+pub const KEPT_LOADS_MAX: usize = 8;
+/// Longest that a body may pause.
 pub const BODY_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Bytes a second that a body has to bring on average, apart from one pause of the longest kind.
+pub const BODY_BYTES_PER_S_MIN: u64 = 64 * 1024;
+/// Longest that a body may pause once the batch was refused.
+pub const DISCARDED_SILENCE_MAX: Duration = Duration::from_secs(1);
 /// Bytes of a body that are still taken, and dropped, once the batch was refused.
 pub const DISCARDED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Loads that wait for the store's owner.
@@ -108,6 +140,8 @@ pub const PLUGIN_TEXT_BYTES_MAX: usize = 256;
 pub const QUERY_MEMORY_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
 /// Partitions that the rows of one batch may lie in.
 pub const BATCH_PARTITIONS_MAX: usize = 1024;
+/// Partitions that a dataset may have in one region.
+pub const DATASET_PARTITIONS_MAX: usize = 16 * 1024;
 /// Bytes in memory of rows that wait for their segment, before the write-ahead log goes on in a new file.
 pub const RECENT_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Bytes in memory up to which a batch goes through the write-ahead log; a larger one is written as segments at once.
@@ -126,6 +160,8 @@ pub const BACKUP_LIST_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub const COMPACTION_BYTES_PER_S_DEFAULT: u64 = 64 * 1024 * 1024;
 /// Most bytes a second that a region may allow background work.
 pub const COMPACTION_BYTES_PER_S_MAX: u64 = 1024 * 1024 * 1024 * 1024;
+/// Lists of backups that are read at once in one region; further ones wait.
+pub const BACKUP_LISTINGS_MAX: usize = 4;
 /// Places that a region may allow backups at.
 pub const BACKUP_URLS_MAX: usize = 64;
 /// Longest that partitions may be kept or stay before they move, in days.

@@ -8,7 +8,6 @@ use domicile_types::{DatasetName, Digest, RegionId, limits};
 use serde::{Deserialize, Serialize};
 
 use super::{BackupProblem, BackupReport, Selection};
-use crate::disk::DiskFile;
 use crate::manifest::{Remembered, Rule};
 use crate::objects::Objects;
 use crate::segment::SegmentEntry;
@@ -103,7 +102,7 @@ impl Contents {
         let document = Document { sha256: hash::of_bytes(&text), backup: self.clone() };
         let text = serde_json::to_vec(&document).map_err(StoreError::encoding)?;
         let object = object_of(name);
-        objects.put(&object, &Text(text.into())).map_err(StoreError::objects("write", &object))
+        objects.put(&object, &Bytes::from(text)).map_err(StoreError::objects("write", &object))
     }
 
     /// Reads the list of a backup; of the region's latest where no name is given. Gives its name too.
@@ -141,7 +140,7 @@ impl Contents {
         }
         let text = objects.read_at(&object, 0, usize::try_from(size).unwrap_or(usize::MAX));
         let text = text.map_err(StoreError::objects("read", &object))?;
-        let document: Document = serde_json::from_slice(&text).map_err(|error| match error.is_data() {
+        let document: Document = serde_json::from_slice(&text).map_err(|_| match is_foreign(&text) {
             true => refuse(name, BackupProblem::Format),
             false => refuse(name, BackupProblem::Damaged),
         })?;
@@ -154,6 +153,12 @@ impl Contents {
         }
         Ok(document.backup)
     }
+}
+
+/// Whether a list says that it is in another format. What cannot be read and does not say so is damaged.
+fn is_foreign(text: &[u8]) -> bool {
+    let list = serde_json::from_slice::<serde_json::Value>(text).unwrap_or_default();
+    list["backup"]["format"].as_u64().is_some_and(|format| format != u64::from(Contents::FORMAT))
 }
 
 fn object_of(name: &str) -> String {
@@ -188,39 +193,4 @@ pub fn list_backups(objects: &dyn Objects) -> Result<Vec<BackupSummary>, StoreEr
         }
     }
     Ok(summaries)
-}
-
-/// Bytes as a file to copy from.
-#[derive(Debug)]
-struct Text(Bytes);
-
-impl DiskFile for Text {
-    fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let range = start..start.saturating_add(length);
-        if range.start > self.0.len() || range.end > self.0.len() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(self.0.slice(range))
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.0.len() as u64)
-    }
-
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn set_size(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn reserve(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
-use super::{BackupProblem, BackupReport, BackupRequest, Contents, OnBackup, Selection, object_of};
+use super::{BackupProblem, BackupReport, BackupRequest, Contents, OnBackup, Progress, Selection, object_of};
 use crate::catalog::Catalog;
 use crate::jobs::Pace;
 use crate::lifecycle::copy;
@@ -85,8 +85,8 @@ fn copy_all(
     objects: &dyn Objects,
     pace: Pace<'_>,
 ) -> Result<BackupReport, StoreError> {
-    let all: u64 = segments.iter().map(|segment| segment.bytes).sum();
-    let (mut seen, mut copied, mut told) = (0_u64, 0, 0);
+    let mut copied = 0;
+    let mut progress = Progress::new(name, "made", segments.iter().map(|segment| &segment.entry));
     for segment in segments {
         let object = object_of(&segment.entry);
         let is_there = match objects.size(&object) {
@@ -94,16 +94,14 @@ fn copy_all(
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(StoreError::objects("inspect", &object)(error)),
         };
-        if !is_there {
+        if is_there {
+            // Whoever put it may have been cut off before it was durable.
+            objects.secure(&object).map_err(StoreError::objects("secure", &object))?;
+        } else {
             copy(segment, objects, &object, pace)?;
             copied += segment.bytes;
         }
-        seen += segment.bytes;
-        let tenths = seen.saturating_mul(10) / all.max(1);
-        if tenths > told {
-            told = tenths;
-            tracing::info!(name, bytes = seen, of = all, "a backup is being made");
-        }
+        progress.add(segment.bytes);
     }
     contents.put(objects, name)?;
     Ok(contents.report(name, copied))
@@ -114,7 +112,8 @@ impl Store {
     /// segments are copied. Gives its name.
     ///
     /// # Errors
-    /// Where another one is being made, or there is no such dataset or partition.
+    /// Where another one is being made, there is no such dataset or partition, or a partition is asked for whose rows
+    /// may move: without the others it could not be restored.
     pub fn request_backup(&mut self, request: BackupRequest, now_ms: u64) -> Result<String, StoreError> {
         let at = DateTime::from_timestamp_millis(i64::try_from(now_ms).unwrap_or(i64::MAX)).unwrap_or_default();
         let name = format!("{}-{}", at.format("%Y%m%dT%H%M%S%3fZ"), self.parts.region);
@@ -124,11 +123,16 @@ impl Store {
         }
         let snapshot = self.reader.snapshot();
         if let Some(dataset) = request.selection.dataset() {
-            let partitioning = &self.reader.catalog.entry(dataset)?.spec.dataset.partitioning;
-            if let Selection::Partition(_, partition) = &request.selection
-                && !snapshot.held(dataset).any(|held| held.key.name(partitioning) == *partition)
-            {
-                return refuse(BackupProblem::NoPartition { selection: request.selection.to_string() });
+            let described = &self.reader.catalog.entry(dataset)?.spec.dataset;
+            if let Selection::Partition(_, partition) = &request.selection {
+                if described.rows_may_move() {
+                    return refuse(BackupProblem::RowsMove { dataset: dataset.clone() });
+                }
+                let held = snapshot.held(dataset).map(|held| held.key.name(&described.partitioning));
+                let names: Vec<String> = held.collect();
+                if !names.contains(partition) {
+                    return refuse(BackupProblem::no_partition(&request.selection, partition, &names));
+                }
             }
         }
         self.jobs.backup = Queue::Waiting { name: name.clone(), request, now_ms };
@@ -137,9 +141,7 @@ impl Store {
 
     /// The backup that can be copied now; none where there is none, or rows are not in segments yet.
     pub(crate) fn next_backup(&mut self) -> Option<Backup> {
-        if self.frozen.is_none()
-            && let Queue::Waiting { .. } = &self.jobs.backup
-        {
+        if self.frozen.is_none() {
             self.capture_backup();
         }
         match std::mem::take(&mut self.jobs.backup) {
@@ -164,9 +166,12 @@ impl Store {
     }
 
     /// Fixes what the backup has: all segments, and the recent rows, which are frozen as they are.
-    fn capture_backup(&mut self) {
+    pub(crate) fn capture_backup(&mut self) {
+        if !matches!(self.jobs.backup, Queue::Waiting { .. }) {
+            return;
+        }
         self.freeze();
-        if self.active.bytes != 0 {
+        if self.active.batches != 0 {
             // The log cannot go on in a new file just now.
             return;
         }

@@ -91,6 +91,30 @@ impl fmt::Debug for BackupRequest {
     }
 }
 
+/// Tells the log of each tenth of the bytes that a backup is read or written by.
+struct Progress<'a> {
+    name: &'a str,
+    what: &'static str,
+    seen: u64,
+    all: u64,
+    told: u64,
+}
+
+impl<'a> Progress<'a> {
+    fn new<'s>(name: &'a str, what: &'static str, entries: impl Iterator<Item = &'s SegmentEntry>) -> Self {
+        Self { name, what, seen: 0, all: entries.map(|entry| entry.bytes).sum(), told: 0 }
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.seen += bytes;
+        let tenths = self.seen.saturating_mul(10) / self.all.max(1);
+        if tenths > self.told {
+            self.told = tenths;
+            tracing::info!(name = self.name, bytes = self.seen, of = self.all, "a backup is being {}", self.what);
+        }
+    }
+}
+
 /// The object of a segment.
 fn object_of(entry: &SegmentEntry) -> String {
     format!("segments/{}.parquet", entry.sha256)

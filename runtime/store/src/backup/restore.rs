@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domicile_types::{DatasetName, RegionId, Residency};
 
-use super::{BackupProblem, BackupReport, Contents, Selection, stored};
+use super::{BackupProblem, BackupReport, Contents, Progress, Selection, stored};
 use crate::catalog::Entry;
 use crate::disk;
 use crate::jobs::Pace;
@@ -47,11 +47,12 @@ pub fn verify_backup(
     region: &RegionId,
 ) -> Result<BackupReport, StoreError> {
     let (name, contents) = Contents::load(objects.as_ref(), name, region)?;
+    let mut progress = Progress::new(&name, "read", contents.segments.iter());
     for entry in &contents.segments {
         let segment = stored(objects, entry);
-        segment.verify(|_| Ok(()))?;
-        segment.metadata()?;
-        tracing::info!(segment = %segment.location().display(), "is whole");
+        let whole = segment.verify(|_| Ok(())).and_then(|()| segment.metadata());
+        whole.map_err(|error| of_backup(&name, &segment, error))?;
+        progress.add(entry.bytes);
     }
     Ok(contents.report(&name, 0))
 }
@@ -86,6 +87,13 @@ pub fn restore(
     restoring.install(written)
 }
 
+/// What was found to be wrong with a segment of a backup: there is nothing else that it could be restored from.
+fn of_backup(name: &str, segment: &Segment, error: StoreError) -> StoreError {
+    let Some(problem) = error.segment_problem().cloned() else { return error };
+    let problem = BackupProblem::Segment { address: segment.location().display().to_string(), problem };
+    StoreError::Backup { name: name.to_owned(), problem }
+}
+
 /// What of a backup is to be restored.
 fn narrowed(contents: &Contents, wanted: &Selection) -> Result<Selection, BackupProblem> {
     let has = contents.selection().ok_or(BackupProblem::Format)?;
@@ -98,7 +106,11 @@ fn narrowed(contents: &Contents, wanted: &Selection) -> Result<Selection, Backup
         (Selection::Partition(dataset, _), Selection::Dataset(held)) => dataset == held,
         (Selection::Dataset(_), Selection::Partition(..)) => false,
     };
-    if is_within { Ok(wanted.clone()) } else { Err(BackupProblem::NotInIt { selection: wanted.to_string() }) }
+    if is_within {
+        Ok(wanted.clone())
+    } else {
+        Err(BackupProblem::NotInIt { selection: wanted.to_string(), has: has.to_string() })
+    }
 }
 
 struct Restoring {
@@ -131,16 +143,19 @@ impl Restoring {
             Selection::All if !self.store.state.segments.is_empty() => {
                 return Err(self.refuse(BackupProblem::NotEmpty));
             }
-            Selection::Partition(dataset, _) => {
+            Selection::Partition(dataset, partition) => {
                 let entry = self.entry(dataset.as_str())?;
                 if entry.spec.dataset.rows_may_move() {
                     return Err(self.refuse(BackupProblem::RowsMove { dataset: dataset.clone() }));
                 }
                 // A name that neither has is a mistake, not an empty partition.
-                let state = &self.store.state.segments;
-                let is_stored = state.values().any(|entry| self.selection.has(entry, &self.store.reader.catalog));
-                if !is_stored && self.wanted().is_empty() {
-                    return Err(self.refuse(BackupProblem::NoPartition { selection: self.selection.to_string() }));
+                let partitioning = &entry.spec.dataset.partitioning;
+                let held = self.store.state.segments.values().chain(&self.contents.segments);
+                let held = held.filter(|entry| entry.dataset == dataset.as_str());
+                let names: BTreeSet<String> = held.map(|entry| entry.partition.name(partitioning)).collect();
+                if !names.contains(partition) {
+                    let names: Vec<String> = names.into_iter().collect();
+                    return Err(self.refuse(BackupProblem::no_partition(&self.selection, partition, &names)));
                 }
             }
             _ => {}
@@ -172,7 +187,9 @@ impl Restoring {
     fn copy(&self, pace: Pace<'_>) -> Result<Uncommitted, StoreError> {
         let mut written = Uncommitted::default();
         let mut runs: BTreeMap<u64, u64> = BTreeMap::new();
-        for entry in self.wanted() {
+        let wanted = self.wanted();
+        let mut progress = Progress::new(&self.name, "restored", wanted.iter().copied());
+        for entry in wanted {
             let id = self.store.sequencer.segment_id();
             let run = *runs.entry(entry.run).or_insert(id);
             let file = SegmentEntry::file_name(&entry.dataset, id, &entry.sha256);
@@ -180,7 +197,7 @@ impl Restoring {
             let segment = self.copy_one(entry, copied)?;
             pace(segment.bytes);
             self.check_homes(&segment)?;
-            tracing::info!(segment = %segment.location().display(), bytes = segment.bytes, "copied from the backup");
+            progress.add(segment.bytes);
             written.push_shared(segment);
         }
         let dir = self.store.parts.segments_dir();
@@ -192,10 +209,11 @@ impl Restoring {
         let disk = &self.store.parts.disk;
         let path = self.store.parts.segments_dir().join(&copied.file);
         let temporary = disk::temporary(&path);
+        let source = stored(&self.objects, entry);
         let write = || -> Result<(), StoreError> {
             let file = disk.create(&temporary).map_err(StoreError::io("create", &temporary))?;
             let mut offset = 0;
-            stored(&self.objects, entry).verify(|bytes| {
+            source.verify(|bytes| {
                 file.write_at(offset, bytes).map_err(StoreError::io("write", &temporary))?;
                 offset += bytes.len() as u64;
                 Ok(())
@@ -205,13 +223,13 @@ impl Restoring {
         };
         if let Err(error) = write() {
             disk::discard(disk.as_ref(), &temporary);
-            return Err(error);
+            return Err(of_backup(&self.name, &source, error));
         }
         let place = Place::Disk { disk: Arc::clone(disk), path };
         let segment = Arc::new(Segment::new(copied, place));
         if let Err(error) = segment.metadata() {
             segment.retire();
-            return Err(error);
+            return Err(of_backup(&self.name, &source, error));
         }
         Ok(segment)
     }
@@ -290,7 +308,7 @@ impl Store {
             let written = self.flush_job().run(pace)?;
             self.finish_flush(written)?;
         }
-        if self.active.bytes == 0 {
+        if self.active.batches == 0 {
             return Ok(());
         }
         let source = std::io::Error::other("the log cannot go on in a new file");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{Edit, State};
 use crate::disk::{self, Disk, DiskFile};
+use crate::synced::Reach;
 use crate::{ManifestProblem, StoreError};
 
 /// The file that names the manifest: the name, and the CRC-32C of it in hexadecimal.
@@ -37,8 +38,8 @@ pub(crate) struct Log {
 
 impl Log {
     /// Opens the manifest that `CURRENT` names; none where there is no `CURRENT`. An edit that a crash left unfinished
-    /// is cut off: nothing had come to depend on it.
-    pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Option<(Self, State)>, StoreError> {
+    /// is cut off: nothing had come to depend on it. `synced` tells how much of it was durable.
+    pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, synced: Reach) -> Result<Option<(Self, State)>, StoreError> {
         let current = dir.join(CURRENT);
         let Some(named) = disk::read(disk.as_ref(), &current)? else { return Ok(None) };
         let refuse = |path: &Path, problem| StoreError::Manifest { path: path.to_owned(), problem };
@@ -48,7 +49,10 @@ impl Log {
             return Err(refuse(&path, ManifestProblem::Missing));
         };
         if content.get(..MAGIC.len()) != Some(&MAGIC) {
-            return Err(refuse(&path, ManifestProblem::Format));
+            // The formats of other versions differ in the number only.
+            let is_foreign = content.len() < MAGIC.len() || content.starts_with(&MAGIC[..6]);
+            let damage = ManifestProblem::Checksum { offset: 0 };
+            return Err(refuse(&path, if is_foreign { ManifestProblem::Format } else { damage }));
         }
         let mut state = State::default();
         let mut offset = MAGIC.len();
@@ -61,7 +65,8 @@ impl Log {
             (last, offset) = (offset, next);
         }
         // Edits are synced one by one, so that only the last can be torn; and the first was synced before `CURRENT`.
-        if base == 0 || (offset + 1..content.len()).any(|at| record(&content, at).is_some()) {
+        let lost = (offset as u64) < synced.of(number);
+        if base == 0 || lost || (offset + 1..content.len()).any(|at| record(&content, at).is_some()) {
             return Err(refuse(&path, ManifestProblem::Checksum { offset: offset as u64 }));
         }
         let file = disk.open(&path).map_err(StoreError::io("open", &path))?;
@@ -85,18 +90,25 @@ impl Log {
 
     /// Writes a new manifest of this state and makes it the one that counts.
     pub(crate) fn create(disk: &Arc<dyn Disk>, dir: &Path, number: u64, state: &State) -> Result<Self, StoreError> {
+        let (log, current) = Self::write(disk, dir, number, state)?;
+        disk::publish(disk.as_ref(), &current, &dir.join(CURRENT))?;
+        Ok(log)
+    }
+
+    /// Writes a new manifest of this state, and what makes it the one that counts under a temporary name, which is
+    /// given too. Until that gets its name, nothing has changed.
+    fn write(disk: &Arc<dyn Disk>, dir: &Path, number: u64, state: &State) -> Result<(Self, PathBuf), StoreError> {
         let path = dir.join(name_of(number));
         let mut content = MAGIC.to_vec();
         encode(&state.whole(), MAGIC.len() as u64, &mut content)?;
         let temporary = disk::write_temporary(disk.as_ref(), &path, &content)?;
         disk::publish(disk.as_ref(), &temporary, &path)?;
-        let current = dir.join(CURRENT);
-        let temporary = disk::write_temporary(disk.as_ref(), &current, naming(number).as_bytes())?;
-        disk::publish(disk.as_ref(), &temporary, &current)?;
         let file = disk.open(&path).map_err(StoreError::io("open", &path))?;
+        let current = disk::write_temporary(disk.as_ref(), &dir.join(CURRENT), naming(number).as_bytes())?;
         let offset = content.len() as u64;
         let (disk, dir) = (Arc::clone(disk), dir.to_owned());
-        Ok(Self { disk, dir, path, file, number, offset, base: offset, rewrite_bytes: REWRITE_BYTES, poisoned: false })
+        let (rewrite_bytes, poisoned) = (REWRITE_BYTES, false);
+        Ok((Self { disk, dir, path, file, number, offset, base: offset, rewrite_bytes, poisoned }, current))
     }
 
     /// Appends an edit; it is durable when this returns. `next` is the state with it.
@@ -110,7 +122,10 @@ impl Log {
         let mut bytes = Vec::new();
         encode(edit, self.offset, &mut bytes)?;
         if self.offset - self.base + bytes.len() as u64 > self.rewrite_bytes.max(self.base) {
-            return self.rewrite(next);
+            match Self::write(&self.disk, &self.dir, self.number + 1, next) {
+                Ok((rewritten, current)) => return self.give_way(rewritten, &current),
+                Err(error) => tracing::warn!(%error, "the manifest cannot be written anew yet, so it grows"),
+            }
         }
         self.poisoned = true;
         if let Err(source) = self.file.write_at(self.offset, &bytes) {
@@ -125,10 +140,11 @@ impl Log {
         Ok(())
     }
 
-    fn rewrite(&mut self, next: &State) -> Result<(), StoreError> {
+    /// Lets `rewritten` be the one that counts.
+    fn give_way(&mut self, rewritten: Self, current: &Path) -> Result<(), StoreError> {
         let old = self.path.clone();
         self.poisoned = true;
-        let rewritten = Self::create(&self.disk, &self.dir, self.number + 1, next)?;
+        disk::publish(self.disk.as_ref(), current, &self.dir.join(CURRENT))?;
         let rewrite_bytes = self.rewrite_bytes;
         *self = Self { rewrite_bytes, ..rewritten };
         disk::discard(self.disk.as_ref(), &old);
@@ -139,6 +155,11 @@ impl Log {
     pub(crate) fn with_rewrite_bytes(mut self, bytes: u64) -> Self {
         self.rewrite_bytes = bytes;
         self
+    }
+
+    /// The file's number, and how many of its bytes are durable.
+    pub(crate) fn reach(&self) -> (u64, u64) {
+        (self.number, self.offset)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -84,8 +84,17 @@ pub(crate) struct Edit {
 }
 
 impl State {
+    /// Number of the first file of a store's log.
+    pub(crate) const FIRST_LOG: u64 = 1;
+
     pub(crate) fn new(region: &RegionId) -> Self {
-        Self { region: region.to_string(), replay_from: 1, next_seq: 1, next_segment: 1, ..Self::default() }
+        Self {
+            region: region.to_string(),
+            replay_from: Self::FIRST_LOG,
+            next_seq: 1,
+            next_segment: 1,
+            ..Self::default()
+        }
     }
 
     /// An edit that changes nothing yet.

@@ -17,7 +17,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::{LogProblem, StoreError};
 
 pub(crate) use record::{Body, Description, Idempotency};
-pub(crate) use recover::{Damage, Record, Replay, Replayed, end_before, mend, replay};
+pub(crate) use recover::{Damage, Durable, Record, Replay, Replayed, end_before, mend, replay};
 
 /// Bytes of a file's header.
 pub(crate) const HEADER_BYTES: u64 = 4096;

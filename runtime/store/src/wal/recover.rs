@@ -16,6 +16,8 @@ pub(crate) struct Record {
     pub(crate) place: Place,
     pub(crate) description: Description,
     pub(crate) rows: RecordBatch,
+    /// Bytes of the record.
+    pub(crate) bytes: u64,
 }
 
 /// A place in the log that cannot be read though later records can.
@@ -70,14 +72,22 @@ pub(crate) fn end_before(disk: &dyn Disk, path: &Path) -> Result<Option<u64>, St
     glance().map_err(StoreError::io("read", path))
 }
 
-/// Reads a file up to `end`, where that is known, and gives each record to `on_record`, in order. The file is not
-/// changed.
+/// What is known of a file's end from elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Durable {
+    /// Where its records end: what lies behind was not taken for written.
+    pub(crate) end: Option<u64>,
+    /// Bytes of it that were durable; 0 where nobody knows.
+    pub(crate) synced: u64,
+}
+
+/// Reads a file as far as it goes, and gives each record to `on_record`, in order. The file is not changed.
 pub(crate) fn replay(
     disk: &dyn Disk,
     path: &Path,
     region: &RegionId,
     reserve: u64,
-    end: Option<u64>,
+    durable: Durable,
     mut on_record: impl FnMut(Record) -> Result<(), StoreError>,
 ) -> Result<Replayed, StoreError> {
     let file = disk.open(path).map_err(StoreError::io("open", path))?;
@@ -95,7 +105,7 @@ pub(crate) fn replay(
     let number = header.number;
     let log =
         LogFile { path: path.to_owned(), file, number, seed, offset: HEADER_BYTES, last: 0, reserve, dirty: false };
-    let mut reader = Reader { log, size, end, version: None, group: HEADER_BYTES, damage: Vec::new() };
+    let mut reader = Reader { log, size, durable, version: None, group: HEADER_BYTES, damage: Vec::new() };
     while let Some((next, record)) = reader.next().map_err(reading)? {
         on_record(record)?;
         reader.log.offset = next;
@@ -122,12 +132,20 @@ pub(crate) fn mend(replay: &Replay) -> Result<(), StoreError> {
     mend().map_err(StoreError::io("mend", &log.path))
 }
 
+/// What most of a log file is: reserved and not written yet.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// Whether there are only zeros in bytes, which are at most as many as [`ZEROS`].
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes == &ZEROS[..bytes.len()]
+}
+
 /// Whether there is anything but zeros from `start` to `end`.
 fn is_written(file: &dyn DiskFile, mut start: u64, end: u64) -> std::io::Result<bool> {
     const STEP: u64 = 1024 * 1024;
     while start < end {
         let bytes = file.read_at(start, STEP.min(end - start) as usize)?;
-        if bytes.iter().any(|byte| *byte != 0) {
+        if bytes.chunks(ZEROS.len()).any(|chunk| !is_zero(chunk)) {
             return Ok(true);
         }
         start += STEP;
@@ -138,8 +156,7 @@ fn is_written(file: &dyn DiskFile, mut start: u64, end: u64) -> std::io::Result<
 struct Reader {
     log: LogFile,
     size: u64,
-    /// Where the records end, if that is known: what lies behind was not taken for written.
-    end: Option<u64>,
+    durable: Durable,
     /// Version of the last record that was read.
     version: Option<u64>,
     /// Where its group starts.
@@ -151,20 +168,25 @@ impl Reader {
     /// The record at the present offset, or, past damage, a later one; with the offset behind it.
     fn next(&mut self) -> std::io::Result<Option<(u64, Record)>> {
         let offset = self.log.offset;
-        if self.end.is_some_and(|end| end <= offset) {
+        if self.durable.end.is_some_and(|end| end <= offset) {
             return Ok(None);
         }
         if let Some((header, description, rows)) = self.record(offset)? {
             self.log.last = header.dataset;
             self.group = header.place.group;
             self.version = Some(header.place.version);
-            return Ok(Some((offset + header.record_bytes(), Record { place: header.place, description, rows })));
+            let (place, bytes) = (header.place, header.record_bytes());
+            return Ok(Some((offset + bytes, Record { place, description, rows, bytes })));
         }
         // A record of a later group was written after this place had been synced: it is damage, not a torn end.
-        let Some(whole) = self.whole_behind(offset)? else { return Ok(None) };
+        let whole = self.whole_behind(offset)?;
+        if whole.is_none() && offset >= self.durable.synced {
+            return Ok(None);
+        }
         let error = damaged(&self.log.path, offset, LogProblem::Damaged);
-        self.damage.push(Damage { dataset: self.lost(offset, whole)?, error });
-        self.log.offset = self.end.map_or(whole, |end| end.min(whole));
+        let behind = whole.unwrap_or(self.durable.synced);
+        self.damage.push(Damage { dataset: self.lost(offset, behind)?, error });
+        self.log.offset = self.durable.end.map_or(behind, |end| end.min(behind));
         self.next()
     }
 
@@ -203,7 +225,10 @@ impl Reader {
         while start < self.size {
             let length = (STEP + RECORD_HEADER_BYTES as u64).min(self.size - start);
             let bytes = self.log.file.read_at(start, length as usize)?;
-            for at in (0..bytes.len().min(STEP as usize)).step_by(8) {
+            let blocks = (0..bytes.len().min(STEP as usize)).step_by(ZEROS.len());
+            let written =
+                blocks.map(|at| at..bytes.len().min(at + ZEROS.len())).filter(|at| !is_zero(&bytes[at.clone()]));
+            for at in written.flat_map(|block| block.step_by(8)) {
                 let Some(header) = Header::read(&bytes[at..], self.log.seed) else { continue };
                 let found = start + at as u64;
                 if header.place.group > found || self.record(found)?.is_none() {

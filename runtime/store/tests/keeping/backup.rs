@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use domicile_store::{
-    BackupProblem, BackupReport, BackupRequest, DatasetSpec, Format, Objects, Operation, RestoreReport, Selection,
-    Source, Store, StoreError, StoreParts, list_backups, restore, verify_backup,
+    BackupReport, BackupRequest, Format, Objects, Operation, RestoreReport, Selection, Source, Store, StoreError,
+    StoreParts, list_backups, restore, verify_backup,
 };
-use domicile_types::{ColumnType, Dataset, KeyValue, Lifecycle, Residency};
+use domicile_types::Lifecycle;
 
 use crate::disk::{Lies, SimDisk};
 use crate::objects::MemoryObjects;
@@ -158,6 +158,19 @@ fn a_second_backup_copies_only_what_is_new() {
 }
 
 #[test]
+fn what_an_earlier_backup_left_behind_stays_too() {
+    let (mut world, backups) = (world(), MemoryObjects::default());
+    back_up(&mut world, &backups, Selection::All);
+    backups.loosen("segments/");
+    let report = back_up(&mut world, &backups, Selection::All);
+    assert_eq!(report.copied_bytes, 0);
+    backups.lose_power();
+    let parts = elsewhere(&world);
+    assert_eq!(restore_all(&parts, &backups).unwrap().rows, report.rows);
+    check(&Store::open(parts).unwrap(), &world.events, &world.notes);
+}
+
+#[test]
 fn cold_partitions_are_in_it_and_come_back_to_the_disk() {
     let mut world = World::new(5, Lifecycle { keep_days: None, tier_after_days: Some(10) });
     world.upsert((0..20).map(|id| (TODAY - 93, id, 5)));
@@ -241,113 +254,4 @@ fn batches_that_are_gone_are_not_known_any_more() {
     assert!(!load(&mut world, "after"));
     world.notes.extend([500, 500]);
     world.check();
-}
-
-/// Restores everything elsewhere, and expects that it is refused and leaves an empty store.
-#[track_caller]
-fn check_refused(world: &World, backups: &MemoryObjects, change: impl FnOnce(&mut StoreParts), expect: &str) {
-    let parts = elsewhere(world);
-    let mut changed = parts.clone();
-    change(&mut changed);
-    let error = restore_all(&changed, backups).unwrap_err();
-    assert!(error.to_string().contains(expect), "{error}");
-    check(&Store::open(parts).unwrap(), &Events::new(), &[]);
-}
-
-#[test]
-fn what_does_not_fit_is_refused() {
-    let (mut world, backups) = (world(), MemoryObjects::default());
-    check_refused(&world, &backups, |_| {}, "there is no such backup");
-    back_up(&mut world, &backups, Selection::All);
-    let stranger = |parts: &mut StoreParts| parts.region = "us-east".parse().unwrap();
-    check_refused(&world, &backups, stranger, "backup of us-east: there is no such backup");
-    let parts = StoreParts { region: "us-east".parse().unwrap(), ..elsewhere(&world) };
-    let name = list_backups(&backups).unwrap()[0].name.clone();
-    let error = restore(parts, &shared(&backups), Some(&name), &Selection::All, &|_| {}).unwrap_err();
-    assert!(error.to_string().contains("it is of region `eu-central`"), "{error}");
-    check_refused(&world, &backups, |parts| drop(parts.specs.pop()), "`notes`, which is not configured");
-    let wider = |parts: &mut StoreParts| parts.specs[1].dataset.columns[0].kind = ColumnType::Integer;
-    check_refused(&world, &backups, wider, "dataset `notes` is described otherwise now");
-    let resident = |parts: &mut StoreParts| {
-        let homes = [(KeyValue::Integer(1), region())].into();
-        let (column, entity) = ("note".to_owned(), "note".to_owned());
-        parts.specs[1].residency = Residency::Column { column, entity, homes };
-    };
-    check_refused(&world, &backups, resident, "was stored under another residency rule");
-    world.store = None;
-    world.disk.kill();
-    let error = restore_all(&world.parts, &backups).unwrap_err();
-    assert!(matches!(error, StoreError::Backup { problem: BackupProblem::NotEmpty, .. }), "{error}");
-}
-
-#[test]
-fn a_damaged_backup_is_refused() {
-    let (mut world, backups) = (world(), MemoryObjects::default());
-    back_up(&mut world, &backups, Selection::All);
-    for object in backups.names() {
-        let length = backups.bytes();
-        let at = |bytes: &[u8]| bytes.len() / 2;
-        backups.change(&object, |bytes| {
-            let at = at(bytes);
-            bytes[at] ^= 1;
-        });
-        assert_eq!(backups.bytes(), length);
-        verify_backup(&shared(&backups), None, &region()).unwrap_err();
-        check_refused(&world, &backups, |_| {}, "");
-        backups.change(&object, |bytes| {
-            let at = at(bytes);
-            bytes[at] ^= 1;
-        });
-    }
-    verify_backup(&shared(&backups), None, &region()).unwrap();
-}
-
-#[test]
-fn only_one_backup_is_made_at_a_time_and_failures_are_told() {
-    let (mut world, backups) = (world(), MemoryObjects::default());
-    let first = request(&mut world, &backups, Selection::All);
-    let request_again = |world: &mut World, selection| {
-        let request = BackupRequest { objects: shared(&backups), selection, on_done: Box::new(|_| {}) };
-        world.store().request_backup(request, 0).unwrap_err()
-    };
-    let error = request_again(&mut world, Selection::All);
-    assert!(matches!(error, StoreError::Backup { problem: BackupProblem::Busy, .. }), "{error}");
-    backups.fail_after(Some(1));
-    world.settle();
-    let error = outcome(&first).unwrap_err();
-    assert!(error.to_string().contains("object segments/"), "{error}");
-    backups.fail_after(None);
-    let error = request_again(&mut world, Selection::Partition(name("events"), "day=1999-01-01".to_owned()));
-    assert!(error.to_string().contains("there is no partition `day=1999-01-01` of dataset `events`"), "{error}");
-    back_up(&mut world, &backups, Selection::All);
-}
-
-#[test]
-fn rows_whose_home_moved_are_not_restored() {
-    let specs = |home: &str| {
-        let key = vec!["id".to_owned()];
-        let columns = ["id", "nation"].map(|name| domicile_types::Column {
-            name: name.to_owned(),
-            kind: ColumnType::BigInt,
-            nullable: false,
-        });
-        let dataset = Dataset::new(name("customers"), columns.to_vec(), key).unwrap();
-        let homes = [(KeyValue::Integer(6), region()), (KeyValue::Integer(7), home.parse().unwrap())].into();
-        let residency = Residency::Column { column: "nation".to_owned(), entity: "id".to_owned(), homes };
-        vec![DatasetSpec { dataset, residency }]
-    };
-    let mut world = World::new(6, Lifecycle::default());
-    world.parts.specs = specs("eu-central");
-    world.parts.dir = PathBuf::from("/third");
-    world.reopen().unwrap();
-    let prepared = world.prepare("customers", Operation::Upsert, "id,nation\n1,6\n2,7\n").unwrap();
-    world.commit(prepared).unwrap();
-    let backups = MemoryObjects::default();
-    back_up(&mut world, &backups, Selection::All);
-    let mut parts = elsewhere(&world);
-    parts.specs = specs("us-east");
-    let error = restore_all(&parts, &backups).unwrap_err();
-    assert!(matches!(&error, StoreError::RowsOutsideHome { value, .. } if value == "7"), "{error}");
-    parts.specs = specs("eu-central");
-    assert_eq!(restore_all(&parts, &backups).unwrap().rows, 2);
 }

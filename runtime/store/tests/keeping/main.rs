@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backup;
+mod backup_refusals;
 mod compaction;
 mod crashes;
 mod cut_off;
@@ -10,6 +11,7 @@ mod cut_off;
 mod disk;
 mod lifecycle;
 mod objects;
+mod partitions;
 #[path = "../simulation/rng.rs"]
 mod rng;
 mod world;

@@ -73,6 +73,7 @@ pub(crate) fn tiny() -> Sizes {
         manifest_bytes: 4096,
         segment_rows_max: 100,
         compaction_fan_in: 4,
+        small_run_bytes: 4096,
         ..Sizes::default()
     }
 }

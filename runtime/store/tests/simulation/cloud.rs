@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use domicile_store::{DiskFile, Objects};
+use domicile_store::{Objects, ReadAt};
 
 use crate::disk::SimDisk;
 use crate::rng::Rng;
@@ -81,7 +81,7 @@ fn find<'a>(state: &'a State, name: &str) -> io::Result<&'a Bytes> {
 }
 
 impl Objects for SimCloud {
-    fn put(&self, name: &str, source: &dyn DiskFile) -> io::Result<()> {
+    fn put(&self, name: &str, source: &dyn ReadAt) -> io::Result<()> {
         let content = source.read_at(0, source.size()? as usize)?;
         self.call(true, |state| {
             state.objects.insert(name.to_owned(), content);

@@ -5,6 +5,7 @@ mod batch;
 mod cloud;
 mod disk;
 mod format;
+mod held;
 mod jobs;
 mod machine;
 mod model;

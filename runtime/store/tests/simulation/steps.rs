@@ -1,13 +1,12 @@
 //! What may happen next in a world, and what has to be so afterwards.
 
-use domicile_store::{Ack, StoreError};
+use domicile_store::{Ack, Prepared, StoreError};
 
 use crate::batch::{Request, Text};
 use crate::disk::Fault;
 use crate::model::Standing;
-use crate::reader::{self, ReadError};
 use crate::tables::{self, ACCOUNT, ANCHORS, DAY_MS, Row};
-use crate::world::{Held, Waiting, World};
+use crate::world::{Waiting, World};
 
 /// Batches of unknown outcome in one dataset, past which the process is started again.
 const UNKNOWN_MAX: usize = 6;
@@ -185,7 +184,10 @@ impl World {
         let (batch, source) = (request.batch(table), request.source(table));
         let (files, failures, now_ms) = (self.disk.paths(), self.failures(), self.now_ms);
         let (writable, overdue) = (self.is_writable()?, self.is_overdue(&request));
-        match self.store().preparer().prepare(batch, source, now_ms) {
+        // One that was stored is known again, whatever came since.
+        let stored = self.standing(&request) == Some(Standing::There);
+        let prepared = self.store().preparer().prepare(batch, source, now_ms);
+        match if stored { prepared } else { prepared.and_then(Prepared::into_storable) } {
             Ok(prepared) => {
                 let large = self.disk.paths().iter().any(|path| !files.contains(path));
                 self.report.count(if large { "large batches" } else { "small batches" }, 1);
@@ -272,13 +274,7 @@ impl World {
     }
 
     fn acknowledged(&mut self, request: Request, moment: u64, ack: &Ack) -> Result<(), String> {
-        let known = request.key.as_ref().and_then(|key| {
-            self.model
-                .keyed()
-                .into_iter()
-                .find(|(known, _)| known.key.as_ref() == Some(key))
-                .map(|(_, standing)| standing)
-        });
+        let known = self.standing(&request);
         let agrees = match known {
             Some(Standing::There) => ack.already_loaded,
             Some(Standing::Unknown) => true,
@@ -296,6 +292,13 @@ impl World {
             self.model.add(request, true, moment);
         }
         Ok(())
+    }
+
+    /// What is known of a batch with this one's key.
+    fn standing(&self, request: &Request) -> Option<Standing> {
+        let key = request.key.as_ref()?;
+        let known = self.model.keyed().into_iter().find(|(known, _)| known.key.as_ref() == Some(key));
+        known.map(|(_, standing)| standing)
     }
 
     /// Sends a batch again that was sent with a key.
@@ -354,7 +357,8 @@ impl World {
         };
         let table = &self.tables[request.table];
         let (batch, source, now_ms) = (request.batch(table), request.source(table), self.now_ms);
-        if refused && self.store().preparer().prepare(batch, source, now_ms).is_ok() {
+        let prepared = self.store().preparer().prepare(batch, source, now_ms).and_then(Prepared::into_storable);
+        if refused && prepared.is_ok() {
             return Err("a bad batch is taken".to_owned());
         }
         Ok(())
@@ -368,33 +372,6 @@ impl World {
             self.now_ms += self.rng.below(span);
         }
         self.latest_ms = self.latest_ms.max(self.now_ms);
-        Ok(())
-    }
-
-    fn hold(&mut self) -> Result<(), String> {
-        if self.held.len() >= 3 {
-            let oldest = self.rng.index(self.held.len());
-            self.held.remove(oldest);
-        }
-        let Some(all) = self.read_all()? else { return Ok(()) };
-        let snapshot = self.store().reader().snapshot();
-        self.held.push(Held { snapshot, rows: all.into_iter().map(|found| found.rows).collect() });
-        Ok(())
-    }
-
-    fn look_at_held(&mut self) -> Result<(), String> {
-        let failures = self.failures();
-        for held in &self.held {
-            for (table, rows) in self.tables.iter().zip(&held.rows) {
-                match reader::read(&held.snapshot, table) {
-                    Ok(found) if found.rows == *rows => {}
-                    Ok(_) => return Err(format!("{}: a snapshot changed", table.name())),
-                    Err(ReadError::Wrong(text)) => return Err(text),
-                    Err(ReadError::Refused(_)) if self.failures() > failures => {}
-                    Err(ReadError::Refused(error)) => return Err(format!("a held snapshot is refused: {error}")),
-                }
-            }
-        }
         Ok(())
     }
 }

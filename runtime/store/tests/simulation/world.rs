@@ -296,6 +296,9 @@ fn sizes(rng: &mut Rng) -> Sizes {
         log_file_bytes: *rng.pick(&[5_000, 8_000, 64_000]),
         manifest_bytes: *rng.pick(&[500, 3_000, 20_000]),
         segment_rows_max: *rng.pick(&[4, 16, 1_000]),
+        segment_bytes_max: *rng.pick(&[500, 5_000, 1 << 30]),
+        partitions_max: Sizes::default().partitions_max,
         compaction_fan_in: *rng.pick(&[2, 3, 4]),
+        small_run_bytes: *rng.pick(&[1, 3_000, 256 * 1024]),
     }
 }

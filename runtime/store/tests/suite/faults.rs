@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use domicile_store::{Disk, DiskFile, Format, LocalDisk, Sizes, Store, StoreError, StoreParts};
+use domicile_store::{Disk, DiskFile, Format, LocalDisk, ReadAt, Sizes, Store, StoreError, StoreParts};
 
 use crate::fixture::{CUSTOMERS, NOW_MS, ORDERS, Region, load_file, open, region, rows, specs};
 
@@ -88,18 +88,20 @@ impl Disk for FaultyDisk {
     }
 }
 
-impl DiskFile for FaultyFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.1.step()?;
-        self.0.write_at(offset, bytes)
-    }
-
+impl ReadAt for FaultyFile {
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         self.0.read_at(offset, length)
     }
 
     fn size(&self) -> io::Result<u64> {
         self.0.size()
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.1.step()?;
+        self.0.write_at(offset, bytes)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {

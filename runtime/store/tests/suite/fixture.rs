@@ -33,6 +33,7 @@ pub(crate) const LINES: &str = "l_orderkey,l_linenumber,l_quantity\n12,1,5\n10,2
 
 pub(crate) const NATIONS: &str = "n_nationkey,n_name\n6,FRANCE\n7,GERMANY\n24,UNITED STATES\n";
 
+#[derive(Debug)]
 pub(crate) struct Region {
     /// Holds the store's directory and the files to load.
     pub(crate) root: TempDir,

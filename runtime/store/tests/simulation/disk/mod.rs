@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use domicile_store::{Disk, DiskFile};
+use domicile_store::{Disk, DiskFile, ReadAt};
 
 use crate::rng::Rng;
 use content::Content;
@@ -243,17 +243,19 @@ impl SimFile {
     }
 }
 
-impl DiskFile for SimFile {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.state()?.write(&self.path, self.file, offset, bytes)
-    }
-
+impl ReadAt for SimFile {
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         self.state()?.read(&self.path, self.file, offset, length)
     }
 
     fn size(&self) -> io::Result<u64> {
         self.state()?.size(&self.path, self.file)
+    }
+}
+
+impl DiskFile for SimFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.state()?.write(&self.path, self.file, offset, bytes)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
