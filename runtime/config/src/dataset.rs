@@ -12,6 +12,8 @@ use crate::{ConfigError, Position};
 /// What one dataset file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetFile {
+    /// The file, as the caller named it.
+    pub path: String,
     /// The dataset.
     pub dataset: Dataset,
     /// Whether the same rows lie in every region; otherwise a policy says where each row lives.
@@ -62,7 +64,7 @@ impl DatasetFile {
         let dataset = Dataset::new(raw.name.into_inner().0, columns, raw.primary_key)
             .map_err(|source| ConfigError::Dataset { at, source })?;
         let dataset = partition::divided(dataset, &raw.partition, &raw.lifecycle, file, text)?;
-        Ok(Self { dataset, reference: raw.reference })
+        Ok(Self { path: file.to_owned(), dataset, reference: raw.reference })
     }
 }
 

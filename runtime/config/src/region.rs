@@ -60,6 +60,8 @@ pub struct RegionLimits {
     pub query_timeout: Duration,
     /// Largest file that one load may send, in bytes.
     pub load_bytes_max: u64,
+    /// How long a body may pause.
+    pub body_silence: Duration,
     /// Most linear memory that one plugin instance may have, in bytes.
     pub plugin_memory_bytes_max: usize,
     /// How long one plugin call may take.
@@ -73,6 +75,7 @@ impl Default for RegionLimits {
         Self {
             query_timeout: limits::QUERY_TIMEOUT_DEFAULT,
             load_bytes_max: limits::LOAD_BYTES_MAX,
+            body_silence: limits::BODY_SILENCE_MAX,
             plugin_memory_bytes_max: limits::PLUGIN_MEMORY_BYTES_MAX,
             plugin_timeout: limits::PLUGIN_TIMEOUT,
             plugin_output_rows_max: limits::PLUGIN_OUTPUT_ROWS_MAX,
@@ -120,6 +123,7 @@ struct RawListen {
 struct RawLimits {
     query_timeout_ms: Option<Spanned<i64>>,
     load_bytes_max: Option<Spanned<i64>>,
+    body_silence_ms: Option<Spanned<i64>>,
     plugin_memory_bytes_max: Option<Spanned<i64>>,
     plugin_timeout_ms: Option<Spanned<i64>>,
     plugin_output_rows_max: Option<Spanned<i64>>,
@@ -156,11 +160,11 @@ impl RegionConfig {
             longitude: source.degrees("longitude", &region.longitude, 180)?,
             secret_file: folder.join(region.secret_file),
             listen: source.address(&raw.listen.http)?,
+            storage: Storage::check(&raw.storage, &source, folder, &raw.data_dir)?,
             data_dir: folder.join(raw.data_dir),
             datasets_dir: folder.join(raw.datasets_dir),
             policies_dir: folder.join(raw.policies_dir),
             limits: source.limits(&raw.limits)?,
-            storage: Storage::check(&raw.storage, &source, folder)?,
             peers,
             id: region.id.0,
         })
@@ -224,12 +228,14 @@ impl Source<'_> {
         let size = |bytes: u64, normal: usize| usize::try_from(bytes).unwrap_or(normal);
         let query_ms = number("query_timeout_ms", &raw.query_timeout_ms, query_ms_max)?;
         let load = number("load_bytes_max", &raw.load_bytes_max, load_max)?;
+        let silence_ms = number("body_silence_ms", &raw.body_silence_ms, millis(normal.body_silence))?;
         let memory = number("plugin_memory_bytes_max", &raw.plugin_memory_bytes_max, memory_max)?;
         let plugin_ms = number("plugin_timeout_ms", &raw.plugin_timeout_ms, query_ms_max)?;
         let rows = number("plugin_output_rows_max", &raw.plugin_output_rows_max, rows_max)?;
         Ok(RegionLimits {
             query_timeout: query_ms.map_or(normal.query_timeout, Duration::from_millis),
             load_bytes_max: load.unwrap_or(normal.load_bytes_max),
+            body_silence: silence_ms.map_or(normal.body_silence, Duration::from_millis),
             plugin_memory_bytes_max: memory
                 .map_or(normal.plugin_memory_bytes_max, |bytes| size(bytes, normal.plugin_memory_bytes_max)),
             plugin_timeout: plugin_ms.map_or(normal.plugin_timeout, Duration::from_millis),

@@ -30,11 +30,25 @@ pub(crate) struct RawStorage {
 }
 
 impl Storage {
-    pub(crate) fn check(raw: &RawStorage, source: &Source<'_>, folder: &Path) -> Result<Self, ConfigError> {
+    /// `data_dir` is resolved against `folder`, as places in the section are.
+    pub(crate) fn check(
+        raw: &RawStorage,
+        source: &Source<'_>,
+        folder: &Path,
+        data_dir: &Path,
+    ) -> Result<Self, ConfigError> {
+        // Where it cannot be written as an address, no address leads into it.
+        let own = data_dir.to_str().and_then(|dir| StorageUrl::parse(dir, folder).ok());
         let url = |text: &Spanned<String>| {
-            let url = StorageUrl::parse(text.get_ref(), folder);
-            let at = || source.at(text.span().start);
-            url.map_err(|problem| ConfigError::Invalid { at: at(), problem: problem.to_string() })
+            let invalid = |problem| ConfigError::Invalid { at: source.at(text.span().start), problem };
+            let url = StorageUrl::parse(text.get_ref(), folder).map_err(|problem| invalid(problem.to_string()))?;
+            if own.as_ref().is_some_and(|own| own.covers(&url)) {
+                let place = text.get_ref();
+                return Err(invalid(format!(
+                    "`{place}` is inside of `data_dir`, which is the store's own; take a folder beside it"
+                )));
+            }
+            Ok(url)
         };
         if let Some(surplus) = raw.backup_urls.get(limits::BACKUP_URLS_MAX) {
             let problem = format!("`backup_urls` has more than {} places", limits::BACKUP_URLS_MAX);

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-/// `file:///folder` or `s3://bucket/prefix`, without a slash at its end.
+/// `file:///folder` or `s3://bucket/prefix`, without a slash at its end. A place has one text only, and every reader of
+/// URLs finds the same place in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StorageUrl(String);
 
@@ -17,7 +18,10 @@ pub enum StorageUrlError {
         url: String,
     },
     /// A path in the address that is not plain.
-    #[error("`{url}` is not a plain address; leave out `.`, `..`, empty parts, `?`, `#` and control characters")]
+    #[error(
+        "`{url}` is not a plain address; leave out `.`, `..` and empty parts, and write all but letters, digits and \
+         `-._~=+,@` as `%20`"
+    )]
     Path {
         /// The refused text.
         url: String,
@@ -46,17 +50,14 @@ impl StorageUrl {
             if !is_bucket(bucket) {
                 return Err(StorageUrlError::Bucket { url });
             }
-            if !prefix.is_none_or(is_plain) {
-                return Err(StorageUrlError::Path { url });
-            }
-            return Ok(Self(format!("{S3}{place}")));
+            let Some(prefix) = prefix else { return Ok(Self(format!("{S3}{bucket}"))) };
+            let prefix = plain(prefix).ok_or(StorageUrlError::Path { url })?;
+            return Ok(Self(format!("{S3}{bucket}/{prefix}")));
         }
         if let Some(path) = text.strip_prefix(FILE) {
             let parts = path.strip_prefix('/').map(|path| path.strip_suffix('/').unwrap_or(path));
-            return match parts {
-                Some(parts) if is_plain(parts) => Ok(Self(format!("{FILE}/{parts}"))),
-                _ => Err(StorageUrlError::Path { url }),
-            };
+            let parts = parts.and_then(plain).ok_or(StorageUrlError::Path { url })?;
+            return Ok(Self(format!("{FILE}/{parts}")));
         }
         if text.contains("://") || text.trim().is_empty() {
             return Err(StorageUrlError::Scheme { url });
@@ -89,14 +90,46 @@ fn is_bucket(name: &str) -> bool {
     (3..=63).contains(&name.len()) && ends && name.bytes().all(plain)
 }
 
-/// Whether a path says what it means: no part goes up or nowhere.
-fn is_plain(path: &str) -> bool {
+/// Bytes that stand for themselves, to us and to every reader of URLs.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~=+,@".contains(&byte)
+}
+
+/// The one text of a path in an address. None where it has other characters, or a part that goes up or nowhere.
+fn plain(path: &str) -> Option<String> {
     let part = |part: &str| {
-        let decoded = part.to_ascii_lowercase().replace("%2e", ".");
-        let known = |c: char| !c.is_control() && !matches!(c, '?' | '#' | '\\');
-        !matches!(decoded.as_str(), "" | "." | "..") && !decoded.contains("%2f") && part.chars().all(known)
+        let name = decoded(part)?;
+        let leads_on = !matches!(name.as_str(), "" | "." | "..");
+        let is_name = leads_on && !name.chars().any(|c| c.is_control() || c == '/');
+        is_name.then(|| encoded(&name))
     };
-    path.split('/').all(part)
+    let parts: Vec<String> = path.split('/').map(part).collect::<Option<_>>()?;
+    Some(parts.join("/"))
+}
+
+/// What a part of an address says. None where it has bytes that readers of URLs disagree on, or is no text.
+fn decoded(part: &str) -> Option<String> {
+    let (mut bytes, mut name) = (part.bytes(), Vec::with_capacity(part.len()));
+    while let Some(byte) = bytes.next() {
+        name.push(match byte {
+            b'%' => hexadecimal(bytes.next()?)? << 4 | hexadecimal(bytes.next()?)?,
+            byte if is_plain(byte) => byte,
+            _ => return None,
+        });
+    }
+    String::from_utf8(name).ok()
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+fn encoded(name: &str) -> String {
+    let encoded = name.bytes().map(|byte| match is_plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 /// The address of a path, without `.` and `..`. None where it is no text or has no absolute form.
@@ -110,17 +143,16 @@ fn of_path(path: &Path) -> Option<StorageUrl> {
         }
     }
     let text = plain.to_str()?.strip_prefix('/').filter(|text| !text.is_empty())?;
-    let keeps = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-    let encoded = text.bytes().map(|byte| match keeps(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    });
-    Some(StorageUrl(format!("{FILE}/{}", encoded.collect::<String>())))
+    let parts: Vec<String> = text.split('/').map(encoded).collect();
+    Some(StorageUrl(format!("{FILE}/{}", parts.join("/"))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOT_PLAIN: &str = "is not a plain address; leave out `.`, `..` and empty parts, and write all but letters, \
+                             digits and `-._~=+,@` as `%20`";
 
     #[track_caller]
     fn check(text: &str, expect: Result<&str, &str>) {
@@ -133,11 +165,13 @@ mod tests {
         check("s3://cold-store/eu/central/", Ok("s3://cold-store/eu/central"));
         check("s3://cold-store", Ok("s3://cold-store"));
         check("file:///var/cold/", Ok("file:///var/cold"));
+        check("s3://cold-store/region=eu/%c3%a9%20%41", Ok("s3://cold-store/region=eu/%C3%A9%20A"));
+        check("file:///var/%252e%252e", Ok("file:///var/%252e%252e"));
         let bucket = "does not name a bucket; it has 3 to 63 lower-case letters, digits, `.` and `-`";
         for refused in ["s3://", "s3://ab", "s3:///prefix", "s3://Bucket", "s3://key:secret@bucket", "s3://-bucket"] {
             check(refused, Err(bucket));
         }
-        let plain = "is not a plain address; leave out `.`, `..`, empty parts, `?`, `#` and control characters";
+
         for refused in [
             "s3://bucket//a",
             "s3://bucket/a/../b",
@@ -147,8 +181,19 @@ mod tests {
             "file:///a/%2E./b",
             "file:///a/..%2fb",
             "file:///a\nb",
+            "file:///a/.. ",
+            "s3://bucket/a/..\t/b",
+            "file:///a b",
+            "file:///a\\..\\b",
+            "file:///C|/a",
+            "file:///a/%",
+            "file:///a/%2",
+            "file:///a/%+2",
+            "file:///a/%00",
+            "file:///a/%FF",
+            "s3://bucket/é",
         ] {
-            check(refused, Err(plain));
+            check(refused, Err(NOT_PLAIN));
         }
         let scheme = "is not a place to store at; write a path, file:///folder or s3://bucket/prefix";
         for refused in ["http://host/a", "gs://bucket", " "] {
@@ -161,7 +206,7 @@ mod tests {
         check("cold", Ok("file:///etc/domicile/cold"));
         check("../cold/./eu", Ok("file:///etc/cold/eu"));
         check("/mnt/large disk/100%", Ok("file:///mnt/large%20disk/100%25"));
-        check("/", Err("is not a plain address; leave out `.`, `..`, empty parts, `?`, `#` and control characters"));
+        check("/", Err(NOT_PLAIN));
     }
 
     #[test]

@@ -12,7 +12,6 @@ use domicile_query::Answer;
 use domicile_wire::Problem;
 use domicile_wire::api::{AnswerFacts, header};
 
-use crate::body;
 use crate::problems::Refusal;
 
 /// A format of answers.
@@ -37,9 +36,15 @@ impl Format {
     /// # Errors
     /// Where only other formats are accepted.
     pub(crate) fn accepted(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let Some(accept) = body::header(headers, ACCEPT.as_str())? else { return Ok(Self::Json) };
-        let wanted = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-        for kind in wanted {
+        // A list that may come in several headers.
+        let lists = headers.get_all(ACCEPT).iter().map(|list| list.to_str());
+        let lists: Vec<&str> =
+            lists.collect::<Result<_, _>>().map_err(|_| Refusal::bad_request("header `accept` is not plain text"))?;
+        if lists.is_empty() {
+            return Ok(Self::Json);
+        }
+        let wanted = lists.iter().flat_map(|list| list.split(','));
+        for kind in wanted.map(|part| part.split(';').next().unwrap_or_default().trim()) {
             if matches!(kind, "*/*" | "application/*") {
                 return Ok(Self::Json);
             }

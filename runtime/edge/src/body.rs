@@ -1,68 +1,67 @@
 //! Request bodies within their limits.
 
-use axum::body::{Body, Bytes};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use domicile_types::limits::BODY_BYTES_PER_S_MIN;
 use futures::StreamExt;
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use tokio::io::AsyncWriteExt;
 
 use crate::problems::Refusal;
 
-/// The whole body, at most `limit` bytes.
-///
-/// # Errors
-/// Where it is larger, or the connection breaks.
-pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    refuse_declared(&body, limit as u64)?;
-    let collected = Limited::new(body, limit).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            Refusal::too_large(limit as u64)
-        } else {
-            Refusal::bad_request(format!("the body did not arrive whole: {error}"))
+/// A body on its way, which is neither larger nor slower than it may be.
+pub(crate) struct Arriving {
+    parts: BodyDataStream,
+    bytes_max: u64,
+    silence_max: Duration,
+    taken: u64,
+    /// How long its sender was waited for, all in all. Time in which nobody wanted more of it does not count.
+    waited: Duration,
+}
+
+impl Arriving {
+    /// The body, of at most `bytes_max` bytes and with pauses of at most `silence_max`.
+    ///
+    /// # Errors
+    /// Where it says itself that it is too large, before any of it has come.
+    pub(crate) fn new(body: Body, bytes_max: u64, silence_max: Duration) -> Result<Self, Refusal> {
+        if body.size_hint().lower() > bytes_max {
+            return Err(Refusal::too_large(bytes_max));
         }
-    })?;
-    Ok(collected.to_bytes())
-}
+        Ok(Self { parts: body.into_data_stream(), bytes_max, silence_max, taken: 0, waited: Duration::ZERO })
+    }
 
-/// Refuses a body that says itself that it is too large, before any of it has come.
-///
-/// # Errors
-/// Where it says so.
-pub(crate) fn refuse_declared(body: &Body, limit: u64) -> Result<(), Refusal> {
-    if body.size_hint().lower() > limit { Err(Refusal::too_large(limit)) } else { Ok(()) }
-}
+    /// What comes next; none at the end.
+    ///
+    /// # Errors
+    /// Where the body is too large or too slow, or breaks off.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let earned = Duration::from_secs_f64(self.taken as f64 / BODY_BYTES_PER_S_MIN as f64);
+        let left = (self.silence_max + earned).saturating_sub(self.waited);
+        let since = Instant::now();
+        let next = tokio::time::timeout(left.min(self.silence_max), self.parts.next()).await;
+        self.waited += since.elapsed();
+        let Some(part) = next.map_err(|_| Refusal::too_slow(self.taken, self.waited))? else { return Ok(None) };
+        let part = part.map_err(|e| Refusal::bad_request(format!("the body did not arrive whole: {e}")))?;
+        self.taken += part.len() as u64;
+        if self.taken > self.bytes_max { Err(Refusal::too_large(self.bytes_max)) } else { Ok(Some(part)) }
+    }
 
-/// Writes the body to `file` as it comes, at most `limit` bytes.
-///
-/// # Errors
-/// Where it is larger, the connection breaks, or the disk fails.
-pub(crate) async fn spool(body: Body, file: &mut tokio::fs::File, limit: u64) -> Result<(), Refusal> {
-    refuse_declared(&body, limit)?;
-    let mut stream = body.into_data_stream();
-    let mut written = 0_u64;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|e| Refusal::bad_request(format!("the body did not arrive whole: {e}")))?;
-        written += chunk.len() as u64;
-        if written > limit {
-            return Err(Refusal::too_large(limit));
+    /// All of it.
+    ///
+    /// # Errors
+    /// As for [`Arriving::next`].
+    pub(crate) async fn whole(mut self) -> Result<Bytes, Refusal> {
+        let mut whole = Vec::new();
+        while let Some(part) = self.next().await? {
+            whole.extend_from_slice(&part);
         }
-        file.write_all(&chunk).await.map_err(|e| disk(&e))?;
+        Ok(whole.into())
     }
-    file.flush().await.map_err(|e| disk(&e))
-}
-
-/// The disk failed while a body was on its way into the store.
-pub(crate) fn disk(error: &std::io::Error) -> Refusal {
-    if error.kind() == std::io::ErrorKind::StorageFull {
-        let detail = format!("the body could not be kept: {error}; make room on the region's disk");
-        return Refusal::storage_full(detail);
-    }
-    let detail = format!("the body could not be kept: {error}; look at the region's disk");
-    Refusal::new(domicile_wire::Problem::new(503, "store-failed", "The store cannot do this now", detail))
 }
 
 /// A body in a format that is not taken.
@@ -79,7 +78,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let parameters = Query::try_from_uri(&parts.uri).map_err(|e| Refusal::bad_request(e.body_text()))?;
+        let parameters = Query::try_from_uri(&parts.uri).map_err(|refused| {
+            let why = std::error::Error::source(&refused).map_or_else(|| refused.body_text(), ToString::to_string);
+            Refusal::bad_request(format!("what follows the `?` cannot be read: {why}"))
+        })?;
         Ok(Self(parameters.0))
     }
 }
@@ -87,8 +89,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 /// A header's text; empty where there is none.
 ///
 /// # Errors
-/// Where it is not text.
+/// Where it is not text, or it comes twice and says two things.
 pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
-    let text = headers.get(name).map(|value| value.to_str());
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.any(|other| Some(other) != first) {
+        return Err(Refusal::bad_request(format!("header `{name}` comes twice with different values; send one")));
+    }
+    let text = first.map(|value| value.to_str());
     text.transpose().map_err(|_| Refusal::bad_request(format!("header `{name}` is not plain text")))
 }

@@ -1,8 +1,9 @@
-//! Datasets: what there is.
+//! Datasets and their partitions: what there is.
 
-use axum::extract::State;
-use domicile_store::DatasetSpec;
+use axum::extract::{Path, State};
+use domicile_store::{DatasetSpec, PartitionSummary};
 use domicile_types::Residency;
+use domicile_wire::api::PartitionEntry;
 use serde_json::{Value, json as json_value};
 
 use crate::serve::{Handled, Shared, json};
@@ -15,7 +16,7 @@ pub(crate) async fn list(State(edge): Shared) -> Handled {
         let columns: Vec<Value> = spec.dataset.columns.iter().map(|column| json_value!(column.name)).collect();
         json_value!({
             "name": name.as_str(),
-            "rows": snapshot.rows(name),
+            "row_versions": snapshot.rows(name),
             "segments": snapshot.segments_len(name),
             "bytes": snapshot.bytes(name),
             "residency": residency(&spec.residency),
@@ -24,6 +25,20 @@ pub(crate) async fn list(State(edge): Shared) -> Handled {
     };
     let datasets: Vec<Value> = edge.region.catalog().specs().map(describe).collect();
     Ok(json(&json_value!({"region": edge.region.id().as_str(), "version": snapshot.version, "datasets": datasets})))
+}
+
+/// `GET /v1/datasets/{dataset}/partitions`
+pub(crate) async fn partitions(State(edge): Shared, Path(dataset): Path<String>) -> Handled {
+    let name = &edge.region.catalog().spec(&dataset)?.dataset.name;
+    let partitions = edge.region.store().partitions(name).map_err(domicile_query::QueryError::from)?;
+    let partitions: Vec<PartitionEntry> = partitions.into_iter().map(entry).collect();
+    let region = edge.region.id().as_str();
+    Ok(json(&json_value!({"region": region, "dataset": dataset, "partitions": partitions})))
+}
+
+fn entry(partition: PartitionSummary) -> PartitionEntry {
+    let PartitionSummary { name, row_versions, bytes, segments, cold } = partition;
+    PartitionEntry { name, row_versions, bytes, segments, cold }
 }
 
 fn residency(residency: &Residency) -> String {

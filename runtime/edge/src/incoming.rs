@@ -4,12 +4,11 @@
 
 use std::io::{self, Read};
 
-use axum::body::{Body, Bytes};
-use domicile_types::limits::{BODY_SILENCE_MAX, DISCARDED_BYTES_MAX};
-use futures::StreamExt;
+use axum::body::Bytes;
+use domicile_types::limits::{DISCARDED_BYTES_MAX, DISCARDED_SILENCE_MAX};
 use tokio::sync::mpsc;
 
-use crate::body;
+use crate::body::Arriving;
 use crate::problems::Refusal;
 
 /// Chunks that wait for the reader.
@@ -54,34 +53,37 @@ impl Read for BodyReader {
     }
 }
 
-/// Passes the body on, at most `limit` bytes. Ends well where the reader wants no more: then it is the reader who knows
-/// why.
+/// Passes the body on. Ends well where the reader wants no more: then it is the reader who knows why.
 ///
 /// # Errors
-/// Where the body is larger, pauses for too long, or breaks off. The reader then gets an error as well.
-pub(crate) async fn pump(body: Body, sender: BodySender, limit: u64) -> Result<(), Refusal> {
-    body::refuse_declared(&body, limit)?;
-    let mut stream = body.into_data_stream();
-    let (mut taken, mut discarded) = (0_u64, 0_u64);
-    loop {
-        let next = tokio::time::timeout(BODY_SILENCE_MAX, stream.next());
-        let silent = |_| Refusal::bad_request(format!("nothing of the body came for {} s", BODY_SILENCE_MAX.as_secs()));
-        let Some(chunk) = next.await.map_err(silent)? else { break };
-        let chunk = chunk.map_err(|e| Refusal::bad_request(format!("the body did not arrive whole: {e}")))?;
-        let length = chunk.len() as u64;
-        taken += length;
-        if taken > limit {
-            return Err(Refusal::too_large(limit));
-        }
-        // Whoever is cut off while sending may not see the answer that says why, so some more is taken and dropped.
+/// Where the body is too large or too slow, or breaks off. The reader then gets an error as well.
+pub(crate) async fn pump(mut body: Arriving, sender: BodySender) -> Result<(), Refusal> {
+    tokio::select! {
+        passed = pass(&mut body, &sender) => return passed,
+        () = sender.0.closed() => {}
+    }
+    discard(&mut body).await;
+    Ok(())
+}
+
+async fn pass(body: &mut Arriving, sender: &BodySender) -> Result<(), Refusal> {
+    while let Some(chunk) = body.next().await? {
         if sender.0.send(Part::Chunk(chunk)).await.is_err() {
-            discarded += length;
-            if discarded > DISCARDED_BYTES_MAX {
-                return Ok(());
-            }
+            discard(body).await;
+            return Ok(());
         }
     }
     // A reader that is gone has refused the body.
     let _ = sender.0.send(Part::End).await;
     Ok(())
+}
+
+/// Whoever is cut off while sending may not see the answer that says why, so some more is taken and dropped.
+async fn discard(body: &mut Arriving) {
+    let mut discarded = 0;
+    while discarded <= DISCARDED_BYTES_MAX
+        && let Ok(Ok(Some(chunk))) = tokio::time::timeout(DISCARDED_SILENCE_MAX, body.next()).await
+    {
+        discarded += chunk.len() as u64;
+    }
 }

@@ -3,15 +3,16 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::CONTENT_ENCODING;
 use domicile_store::{Ack, Batch, Format, Operation, Source};
 use domicile_types::limits;
 use domicile_wire::api::{LoadAnswer, header};
 
-use crate::body::{self, disk};
+use crate::body;
 use crate::incoming;
+use crate::media::media_type;
 use crate::problems::Refusal;
-use crate::serve::{Edge, Handled, Shared, json};
+use crate::serve::{Handled, Shared, json};
 
 const CSV: &str = "text/csv";
 const JSON: &str = "application/json";
@@ -39,33 +40,18 @@ async fn ingest(
     let name = edge.region.catalog().spec(&dataset)?.dataset.name.clone();
     let (format, idempotency_key) = (format(headers)?, idempotency_key(headers)?);
     let batch = Batch { dataset: name, operation, format, idempotency_key };
-    // A batch that waits here is not read, so its sender waits too.
-    let _place = edge.load_places.acquire().await;
-    let ack = match format {
-        Format::Parquet => spooled(&edge, batch, body).await?,
-        _ => streamed(&edge, batch, body).await?,
-    };
-    let Ack { rows, bytes, version, already_loaded } = ack;
-    tracing::info!(dataset, ?operation, rows, version, already_loaded, "stored");
-    Ok(json(&LoadAnswer { dataset, rows, bytes, version, already_loaded }))
-}
-
-/// Keeps the body in a file first: Parquet is read from its end.
-async fn spooled(edge: &Edge, batch: Batch, body: Body) -> Result<Ack, Refusal> {
-    let spooled = tempfile::NamedTempFile::new_in(&edge.incoming).map_err(|e| disk(&e))?;
-    let mut file = tokio::fs::File::from_std(spooled.reopen().map_err(|e| disk(&e))?);
-    body::spool(body, &mut file, edge.load_bytes_max).await?;
-    Ok(edge.region.ingest(batch, Source::File(spooled.path().to_owned())).await?)
-}
-
-async fn streamed(edge: &Edge, batch: Batch, body: Body) -> Result<Ack, Refusal> {
+    let body = edge.arriving(body, edge.load_bytes_max)?;
+    // A batch that waits is not read, so its sender waits too.
     let (sender, reader) = incoming::channel();
-    let pumping = incoming::pump(body, sender, edge.load_bytes_max);
+    let pumping = incoming::pump(body, sender);
     let ingesting = edge.region.ingest(batch, Source::Stream(Box::new(reader)));
     // Both end together: each notices when the other gives up.
     let (pumped, ingested) = tokio::join!(pumping, ingesting);
     pumped?;
-    Ok(ingested?)
+    let ack = ingested?;
+    let Ack { rows, bytes, version, already_loaded } = ack;
+    tracing::info!(dataset, ?operation, rows, version, already_loaded, "stored");
+    Ok(json(&LoadAnswer { dataset, rows, bytes, version, already_loaded }))
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
@@ -73,8 +59,7 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
     if !encoding.eq_ignore_ascii_case("identity") {
         return Err(body::unsupported("a body", "it is, without an encoding", encoding));
     }
-    let kind = body::header(headers, CONTENT_TYPE.as_str())?.unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = media_type(headers)?.unwrap_or_default();
     match kind.as_str() {
         CSV => Ok(Format::Csv),
         JSON => Ok(Format::Json),

@@ -10,6 +10,7 @@ mod data;
 mod health;
 mod incoming;
 mod ingest;
+mod media;
 mod metrics;
 mod peers;
 mod plugins;

@@ -65,7 +65,11 @@ impl Metrics {
         let groups = Family::clone(&self.suppressed_groups);
         registry.register("suppressed_groups", "Groups held back at their source", groups);
         registry.register("regions_missing", "Answers without a region", Family::clone(&self.regions_missing));
-        registry.register("stored_rows", "Rows stored here", Family::clone(&self.rows));
+        registry.register(
+            "stored_rows",
+            "Row versions stored here, those included that compaction will leave out",
+            Family::clone(&self.rows),
+        );
     }
 
     /// Counts one request.

@@ -16,7 +16,7 @@ use domicile_wire::client::now_unix_ms;
 use domicile_wire::peer::{Signed, sign_reply, verify_request};
 use serde::Deserialize;
 
-use crate::body::{self, Parameters};
+use crate::body::Parameters;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared};
 
@@ -43,7 +43,7 @@ where
     W: Future<Output = Result<Reply, Refusal>>,
 {
     let (parts, body) = request.into_parts();
-    let body = body::read(body, limit).await?;
+    let body = edge.whole(body, limit).await?;
     let region = &edge.region;
     let caller = verify_request(&parts.headers, region.id(), covered(&parts, &body), now_unix_ms(), |id| {
         region.peers().iter().find(|peer| peer.id == *id).map(|peer| &peer.secret)
@@ -55,7 +55,7 @@ where
         Err(refusal) => (String::new(), refusal.into_response()),
     };
     let (mut head, body) = response.into_parts();
-    let body = body::read(body, usize::MAX).await?;
+    let body = edge.whole(body, usize::MAX).await?;
     if let Ok(value) = HeaderValue::from_str(&receipt) {
         head.headers.insert(header::RECEIPT, value);
     }

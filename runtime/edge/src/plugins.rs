@@ -8,7 +8,6 @@ use domicile_types::limits::PLUGIN_BYTES_MAX;
 use domicile_wire::api::PluginVersion;
 use serde_json::json as json_value;
 
-use crate::body;
 use crate::problems::Refusal;
 use crate::serve::{Handled, Shared, json};
 
@@ -22,7 +21,7 @@ pub(crate) async fn list(State(edge): Shared) -> Handled {
 /// `PUT /v1/plugins/{name}/versions/{version}`
 pub(crate) async fn deploy(State(edge): Shared, Path((name, version)): Path<(String, String)>, body: Body) -> Handled {
     let name: PluginName = name.parse().map_err(|e| Refusal::bad_request(format!("{e}")))?;
-    let wasm = body::read(body, PLUGIN_BYTES_MAX).await?;
+    let wasm = edge.whole(body, PLUGIN_BYTES_MAX).await?;
     let answer = deploy_everywhere(&edge.region, name, version, wasm).await?;
     tracing::info!(
         plugin = answer.plugin.name,

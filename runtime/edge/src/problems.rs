@@ -1,14 +1,22 @@
 //! The one place that turns errors into problem documents.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domicile_policy::Denial;
 use domicile_query::QueryError;
 use domicile_sandbox::{ErrorKind, SandboxError};
 use domicile_store::{BackupProblem, RefusedRow, StoreError};
+use domicile_types::limits::BODY_BYTES_PER_S_MIN;
 use domicile_wire::problem::PROBLEM_MEDIA_TYPE;
 use domicile_wire::{Problem, WireError};
 use serde_json::{Value, json};
+
+/// The fact that says in how many seconds to come again, which is also said in the header `Retry-After`.
+const RETRY_AFTER: &str = "retry_after_s";
+/// When to come again with a batch that there was no room for, in seconds.
+const BUSY_RETRY_AFTER_S: u64 = 5;
 
 /// A refused request.
 #[derive(Debug)]
@@ -31,9 +39,14 @@ impl Refusal {
         Self::new(Problem::new(413, "too-large", "Too large", detail).with("limit", limit).with("unit", "bytes"))
     }
 
-    /// A disk without room.
-    pub(crate) fn storage_full(detail: impl Into<String>) -> Self {
-        Self::new(Problem::new(507, "storage-full", "The region's disk is full", detail))
+    /// A body that pauses, or is slow, for too long.
+    pub(crate) fn too_slow(bytes: u64, waited: Duration) -> Self {
+        let detail = format!(
+            "{bytes} bytes of the body came in {} ms of waiting; send it without long pauses and faster than {} bytes a second",
+            waited.as_millis(),
+            BODY_BYTES_PER_S_MIN
+        );
+        Self::new(Problem::new(408, "too-slow", "The body did not come in time", detail))
     }
 
     /// The same refusal, saying which query it concerns.
@@ -49,7 +62,11 @@ impl IntoResponse for Refusal {
         if status.is_server_error() {
             tracing::warn!(status = self.0.status, detail = self.0.detail, "refused");
         }
+        let retry_after = self.0.facts.get(RETRY_AFTER).and_then(Value::as_u64);
         let mut response = (status, axum::Json(self.0)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
         response
     }
@@ -79,6 +96,9 @@ fn problem(error: QueryError) -> Problem {
         QueryError::Denied(denial) => denied(&denial, new(403, "residency-denied", "The policy does not allow it")),
         QueryError::TooLarge { limit, unit, .. } => {
             new(413, "too-large", "Too large").with("limit", limit).with("unit", unit)
+        }
+        QueryError::Busy { .. } => {
+            new(503, "loads-busy", "Too many batches are under way").with(RETRY_AFTER, BUSY_RETRY_AFTER_S)
         }
         QueryError::Coverage { missing } => new(503, "coverage-unmet", "A region did not answer")
             .with("missing", serde_json::to_value(missing).unwrap_or(Value::Null)),
@@ -153,7 +173,7 @@ fn wire(error: WireError, detail: &str) -> Problem {
 
 fn store(error: &StoreError, detail: &str) -> Problem {
     match error {
-        _ if error.is_storage_full() => *Refusal::storage_full(detail).0,
+        _ if error.is_storage_full() => Problem::new(507, "storage-full", "The region's disk is full", detail),
         StoreError::Group { source } => store(source, detail),
         StoreError::RowsRefused { refused, first } => rows_refused(*refused, first, detail),
         StoreError::UnknownDataset { nearest, .. } => {
@@ -161,6 +181,9 @@ fn store(error: &StoreError, detail: &str) -> Problem {
         }
         StoreError::TooLarge { max, unit, .. } => {
             Problem::new(413, "too-large", "Too large", detail).with("limit", *max).with("unit", *unit)
+        }
+        StoreError::TooManyPartitions { max, .. } => {
+            Problem::new(413, "too-large", "Too large", detail).with("limit", *max).with("unit", "partitions")
         }
         StoreError::Oversized { max, unit, .. } => {
             Problem::new(413, "too-large", "Too large", detail).with("limit", *max).with("unit", *unit)
@@ -189,7 +212,9 @@ fn backup(problem: &BackupProblem, detail: &str) -> Problem {
     match problem {
         BackupProblem::Busy => Problem::new(409, "backup-busy", "Another backup is being made", detail),
         BackupProblem::Missing => Problem::new(404, "unknown-backup", "No such backup", detail),
-        BackupProblem::NoPartition { .. } => Problem::new(404, "unknown-partition", "No such partition", detail),
+        BackupProblem::NoPartition { nearest, .. } => {
+            Problem::new(404, "unknown-partition", "No such partition", detail).with("nearest", nearest.clone())
+        }
         _ => Problem::new(422, "backup-unfit", "The backup cannot be used", detail),
     }
 }

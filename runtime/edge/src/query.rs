@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
 use domicile_query::{QueryRequest, endpoint_request, run};
 use domicile_types::limits::{BODY_BYTES_MAX, QUERY_TIMEOUT_MAX};
 use domicile_types::{QueryId, RegionId};
@@ -18,12 +17,13 @@ use uuid::Uuid;
 
 use crate::answer::{Format, respond};
 use crate::body::{self, Parameters};
+use crate::media::media_type;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
 
 /// `POST /v1/query`
 pub(crate) async fn query(State(edge): Shared, headers: HeaderMap, body: Body) -> Handled {
-    let text = body::read(body, BODY_BYTES_MAX).await?;
+    let text = edge.whole(body, BODY_BYTES_MAX).await?;
     let text = std::str::from_utf8(&text).map_err(|_| Refusal::bad_request("the body is not UTF-8 text"))?;
     let mut request = request(&edge, &headers)?;
     if is_json(&headers)? {
@@ -38,11 +38,10 @@ pub(crate) async fn query(State(edge): Shared, headers: HeaderMap, body: Body) -
 
 /// Whether the body is a JSON object; otherwise it is SQL.
 fn is_json(headers: &HeaderMap) -> Result<bool, Refusal> {
-    let kind = body::header(headers, CONTENT_TYPE.as_str())?.unwrap_or("application/sql");
-    match kind.split(';').next().unwrap_or_default().trim() {
-        "application/json" => Ok(true),
-        "application/sql" | "text/plain" => Ok(false),
-        other => Err(body::unsupported("a query", "application/json, application/sql or text/plain", other)),
+    match media_type(headers)?.as_deref() {
+        Some("application/json") => Ok(true),
+        Some("application/sql" | "text/plain") | None => Ok(false),
+        Some(other) => Err(body::unsupported("a query", "application/json, application/sql or text/plain", other)),
     }
 }
 

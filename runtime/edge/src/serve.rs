@@ -1,12 +1,12 @@
 //! Routes, the log line and metrics of each request, and an orderly end.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -14,11 +14,11 @@ use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
 use domicile_config::StorageUrl;
 use domicile_query::{FRAGMENT_PATH, PLUGINS_PATH, Region};
-use domicile_types::limits::{CONCURRENT_LOADS_MAX, DRAIN_TIMEOUT};
+use domicile_types::limits::DRAIN_TIMEOUT;
 use domicile_wire::Problem;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
+use crate::body::Arriving;
 use crate::metrics::Metrics;
 use crate::problems::Refusal;
 use crate::{audit, backups, data, health, ingest, peers, plugins, query};
@@ -28,12 +28,10 @@ use crate::{audit, backups, data, health, ingest, peers, plugins, query};
 pub struct Edge {
     pub(crate) region: Arc<Region>,
     pub(crate) metrics: Metrics,
-    /// Where bodies of loads wait until they are whole.
-    pub(crate) incoming: PathBuf,
     /// Largest load, in bytes.
     pub(crate) load_bytes_max: u64,
-    /// Places for batches that are read at once.
-    pub(crate) load_places: Semaphore,
+    /// Longest that a body may pause.
+    body_silence: Duration,
     /// Where backups may be.
     pub(crate) backup_urls: Vec<StorageUrl>,
     pub(crate) draining: AtomicBool,
@@ -43,17 +41,32 @@ pub struct Edge {
 pub(crate) type Shared = State<Arc<Edge>>;
 
 impl Edge {
-    /// The edge of `region`. `incoming` is a directory of its own for bodies on their way into the store.
-    pub fn new(region: Arc<Region>, incoming: PathBuf, load_bytes_max: u64) -> Self {
+    /// The edge of `region`. A body may pause for `body_silence`, and be somewhat slow all in all.
+    pub fn new(region: Arc<Region>, load_bytes_max: u64, body_silence: Duration) -> Self {
         Self {
             region,
             metrics: Metrics::new(),
-            incoming,
             load_bytes_max,
-            load_places: Semaphore::new(CONCURRENT_LOADS_MAX),
+            body_silence,
             backup_urls: Vec::new(),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// A request's body on its way, of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// Where it says itself that it is larger.
+    pub(crate) fn arriving(&self, body: Body, bytes_max: u64) -> Result<Arriving, Refusal> {
+        Arriving::new(body, bytes_max, self.body_silence)
+    }
+
+    /// A request's whole body, of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// Where it is larger or too slow, or the connection breaks.
+    pub(crate) async fn whole(&self, body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+        self.arriving(body, bytes_max as u64)?.whole().await
     }
 
     /// Lets backups be made at these places and below them; nowhere otherwise.
@@ -70,6 +83,7 @@ fn routes(edge: Arc<Edge>) -> Router {
         .route("/v1/queries/{id}/receipt", get(query::receipts))
         .route("/v1/endpoints/{name}", get(query::endpoint))
         .route("/v1/datasets", get(data::list))
+        .route("/v1/datasets/{dataset}/partitions", get(data::partitions))
         .route("/v1/datasets/{dataset}/rows", post(ingest::load).delete(ingest::delete))
         .route("/v1/backups", get(backups::list).post(backups::make))
         .route("/v1/plugins", get(plugins::list))

@@ -7,7 +7,7 @@ use datafusion::common::DataFusionError;
 use domicile_policy::Denial;
 use domicile_sandbox::SandboxError;
 use domicile_store::StoreError;
-use domicile_types::{RegionId, nearest};
+use domicile_types::{DatasetName, RegionId, nearest};
 use domicile_wire::WireError;
 use domicile_wire::api::RegionReason;
 
@@ -64,6 +64,14 @@ pub enum QueryError {
         limit: usize,
         /// Its unit.
         unit: &'static str,
+    },
+    /// As many batches of one dataset as there may be.
+    #[error("{max} batches of `{dataset}` are under way already, the most there may be; send this one again later")]
+    Busy {
+        /// The dataset.
+        dataset: DatasetName,
+        /// How many there may be.
+        max: usize,
     },
     /// Homes that the question concerns did not answer.
     #[error("{}; ask again later, or accept the rest with `Require-Coverage: partial`", missing_text(.missing))]

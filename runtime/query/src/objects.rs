@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use bytes::Bytes;
-use domicile_store::{DiskFile, Objects};
+use domicile_store::{Objects, ReadAt};
 use futures::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{Error as ObjectError, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
-use tokio::runtime::Handle;
 use url::Url;
+
+use crate::ObjectThreads;
 
 /// Files up to this size are sent in one request, larger ones in parts of at least this size.
 const PART_BYTES_MIN: u64 = 8 * 1024 * 1024;
@@ -35,7 +36,7 @@ pub struct ObjectFiles {
     directory: Option<PathBuf>,
     /// For messages.
     url: String,
-    handle: Handle,
+    threads: ObjectThreads,
 }
 
 impl fmt::Debug for ObjectFiles {
@@ -45,22 +46,29 @@ impl fmt::Debug for ObjectFiles {
 }
 
 impl ObjectFiles {
-    /// The store that `url` names. `variables` are those of the environment: S3 takes its credentials, region and
-    /// endpoint from the usual `AWS_…` ones. Requests run on `handle`.
+    /// The store that `url` names. A directory need not be there until something is put into it. `variables` are those
+    /// of the environment: S3 takes its credentials, region and endpoint from the usual `AWS_…` ones. Requests run on
+    /// `threads`.
     ///
     /// # Errors
-    /// Where the URL is not of a known kind, or what it names cannot be used.
-    pub fn open(url: &str, variables: impl IntoIterator<Item = (String, String)>, handle: Handle) -> io::Result<Self> {
+    /// Where the URL is not of a known kind or reads as another, or what it names cannot be used.
+    pub fn open(
+        url: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        threads: ObjectThreads,
+    ) -> io::Result<Self> {
         let refuse = |why: String| io::Error::new(io::ErrorKind::InvalidInput, format!("`{url}`: {why}"));
         let parsed = Url::parse(url).map_err(|error| refuse(format!("not a URL ({error})")))?;
+        if parsed.as_str() != url {
+            // Whoever allowed the place judged its text.
+            return Err(refuse(format!("it reads as `{parsed}`; write that, if it is meant")));
+        }
         match (parsed.scheme(), parsed.host_str()) {
             ("file", None | Some("")) => {
                 let directory = parsed.to_file_path().map_err(|()| refuse("not an absolute path".to_owned()))?;
-                std::fs::create_dir_all(&directory)
-                    .map_err(|error| io::Error::new(error.kind(), format!("`{url}` cannot be created: {error}")))?;
-                let store = LocalFileSystem::new_with_prefix(&directory).map_err(|error| failed(url, error))?;
-                let store = store.with_automatic_cleanup(false);
-                Ok(Self { directory: Some(directory), ..Self::over(Arc::new(store), url, Path::default(), handle) })
+                let prefix = Path::from_absolute_path(&directory).map_err(|error| refuse(error.to_string()))?;
+                let store = LocalFileSystem::new().with_automatic_cleanup(false);
+                Ok(Self { directory: Some(directory), ..Self::over(Arc::new(store), url, prefix, threads) })
             }
             ("s3", Some(bucket)) => {
                 let prefix = Path::from_url_path(parsed.path()).map_err(|error| refuse(error.to_string()))?;
@@ -68,15 +76,25 @@ impl ObjectFiles {
                 let builder =
                     settings.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
                 let store = builder.with_bucket_name(bucket).build().map_err(|error| failed(url, error))?;
-                Ok(Self::over(Arc::new(store), url, prefix, handle))
+                Ok(Self::over(Arc::new(store), url, prefix, threads))
             }
             _ => Err(refuse("use file:///directory or s3://bucket/prefix".to_owned())),
         }
     }
 
     /// Any other object store, called `url` in messages; names are put behind `prefix`.
-    pub fn over(store: Arc<dyn ObjectStore>, url: &str, prefix: Path, handle: Handle) -> Self {
-        Self { store, prefix, directory: None, url: url.trim_end_matches('/').to_owned(), handle }
+    pub fn over(store: Arc<dyn ObjectStore>, url: &str, prefix: Path, threads: ObjectThreads) -> Self {
+        Self { store, prefix, directory: None, url: url.trim_end_matches('/').to_owned(), threads }
+    }
+
+    /// Makes the directory, where it is one of this machine: it is known early whether it can be written to.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn create(&self) -> io::Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        std::fs::create_dir_all(directory)
+            .map_err(|error| io::Error::new(error.kind(), format!("`{}` cannot be created: {error}", self.url)))
     }
 
     fn path(&self, name: &str) -> io::Result<Path> {
@@ -84,7 +102,7 @@ impl ObjectFiles {
         Ok(self.prefix.parts().chain(name.parts()).collect())
     }
 
-    /// Runs `request` on the handle's threads and waits for it.
+    /// Runs `request` and waits for it.
     fn wait<T: Send + 'static>(
         &self,
         name: &str,
@@ -98,7 +116,7 @@ impl ObjectFiles {
         request: impl Future<Output = object_store::Result<T>> + Send + 'static,
     ) -> Receiver<object_store::Result<T>> {
         let (sender, receiver) = sync_channel(1);
-        self.handle.spawn(async move {
+        self.threads.spawn(async move {
             // Whoever waited may have given up.
             let _ = sender.send(request.await);
         });
@@ -110,7 +128,7 @@ impl ObjectFiles {
         done.map_err(|error| failed(&format!("{}/{name}", self.url), error))
     }
 
-    fn upload(&self, name: &str, source: &dyn DiskFile, size: u64) -> io::Result<()> {
+    fn upload(&self, name: &str, source: &dyn ReadAt, size: u64) -> io::Result<()> {
         let (store, path) = (Arc::clone(&self.store), self.path(name)?);
         let mut upload = self.wait(name, async move { store.put_multipart(&path).await })?;
         match self.upload_parts(name, source, size, upload.as_mut()) {
@@ -127,7 +145,7 @@ impl ObjectFiles {
     fn upload_parts(
         &self,
         name: &str,
-        source: &dyn DiskFile,
+        source: &dyn ReadAt,
         size: u64,
         upload: &mut dyn MultipartUpload,
     ) -> io::Result<()> {
@@ -146,19 +164,10 @@ impl ObjectFiles {
         }
         flying.iter().try_for_each(|part| self.finish(name, part))
     }
-
-    /// Makes a file of this machine, and the names that lead to it, durable.
-    fn sync(&self, name: &str) -> io::Result<()> {
-        let Some(directory) = &self.directory else { return Ok(()) };
-        let path = directory.join(name);
-        File::open(&path)?.sync_all()?;
-        let above = path.ancestors().skip(1).take_while(|folder| folder.starts_with(directory));
-        above.map(FilePath::to_path_buf).try_for_each(|folder| File::open(folder)?.sync_all())
-    }
 }
 
 impl Objects for ObjectFiles {
-    fn put(&self, name: &str, source: &dyn DiskFile) -> io::Result<()> {
+    fn put(&self, name: &str, source: &dyn ReadAt) -> io::Result<()> {
         let size = source.size()?;
         if size > PART_BYTES_MIN {
             self.upload(name, source, size)?;
@@ -167,7 +176,16 @@ impl Objects for ObjectFiles {
             let (store, path) = (Arc::clone(&self.store), self.path(name)?);
             self.wait(name, async move { store.put(&path, PutPayload::from_bytes(bytes)).await })?;
         }
-        self.sync(name)
+        self.secure(name)
+    }
+
+    /// Makes a file of this machine, and the names that lead to it, durable. What others keep is durable once told of.
+    fn secure(&self, name: &str) -> io::Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let path = directory.join(name);
+        File::open(&path)?.sync_all()?;
+        let above = path.ancestors().skip(1).take_while(|folder| folder.starts_with(directory));
+        above.map(FilePath::to_path_buf).try_for_each(|folder| File::open(folder)?.sync_all())
     }
 
     fn read_at(&self, name: &str, offset: u64, length: usize) -> io::Result<Bytes> {
@@ -204,6 +222,10 @@ impl Objects for ObjectFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
         }
+    }
+
+    fn address(&self, name: &str) -> String {
+        format!("{}/{name}", self.url)
     }
 }
 

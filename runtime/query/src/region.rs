@@ -10,7 +10,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use domicile_sandbox::Sandbox;
 use domicile_store::{Ack, Batch, Source, Store, StoreReader};
 use domicile_types::limits::{
-    CONCURRENT_FRAGMENTS_MAX, CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX,
+    BACKUP_LISTINGS_MAX, CONCURRENT_FRAGMENTS_MAX, CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX,
+    REMEMBERED_QUERIES_MAX,
 };
 use domicile_types::{RegionId, Secret};
 use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
@@ -18,13 +19,13 @@ use domicile_wire::receipt::SignedReceipt;
 use ed25519_dalek::SigningKey;
 use tokio::sync::Semaphore;
 
-use crate::QueryError;
 use crate::catalog::Catalog;
 use crate::compute::Compute;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::owner::Owner;
 use crate::plugins::{PluginKeeper, PluginSet};
 use crate::storage::Storage;
+use crate::{ObjectThreads, QueryError};
 
 /// What a region is made of.
 pub struct RegionParts {
@@ -38,6 +39,8 @@ pub struct RegionParts {
     pub incoming: PathBuf,
     /// Bytes a second that the store's background work may read and write.
     pub background_bytes_per_s_max: u64,
+    /// Requests to the places of backups run on these.
+    pub object_threads: ObjectThreads,
     /// Directory for ledger and plugins.
     pub data_dir: PathBuf,
     /// Runs plugins.
@@ -70,6 +73,9 @@ pub struct Region {
     /// Fragments asked by other regions. Apart from questions: a question waits for other regions' fragments, so
     /// sharing places would let two regions wait for each other.
     pub(crate) fragment_slots: Semaphore,
+    /// Lists of backups that are read.
+    pub(crate) listing_slots: Arc<Semaphore>,
+    pub(crate) object_threads: ObjectThreads,
     storage: Storage,
     ledger_reader: LedgerReader,
     receipt_key: String,
@@ -109,6 +115,8 @@ impl Region {
             compute: Compute::start().map_err(thread)?,
             query_slots: Semaphore::new(CONCURRENT_QUERIES_MAX),
             fragment_slots: Semaphore::new(CONCURRENT_FRAGMENTS_MAX),
+            listing_slots: Arc::new(Semaphore::new(BACKUP_LISTINGS_MAX)),
+            object_threads: parts.object_threads,
             ledger_reader: LedgerReader::new(ledger_path),
             receipt_key,
             secret: parts.secret,

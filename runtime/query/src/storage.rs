@@ -1,22 +1,22 @@
 //! The threads of the store: one owns it and commits what has gathered, others do its background work.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
+use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex as BlockingMutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use domicile_store::{Ack, Batch, Done, Job, Prepared, Preparer, Source, Store, StoreError};
-use domicile_types::DatasetName;
+use domicile_store::{Ack, Batch, Done, Job, Prepared, Source, Store, StoreError};
 use domicile_types::limits::{COMMIT_GROUP_MAX, COMMIT_QUEUE_MAX};
 use domicile_wire::client::now_unix_ms;
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::QueryError;
+use crate::loads::{Loads, Ready};
 use crate::owner::OwnerGone;
+use crate::pace::Pace;
 
 /// How often the store is asked for background work that only time makes due.
 const TICK: Duration = Duration::from_secs(1);
@@ -39,12 +39,10 @@ pub(crate) struct Storage {
     requests: Sender<Request>,
     /// Bounds the batches that wait to be committed.
     places: Semaphore,
-    preparer: Preparer,
-    /// One place each for the datasets whose batches have to come one after the other.
-    gates: BTreeMap<DatasetName, Mutex<()>>,
-    /// Where bodies are kept that have to wait for such a place.
-    incoming: PathBuf,
-    owner: Option<JoinHandle<()>>,
+    loads: Loads,
+    pace: Arc<Pace>,
+    /// The owner, then those that work for it.
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Request {
@@ -61,37 +59,35 @@ impl Storage {
     pub(crate) fn start(store: Store, incoming: PathBuf, bytes_per_s_max: u64) -> io::Result<Self> {
         let (requests, waiting) = channel();
         let (jobs, due) = channel();
-        let due = Arc::new(BlockingMutex::new(due));
-        for worker in 0..WORKERS {
-            let (due, done) = (Arc::clone(&due), requests.clone());
-            let work = move || work(&due, &done, bytes_per_s_max);
-            thread::Builder::new().name(format!("store-{worker}")).spawn(work)?;
-        }
-        let preparer = store.preparer();
-        let reader = store.reader();
-        let specs = reader.specs().iter().map(|spec| &spec.dataset).filter(|dataset| dataset.rows_may_move());
-        let gates = specs.map(|dataset| (dataset.name.clone(), Mutex::new(()))).collect();
+        let (due, pace) = (Arc::new(BlockingMutex::new(due)), Arc::new(Pace::new(bytes_per_s_max)));
+        let loads = Loads::new(&store, incoming);
         let owner = thread::Builder::new().name("store".to_owned()).spawn(move || own(store, &waiting, &jobs))?;
-        Ok(Self { requests, places: Semaphore::new(COMMIT_QUEUE_MAX), preparer, gates, incoming, owner: Some(owner) })
+        let places = Semaphore::new(COMMIT_QUEUE_MAX);
+        let mut storage = Self { requests, places, loads, pace, threads: vec![owner] };
+        for worker in 0..WORKERS {
+            let (due, done, pace) = (Arc::clone(&due), storage.requests.clone(), Arc::clone(&storage.pace));
+            let work = move || work(&due, &done, &pace);
+            storage.threads.push(thread::Builder::new().name(format!("store-{worker}")).spawn(work)?);
+        }
+        Ok(storage)
     }
 
-    /// Prepares a batch on a thread for blocking work and has it committed with whatever else is waiting.
+    /// Prepares a batch and has it committed with whatever else is waiting.
     ///
     /// # Errors
-    /// Where the batch is refused or the store fails.
+    /// Where too many batches of its dataset are under way, it is refused, or the store fails.
     pub(crate) async fn ingest(&self, batch: Batch, source: Source) -> Result<Ack, QueryError> {
-        let Some(gate) = self.gates.get(&batch.dataset) else {
-            return self.commit(self.prepare(batch, source).await?).await;
-        };
-        // A sender that is slow must not keep the others out: its rows are here before its turn comes.
-        let (source, _kept) = keep(source, self.incoming.clone()).await?;
-        let _turn = gate.lock().await;
-        self.commit(self.prepare(batch, source).await?).await
-    }
-
-    async fn prepare(&self, batch: Batch, source: Source) -> Result<Prepared, QueryError> {
-        let preparer = self.preparer.clone();
-        Ok(blocking(move || preparer.prepare(batch, source, now_unix_ms())).await??)
+        match self.loads.prepare(batch, source).await {
+            Ok(Ready { prepared, holds: _holds }) => self.commit(prepared).await,
+            Err(QueryError::Store(error)) if error.is_storage_full() => {
+                // The store has to know, so that it can say so and tell when there is room again.
+                let source = Arc::new(error);
+                let noted = Arc::clone(&source);
+                self.run(move |store| store.note_hindrance(&noted)).await?;
+                Err(StoreError::Hindered { source }.into())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn commit(&self, prepared: Prepared) -> Result<Ack, QueryError> {
@@ -120,32 +116,15 @@ impl Storage {
 }
 
 impl Drop for Storage {
+    /// Waits until nothing of the store is at work. A job that has begun is done first.
     fn drop(&mut self) {
         let _ = self.requests.send(Request::Stop);
-        if let Some(owner) = self.owner.take() {
-            // Where it panicked, everyone who asked was told.
-            let _ = owner.join();
+        self.pace.stop();
+        for thread in self.threads.drain(..) {
+            // Where one panicked, everyone who asked was told.
+            let _ = thread.join();
         }
     }
-}
-
-async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, QueryError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| QueryError::Execution(error.to_string()))
-}
-
-/// The rows in a file, which goes when the second value is dropped.
-async fn keep(source: Source, dir: PathBuf) -> Result<(Source, Option<tempfile::TempPath>), QueryError> {
-    let Source::Stream(mut stream) = source else { return Ok((source, None)) };
-    let failed = |dir: &Path, source| StoreError::Io { action: "keep rows in", path: dir.to_owned(), source };
-    let kept = blocking(move || {
-        let file = tempfile::NamedTempFile::new_in(&dir).map_err(|error| failed(&dir, error))?;
-        let path = file.into_temp_path();
-        let mut file = File::create(&path).map_err(|error| failed(&path, error))?;
-        io::copy(&mut stream, &mut file).map_err(|source| StoreError::Source { source })?;
-        Ok::<_, StoreError>(path)
-    });
-    let path = kept.await??;
-    Ok((Source::File(path.to_path_buf()), Some(path)))
 }
 
 /// Commits what waits, as one group, and hands out background work, until told to stop.
@@ -196,12 +175,11 @@ fn commit(store: &mut Store, waiting: &mut VecDeque<(Prepared, oneshot::Sender<A
 }
 
 /// Does background work until there is none to come.
-fn work(due: &BlockingMutex<Receiver<Job>>, done: &Sender<Request>, bytes_per_s_max: u64) {
+fn work(due: &BlockingMutex<Receiver<Job>>, done: &Sender<Request>, pace: &Pace) {
     loop {
         // Only the receiver is behind the lock, and receiving does not break it.
         let next = due.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
-        let pace = Pace::new(bytes_per_s_max);
         let result = if job.is_urgent() { job.run(&|_| {}) } else { job.run(&|bytes| pace.wait(bytes)) };
         if done.send(Request::Done(Box::new(result))).is_err() {
             return;
@@ -209,23 +187,6 @@ fn work(due: &BlockingMutex<Receiver<Job>>, done: &Sender<Request>, bytes_per_s_
     }
 }
 
-/// Spreads bytes over time.
-struct Pace {
-    started: Instant,
-    bytes_per_s_max: u64,
-    moved: std::cell::Cell<u64>,
-}
-
-impl Pace {
-    fn new(bytes_per_s_max: u64) -> Self {
-        Self { started: Instant::now(), bytes_per_s_max: bytes_per_s_max.max(1), moved: std::cell::Cell::new(0) }
-    }
-
-    /// Returns once `bytes` more are within the rate.
-    fn wait(&self, bytes: u64) {
-        let moved = self.moved.get().saturating_add(bytes);
-        self.moved.set(moved);
-        let due = Duration::from_secs_f64(moved as f64 / self.bytes_per_s_max as f64);
-        thread::sleep(due.saturating_sub(self.started.elapsed()));
-    }
-}
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

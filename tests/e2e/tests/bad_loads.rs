@@ -18,11 +18,11 @@ fn world() -> &'static World {
     shared(&WORLD, || World::start(&Options { limits, ..Options::default() }))
 }
 
-/// Rows of each dataset in the US region.
+/// Row versions of each dataset in the US region.
 fn row_counts() -> Result<Vec<(String, u64)>> {
     let document = world().edge("us-east").get("/v1/datasets")?.json()?;
     let datasets = document["datasets"].as_array().context("no datasets")?;
-    let count = |entry: &Value| Some((entry["name"].as_str()?.to_owned(), entry["rows"].as_u64()?));
+    let count = |entry: &Value| Some((entry["name"].as_str()?.to_owned(), entry["row_versions"].as_u64()?));
     datasets.iter().map(|entry| count(entry).with_context(|| entry.to_string())).collect()
 }
 

@@ -42,8 +42,8 @@ fn kinds(name: &str, key: &str) -> (String, String) {
 /// Datasets of the tests, each used by one of them: with a key and, where the name ends in `_log`, without.
 fn start() -> Result<Cluster> {
     let keyed = ["formats", "deletions", "upserts", "command_line"].map(|name| kinds(name, "\"id\""));
-    let logs = ["broken_log", "known_log", "large_log", "refused_log"].map(|name| kinds(name, ""));
-    let datasets = [keyed, logs].concat();
+    let logs = ["broken_log", "busy_log", "known_log", "large_log", "refused_log"].map(|name| kinds(name, ""));
+    let datasets = [keyed.to_vec(), logs.to_vec()].concat();
     Cluster::for_test(&build::binary(build::Profile::Dev)?, &Options { datasets, ..Options::default() })
 }
 
@@ -193,7 +193,10 @@ fn rows_that_do_not_fit_are_named() -> Result<()> {
         &["JSON after row 1"],
     );
     let arrow = ("Content-Type", "application/vnd.apache.arrow.stream");
-    problem(&load(arrow, "no arrow at all")?, 413, Some("too-large"), &["message header"]);
+    problem(&load(arrow, "no arrow at all")?, 422, Some("file-invalid"), &["it is not an Arrow stream"]);
+    let claimed = [u32::MAX.to_le_bytes(), (1_u32 << 30).to_le_bytes()].concat();
+    let claimed = edge().rows("POST", "refused_log", &[arrow], &claimed)?;
+    problem(&claimed, 413, Some("too-large"), &["message header"]);
     let long = format!("{{\"id\": 1, \"label\": \"{}\"}}", "x".repeat(16 * MIB));
     problem(&load(NDJSON, &long)?, 413, Some("too-large"), &["16777216 bytes"]);
     assert_eq!(count(&edge(), "refused_log")?, 0);
@@ -262,6 +265,30 @@ fn a_batch_is_known_by_its_key_even_after_a_crash() -> Result<()> {
         problem(&load(&edge, key, "{\"id\": 1}\n")?, 400, Some("bad-request"), &[text]);
     }
     stored(&load(&edge, &"x".repeat(255), "{\"id\": 1}\n")?);
+    Ok(())
+}
+
+#[test]
+fn a_dataset_with_too_many_batches_says_when_to_come_again() -> Result<()> {
+    const UNDER_WAY_MAX: usize = 256;
+    let begin = |_| edge().begin("/v1/datasets/busy_log/rows", CSV.1, 100);
+    let mut begun: Vec<_> = (0..=UNDER_WAY_MAX).map(begin).collect::<Result<_>>()?;
+    let deadline = Instant::now() + EVENT_TIMEOUT;
+    let refused = loop {
+        assert!(Instant::now() < deadline, "none is refused");
+        let answered =
+            begun.iter().position(|sending| matches!(sending.is_answered(Duration::from_millis(1)), Ok(true)));
+        if let Some(answered) = answered {
+            break begun.swap_remove(answered).answer()?;
+        }
+    };
+    problem(&refused, 503, Some("loads-busy"), &["`busy_log`", "256"]);
+    assert_eq!(refused.header("Retry-After"), Some("5"));
+    let text = format!("{}\n1,,,,,,\n", header());
+    drop(begun);
+    while edge().rows("POST", "busy_log", &[CSV], text.as_bytes())?.status != 200 {
+        assert!(Instant::now() < deadline, "there is no room again");
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A thin blocking HTTP/1.1 client: one connection a request, nothing hidden.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
@@ -52,6 +52,41 @@ impl Response {
     pub fn answer(&self) -> Result<Answer> {
         ensure!(self.status == 200, "status {}: {}", self.status, self.text());
         Answer::new(self.json()?)
+    }
+}
+
+/// A request whose body is on its way.
+#[derive(Debug)]
+pub struct Sending(TcpStream);
+
+impl Sending {
+    /// Sends more of the body. An edge that has refused the request already may not take it.
+    pub fn send(&mut self, bytes: &[u8]) {
+        // Its answer says why.
+        let _ = self.0.write_all(bytes);
+    }
+
+    /// Whether an answer has begun to come, or comes within this time.
+    ///
+    /// # Errors
+    /// Where the connection broke off.
+    pub fn is_answered(&self, within: Duration) -> Result<bool> {
+        self.0.set_read_timeout(Some(within))?;
+        let seen = self.0.peek(&mut [0]);
+        self.0.set_read_timeout(Some(SILENCE_MAX))?;
+        match seen {
+            Ok(length) => Ok(length > 0),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
+            Err(error) => Err(error).context("the connection broke off"),
+        }
+    }
+
+    /// The answer, waited for.
+    ///
+    /// # Errors
+    /// Where none comes.
+    pub fn answer(mut self) -> Result<Response> {
+        receive(&mut self.0, Ok(()))
     }
 }
 
@@ -142,6 +177,15 @@ impl Edge {
         }
         let sent = stream.write_all(b"0\r\n\r\n");
         receive(&mut stream, sent).map(Some)
+    }
+
+    /// `POST path` with a body of `length` bytes, of which none is sent yet.
+    ///
+    /// # Errors
+    /// As for [`Edge::get`].
+    pub fn begin(&self, path: &str, content_type: &str, length: usize) -> Result<Sending> {
+        let head = format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n");
+        self.connect("POST", path, &head).map(Sending)
     }
 
     /// `PUT /v1/plugins/{name}/versions/{version}` with a component.

@@ -16,4 +16,4 @@ pub mod workspace;
 pub use answer::Answer;
 pub use cli::{Cli, Ran};
 pub use cluster::{Cluster, Options};
-pub use http::{Edge, Response};
+pub use http::{Edge, Response, Sending};

@@ -3,6 +3,7 @@
 
 mod datasets;
 mod folders;
+mod places;
 mod region;
 mod secrets;
 mod strict;

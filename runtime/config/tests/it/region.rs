@@ -58,16 +58,18 @@ fn limits_that_are_not_set_are_the_programs_own() {
     let config = RegionConfig::parse(Path::new("eu.toml"), GOOD).unwrap();
     assert_eq!(config.limits.query_timeout, Duration::from_millis(1500));
     assert_eq!(config.limits.load_bytes_max, domicile_types::limits::LOAD_BYTES_MAX);
+    assert_eq!(config.limits.body_silence, domicile_types::limits::BODY_SILENCE_MAX);
     assert_eq!(config.limits.plugin_timeout, domicile_types::limits::PLUGIN_TIMEOUT);
     assert_eq!(config.limits.plugin_memory_bytes_max, domicile_types::limits::PLUGIN_MEMORY_BYTES_MAX);
     assert_eq!(config.limits.plugin_output_rows_max, domicile_types::limits::PLUGIN_OUTPUT_ROWS_MAX);
     let all = GOOD.replace(
         "query_timeout_ms = 1500",
-        "load_bytes_max = 1\nplugin_memory_bytes_max = 65536\nplugin_timeout_ms = 2\nplugin_output_rows_max = 3",
+        "load_bytes_max = 1\nbody_silence_ms = 4\nplugin_memory_bytes_max = 65536\nplugin_timeout_ms = 2\nplugin_output_rows_max = 3",
     );
     let config = RegionConfig::parse(Path::new("eu.toml"), &all).unwrap();
     assert_eq!(config.limits.query_timeout, domicile_types::limits::QUERY_TIMEOUT_DEFAULT);
     assert_eq!(config.limits.load_bytes_max, 1);
+    assert_eq!(config.limits.body_silence, Duration::from_millis(4));
     assert_eq!(config.limits.plugin_memory_bytes_max, 65536);
     assert_eq!(config.limits.plugin_timeout, Duration::from_millis(2));
     assert_eq!(config.limits.plugin_output_rows_max, 3);
@@ -97,6 +99,8 @@ fn numbers_have_a_range() {
     check("50.1", "nan", "r/eu.toml:10:12: `latitude` must lie between -90 and 90");
     check("longitude = 8", "longitude = -180.1", "r/eu.toml:11:13: `longitude` must lie between -180 and 180");
     check("1500", "0", "r/eu.toml:18:20: `query_timeout_ms` must lie between 1 and 600000");
+    let silence = "r/eu.toml:18:19: `body_silence_ms` must lie between 1 and 60000";
+    check("query_timeout_ms = 1500", "body_silence_ms = 60001", silence);
     check("1500", "600001", "r/eu.toml:18:20: `query_timeout_ms` must lie between 1 and 600000");
     check(
         "query_timeout_ms = 1500",
@@ -155,6 +159,9 @@ fn storage_is_checked_where_it_stands() {
         "backup_urls = [\"a\", \"s3://b\"]",
         "r/eu.toml:18:21: `s3://b` does not name a bucket; it has 3 to 63 lower-case letters, digits, `.` and `-`",
     );
+    let inside = "is inside of `data_dir`, which is the store's own; take a folder beside it";
+    check("cold_url = \"../data/eu-central/cold\"", &format!("r/eu.toml:18:12: `../data/eu-central/cold` {inside}"));
+    check("backup_urls = [\"b\", \"../data/eu-central\"]", &format!("r/eu.toml:18:21: `../data/eu-central` {inside}"));
     check("cold_uri = \"a\"", "r/eu.toml:18:1: unknown key `cold_uri`; did you mean `cold_url`?");
     check(
         "compaction_bytes_per_s_max = 0",

@@ -6,6 +6,7 @@ mod answers;
 mod damage;
 mod data;
 mod explain;
+mod loads;
 mod objects;
 mod oracle;
 mod s3;

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use domicile_query::ObjectFiles;
+use domicile_query::{ObjectFiles, ObjectThreads};
 use domicile_store::{Disk, DiskFile, LocalDisk, Objects};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
@@ -16,6 +16,10 @@ const LARGE_BYTES: usize = 20 * 1024 * 1024 + 7;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn threads() -> ObjectThreads {
+    ObjectThreads::start().unwrap()
 }
 
 fn file(dir: &TempDir, bytes: &[u8]) -> Arc<dyn DiskFile> {
@@ -64,21 +68,37 @@ fn check(objects: &dyn Objects) {
 
 #[test]
 fn a_directory() {
-    let (dir, runtime) = (TempDir::new().unwrap(), runtime());
-    let url = format!("file://{}/cold storage", dir.path().display());
-    let objects = ObjectFiles::open(&url, [], runtime.handle().clone()).unwrap();
+    let dir = TempDir::new().unwrap();
+    let url = format!("file://{}/cold%20storage", dir.path().display());
+    let objects = ObjectFiles::open(&url, [], threads()).unwrap();
     check(&objects);
     let kept = std::fs::read(dir.path().join("cold storage/segments/a.parquet")).unwrap();
     assert_eq!(kept, b"the second");
-    let again = ObjectFiles::open(&url, [], runtime.handle().clone()).unwrap();
+    let again = ObjectFiles::open(&url, [], threads()).unwrap();
     assert_eq!(again.size("segments/a.parquet").unwrap(), 10);
 }
 
 #[test]
+fn a_directory_is_made_by_what_is_put_into_it() {
+    let dir = TempDir::new().unwrap();
+    let url = format!("file://{}/new/er", dir.path().display());
+    let objects = ObjectFiles::open(&url, [], threads()).unwrap();
+    assert_eq!(objects.list("backups/").unwrap(), [""; 0]);
+    assert_eq!(objects.size("a").unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(!dir.path().join("new").exists());
+    assert_eq!(objects.address("segments/a"), format!("{url}/segments/a"));
+    objects.put("segments/a", file(&dir, b"here").as_ref()).unwrap();
+    assert_eq!(objects.list("").unwrap(), ["segments/a"]);
+    let other = ObjectFiles::open(&format!("file://{}/other", dir.path().display()), [], threads());
+    other.unwrap().create().unwrap();
+    assert!(dir.path().join("other").is_dir());
+}
+
+#[test]
 fn memory_behind_a_prefix() {
-    let (memory, runtime) = (Arc::new(InMemory::new()), runtime());
+    let (memory, threads) = (Arc::new(InMemory::new()), threads());
     let store = Arc::clone(&memory) as Arc<dyn object_store::ObjectStore>;
-    let over = |prefix: &str| ObjectFiles::over(Arc::clone(&store), "memory", prefix.into(), runtime.handle().clone());
+    let over = |prefix: &str| ObjectFiles::over(Arc::clone(&store), "memory", prefix.into(), threads.clone());
     check(&over("region/cold"));
     assert_eq!(over("region").list("cold/e").unwrap(), ["cold/empty"]);
     assert_eq!(over("reg").list("").unwrap(), [""; 0]);
@@ -88,7 +108,7 @@ fn memory_behind_a_prefix() {
 fn s3() {
     let runtime = runtime();
     let (endpoint, seen) = s3::serve(&runtime);
-    let objects = ObjectFiles::open("s3://cold/region/1", s3::variables(&endpoint, "key"), runtime.handle().clone());
+    let objects = ObjectFiles::open("s3://cold/region/1", s3::variables(&endpoint, "key"), threads());
     check(&objects.unwrap());
     let seen = seen.lock().unwrap();
     assert!(seen.iter().any(|request| request.starts_with("PUT /cold/region/1/segments/a.parquet")), "{seen:?}");
@@ -99,7 +119,7 @@ fn s3() {
 fn s3_with_wrong_credentials_says_so() {
     let runtime = runtime();
     let (endpoint, _) = s3::serve(&runtime);
-    let objects = ObjectFiles::open("s3://cold", s3::variables(&endpoint, "wrong"), runtime.handle().clone()).unwrap();
+    let objects = ObjectFiles::open("s3://cold", s3::variables(&endpoint, "wrong"), threads()).unwrap();
     let error = objects.read_at("x", 0, 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     assert!(error.to_string().contains("AWS_ACCESS_KEY_ID"), "{error}");
@@ -107,9 +127,9 @@ fn s3_with_wrong_credentials_says_so() {
 
 #[test]
 fn other_urls_are_refused() {
-    let runtime = runtime();
-    for url in ["", "cold", "http://example.com/x", "s3://", "file://host/x"] {
-        let error = ObjectFiles::open(url, [], runtime.handle().clone()).map(drop).unwrap_err();
+    let unlike = ["file:///tmp/a/.. ", "s3://cold/a/..\t", "file:///tmp/a/%2e%2E", "file:///tmp/a b", "S3://cold"];
+    for url in ["", "cold", "http://example.com/x", "s3://", "file://host/x"].into_iter().chain(unlike) {
+        let error = ObjectFiles::open(url, [], threads()).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}: {error}");
     }
 }
@@ -117,9 +137,9 @@ fn other_urls_are_refused() {
 /// Reads come from threads of a runtime, whose tasks must not be able to bring it down by waiting.
 #[test]
 fn waiting_on_a_runtime_thread_does_not_panic() {
-    let (dir, own, other) = (TempDir::new().unwrap(), runtime(), runtime());
+    let (dir, other) = (TempDir::new().unwrap(), runtime());
     let url = format!("file://{}", dir.path().display());
-    let objects = ObjectFiles::open(&url, [], own.handle().clone()).unwrap();
+    let objects = ObjectFiles::open(&url, [], threads()).unwrap();
     let kind = other.block_on(async move { objects.size("x").unwrap_err().kind() });
     assert_eq!(kind, ErrorKind::NotFound);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 use domicile_policy::PolicySet;
-use domicile_query::{Answer, Catalog, QueryError, QueryRequest, Region, RegionParts, run};
+use domicile_query::{Answer, Catalog, ObjectThreads, QueryError, QueryRequest, Region, RegionParts, run};
 use domicile_sandbox::{Sandbox, SandboxLimits};
 use domicile_store::{Batch, DatasetSpec, Format, Operation, Sizes, Source, Store, StoreParts};
 use domicile_types::{Dataset, RegionId, Residency, Secret};
@@ -108,6 +108,7 @@ impl Writing {
             store: self.store,
             incoming: self.dir.path().join("incoming"),
             background_bytes_per_s_max: 64 * 1024 * 1024,
+            object_threads: ObjectThreads::start().unwrap(),
             data_dir: self.dir.path().to_owned(),
             sandbox: Sandbox::new(limits).unwrap(),
             receipt_key: SigningKey::from_bytes(&[7; 32]),
@@ -121,6 +122,15 @@ impl Writing {
 }
 
 impl World {
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// A directory for rows on their way in.
+    pub(crate) fn make_incoming(&self) {
+        std::fs::create_dir(self.dir.path().join("incoming")).unwrap();
+    }
+
     pub(crate) fn ask(&self, sql: &str) -> Result<Answer, QueryError> {
         let request = QueryRequest {
             id: "q".parse().unwrap(),
