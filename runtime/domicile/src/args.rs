@@ -115,6 +115,11 @@ pub(crate) enum DataVerb {
     },
     /// List the datasets.
     List,
+    /// List the partitions of a dataset, by the names that `--partition` takes.
+    Partitions {
+        /// The dataset.
+        dataset: String,
+    },
 }
 
 /// All of a store, or a part.
@@ -123,14 +128,16 @@ pub(crate) struct Part {
     /// Only this dataset.
     #[arg(long)]
     pub(crate) dataset: Option<String>,
-    /// Only this partition of it, as `o_orderdate=2024-03-01,c_custkey=#7`.
+    /// Only this partition of it, as `domicile data partitions` names it: 'day=2024-03-01,kind="click",id=#7'. That is
+    /// the first day of a time bucket, a text in quotes, and a hash bucket behind `#`; `all` where nothing is divided.
     #[arg(long, requires = "dataset")]
     pub(crate) partition: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BackupOf {
-    /// Where to: a folder, file:///folder or s3://bucket/prefix, below one of the region's `backup_urls`.
+    /// Where to: a folder, file:///folder or s3://bucket/prefix, below one of the `backup_urls` that the region was
+    /// started with.
     #[arg(long, value_name = "DIR|URL")]
     pub(crate) to: String,
     #[command(flatten)]

@@ -64,6 +64,7 @@ pub(crate) async fn run(edge: &Edge, output: Output, verb: DataVerb) -> Result<(
         DataVerb::Load { dataset, files } => send_all(edge, output, Way::Load, &dataset, &files).await,
         DataVerb::Delete { dataset, file } => send_all(edge, output, Way::Delete, &dataset, &[file]).await,
         DataVerb::List => list(edge, output).await,
+        DataVerb::Partitions { dataset } => partitions(edge, output, &dataset).await,
     }
 }
 
@@ -102,13 +103,17 @@ async fn send(edge: &Edge, way: Way, dataset: &str, path: &Path) -> Result<LoadA
     header(&mut headers, "content-type", kind)?;
     header(&mut headers, "content-length", &bytes.to_string())?;
     header(&mut headers, IDEMPOTENCY_KEY, &format!("\"{key}\""))?;
-    let dataset: String = url::form_urlencoded::byte_serialize(dataset.as_bytes()).collect();
-    let path = format!("/v1/datasets/{dataset}/rows");
+    let path = format!("/v1/datasets/{}/rows", in_path(dataset));
     let body = streamed(file, progress.clone());
     let answer = edge.0.send(way.method(), &path, headers, body, LONG).await;
     progress.finish_and_clear();
     let answer = serde_json::from_slice(&answer?.body);
     answer.map_err(|e| Failure::usage(format!("the edge's answer cannot be read: {e}")))
+}
+
+/// A name as one part of a path.
+fn in_path(name: &str) -> String {
+    url::form_urlencoded::byte_serialize(name.as_bytes()).collect()
 }
 
 fn media_type(path: &Path) -> Result<&'static str, Failure> {
@@ -158,10 +163,24 @@ async fn list(edge: &Edge, output: Output) -> Result<(), Failure> {
     let answer = edge.get("/v1/datasets").await?;
     output.show(&answer, || {
         let row = |dataset: &Value| {
-            ["name", "rows", "bytes", "segments", "residency"].iter().map(|key| text(&dataset[*key])).collect()
+            ["name", "row_versions", "bytes", "segments", "residency"].iter().map(|key| text(&dataset[*key])).collect()
         };
         let rows: Vec<Vec<String>> = answer["datasets"].as_array().into_iter().flatten().map(row).collect();
-        table(&["dataset", "rows", "bytes", "segments", "residency"].map(str::to_owned), &rows);
+        table(&["dataset", "row versions", "bytes", "segments", "residency"].map(str::to_owned), &rows);
+    });
+    Ok(())
+}
+
+async fn partitions(edge: &Edge, output: Output, dataset: &str) -> Result<(), Failure> {
+    let answer = edge.get(&format!("/v1/datasets/{}/partitions", in_path(dataset))).await?;
+    output.show(&answer, || {
+        let row = |partition: &Value| {
+            let cold = if partition["cold"] == true { "yes" } else { "no" };
+            let cells = ["name", "row_versions", "bytes", "segments"].map(|key| text(&partition[key]));
+            cells.into_iter().chain([cold.to_owned()]).collect()
+        };
+        let rows: Vec<Vec<String>> = answer["partitions"].as_array().into_iter().flatten().map(row).collect();
+        table(&["partition", "row versions", "bytes", "segments", "in cold storage"].map(str::to_owned), &rows);
     });
     Ok(())
 }

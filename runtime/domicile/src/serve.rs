@@ -10,13 +10,12 @@ use anyhow::{Context, anyhow};
 use domicile_config::{RegionFiles, load_region, read_secret};
 use domicile_edge::Edge;
 use domicile_policy::PolicySet;
-use domicile_query::{Catalog, ObjectFiles, Region, RegionParts, fetch_missing};
+use domicile_query::{Catalog, ObjectFiles, ObjectThreads, Region, RegionParts, fetch_missing};
 use domicile_sandbox::{Sandbox, SandboxLimits};
-use domicile_store::{DatasetSpec, Objects, Store, StoreParts};
+use domicile_store::{DatasetSpec, Objects, Store, StoreError, StoreParts};
 use domicile_wire::client::Peer;
 use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -28,18 +27,16 @@ const PLUGIN_COMPARE_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     log();
     let files = load_region(config).map_err(anyhow::Error::from)?;
-    let (listen, data_dir) = (files.config.listen, files.config.data_dir.clone());
-    let (load_bytes_max, id) = (files.config.limits.load_bytes_max, files.config.id.clone());
+    let listen = files.config.listen;
+    let (limits, id) = (files.config.limits.clone(), files.config.id.clone());
     let backup_urls = files.config.storage.backup_urls.clone();
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("{listen} cannot be listened on; is another process using it? ([listen] in {})", config.display())
     })?;
     let address = listener.local_addr().map_err(anyhow::Error::from)?;
-    let incoming = fresh_dir(&data_dir.join("incoming"))?;
-    let rows_in = incoming.clone();
-    let region = tokio::task::spawn_blocking(move || start(files, rows_in)).await.map_err(anyhow::Error::from)??;
+    let region = tokio::task::spawn_blocking(move || start(files)).await.map_err(anyhow::Error::from)??;
     let region = Arc::new(region);
-    let edge = Edge::new(Arc::clone(&region), incoming, load_bytes_max).with_backups_at(backup_urls);
+    let edge = Edge::new(Arc::clone(&region), limits.load_bytes_max, limits.body_silence).with_backups_at(backup_urls);
     let edge = Arc::new(edge);
     let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
     let stop = async move {
@@ -58,10 +55,19 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     Ok(served.map_err(anyhow::Error::from)?)
 }
 
-/// Lets what happens be told on standard error.
-pub(crate) fn log() {
-    let filter = EnvFilter::try_from_env("DOMICILE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+/// Lets what happens be told on standard error, for programs.
+fn log() {
+    tracing_subscriber::fmt().json().with_env_filter(filter()).with_writer(std::io::stderr).init();
+}
+
+/// Lets what happens be told on standard error, for the person who waits for it.
+pub(crate) fn log_plainly() {
+    let plain = tracing_subscriber::fmt().with_ansi(false).with_level(false).with_target(false).without_time();
+    plain.with_env_filter(filter()).with_writer(std::io::stderr).init();
+}
+
+fn filter() -> EnvFilter {
+    EnvFilter::try_from_env("DOMICILE_LOG").unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 async fn compare_plugins(region: Arc<Region>) {
@@ -76,8 +82,8 @@ async fn compare_plugins(region: Arc<Region>) {
 }
 
 /// What the region's store is opened from, and the policies that its datasets are under. Requests to the cold storage
-/// run on `handle`.
-pub(crate) fn store_parts(files: &RegionFiles, handle: Handle) -> anyhow::Result<(StoreParts, PolicySet)> {
+/// run on `threads`.
+pub(crate) fn store_parts(files: &RegionFiles, threads: ObjectThreads) -> anyhow::Result<(StoreParts, PolicySet)> {
     let datasets: Vec<_> = files.datasets.iter().map(|file| (file.dataset.clone(), file.reference)).collect();
     let policies = PolicySet::load(&datasets, &files.policy_texts)?;
     let spec = |(dataset, _): (domicile_types::Dataset, bool)| {
@@ -88,23 +94,28 @@ pub(crate) fn store_parts(files: &RegionFiles, handle: Handle) -> anyhow::Result
     let specs = datasets.into_iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
     let dir = made_dir(&files.config.data_dir)?.join("store");
     let cold = files.config.storage.cold_url.as_ref();
-    let cold = cold.map(|url| ObjectFiles::open(url.as_str(), std::env::vars(), handle)).transpose();
+    let cold = cold.map(|url| ObjectFiles::open(url.as_str(), std::env::vars(), threads)).transpose();
+    let cold = cold.and_then(|cold| cold.map(|cold| cold.create().map(|()| cold)).transpose());
     let cold = cold.context("the cold storage, `cold_url`")?.map(|cold| Arc::new(cold) as Arc<dyn Objects>);
     Ok((StoreParts { cold, ..StoreParts::local(dir, files.config.id.clone(), specs) }, policies))
 }
 
-fn start(files: RegionFiles, incoming: PathBuf) -> anyhow::Result<Region> {
-    let (parts, policies) = store_parts(&files, Handle::current())?;
-    let config = files.config;
+/// The region. What it needs is there before anything is made.
+fn start(files: RegionFiles) -> anyhow::Result<Region> {
+    let config = files.config.clone();
     let peer = |peer: domicile_config::Peer| {
         let secret = read_secret(&peer.secret_file)?;
         anyhow::Ok(Peer { id: peer.id, url: peer.url.as_str().to_owned(), secret })
     };
     let peers = config.peers.into_iter().map(peer).collect::<anyhow::Result<Vec<_>>>()?;
     let secret = read_secret(&config.secret_file)?;
+    let object_threads = ObjectThreads::start().context("threads for requests")?;
+    let (parts, policies) = store_parts(&files, object_threads.clone())?;
     let data_dir = made_dir(&config.data_dir)?;
     let specs = parts.specs.clone();
-    let store = Store::open(parts)?;
+    let store = Store::open(parts).map_err(|error| described(error, &files))?;
+    // Not before the store is this process's: another one might be taking rows in.
+    let incoming = fresh_dir(&data_dir.join("incoming"))?;
     let sandbox = Sandbox::new(SandboxLimits {
         memory_bytes_max: config.limits.plugin_memory_bytes_max,
         call_timeout: config.limits.plugin_timeout,
@@ -118,6 +129,7 @@ fn start(files: RegionFiles, incoming: PathBuf) -> anyhow::Result<Region> {
         store,
         incoming,
         background_bytes_per_s_max: config.storage.compaction_bytes_per_s_max,
+        object_threads,
         data_dir,
         sandbox,
         receipt_key,
@@ -125,6 +137,19 @@ fn start(files: RegionFiles, incoming: PathBuf) -> anyhow::Result<Region> {
         peers,
         query_timeout: config.limits.query_timeout,
     })?)
+}
+
+/// The error, with the file of the dataset that it is about.
+pub(crate) fn described(error: StoreError, files: &RegionFiles) -> anyhow::Error {
+    let file = match &error {
+        StoreError::Redescribed { dataset } => files.datasets.iter().find(|file| file.dataset.name == *dataset),
+        _ => None,
+    };
+    let error = anyhow::Error::from(error);
+    match file {
+        Some(file) => error.context(file.path.clone()),
+        None => error,
+    }
 }
 
 /// The directory, made where it is missing, by its absolute path without `..` or links: the name that segments are

@@ -40,8 +40,10 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
         let known: std::collections::BTreeSet<_> = known.collect();
         if let Some(stranger) = policies.regions().difference(&known).next() {
             let path = file.display();
-            let message =
-                format!("{path}: the policies name region `{stranger}`, which is neither this region nor a peer");
+            let message = format!(
+                "{path}: the policies name region `{stranger}`, which is neither this region nor a peer; add a [[peer]] \
+                 section for it, or let `policies_dir` name a folder of policies that know only the regions there are"
+            );
             return Err(Failure::usage(message));
         }
         let labels: Vec<String> = policies.policies().map(domicile_policy::Policy::label).collect();
@@ -70,8 +72,14 @@ pub(crate) fn secret(output: Output, verb: &SecretVerb) -> Result<(), Failure> {
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|e| Failure::usage(format!("no randomness: {e}")))?;
     let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut created =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
+    let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let mut created = created.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::usage(format!(
+            "{shown} is there already and was left as it is; name another file, or remove this one if no region uses \
+             it any more"
+        )),
+        _ => failed(e),
+    })?;
     created.write_all(text.as_bytes()).and_then(|()| created.sync_all()).map_err(failed)?;
     output.show(&json!({"file": shown}), || say!("{shown}: a new secret; give it to the other regions safely"));
     Ok(())

@@ -186,6 +186,21 @@ pub struct LoadAnswer {
     pub already_loaded: bool,
 }
 
+/// A partition in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionEntry {
+    /// Its name, as backups take it.
+    pub name: String,
+    /// Row versions in it. Rows that were replaced or deleted count until compaction.
+    pub row_versions: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Segments that they are in.
+    pub segments: usize,
+    /// Whether any of these is in cold storage.
+    pub cold: bool,
+}
+
 /// One deployed version of a plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginVersion {
@@ -220,6 +235,7 @@ pub struct DeployAnswer {
 #[serde(deny_unknown_fields)]
 pub struct BackupBody {
     /// Where to, as an address that the region's file allows.
+    #[serde(default)]
     pub to: String,
     /// Only this dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -241,7 +257,7 @@ pub struct BackupAnswer {
     /// Segments in it.
     pub segments: usize,
     /// Row versions in them.
-    pub rows: u64,
+    pub row_versions: u64,
     /// Bytes of them.
     pub bytes: u64,
     /// Bytes that were not there yet.
@@ -266,7 +282,7 @@ pub struct BackupEntry {
     /// Segments in it.
     pub segments: usize,
     /// Row versions in them.
-    pub rows: u64,
+    pub row_versions: u64,
     /// Bytes of them.
     pub bytes: u64,
 }

@@ -26,7 +26,7 @@ fn a_lost_store_comes_back_from_its_backup() -> Result<()> {
     let before = world.ask(REGION, questions::REVENUE)?.cells();
     let place = backups_of(&world, REGION)?;
     let made = world.cluster.cli(REGION).json(&["backup", "--to", &place])?.success()?.document()?;
-    assert!(made["rows"].as_u64() > Some(0) && made["copied_bytes"] == made["bytes"], "{made}");
+    assert!(made["row_versions"].as_u64() > Some(0) && made["copied_bytes"] == made["bytes"], "{made}");
     let again =
         world.cluster.cli(REGION).json(&["backup", "--to", &format!("file://{place}")])?.success()?.document()?;
     assert_eq!(again["copied_bytes"], 0, "{again}");
@@ -46,9 +46,12 @@ fn a_lost_store_comes_back_from_its_backup() -> Result<()> {
     assert!(full.code == 2 && full.stdout.contains("into an empty `data_dir` only"), "{}", full.stdout);
     fs::remove_dir_all(file.data_dir.join("store"))?;
     let whole = world.cluster.cli(REGION).json(&[&restore[..], &["--verify-only"]].concat())?.success()?.document()?;
-    assert_eq!((&whole["rows"], &whole["whole"]), (&made["rows"], &json!(true)));
-    let restored = world.cluster.cli(REGION).json(&restore)?.success()?.document()?;
-    assert_eq!((&restored["rows"], &restored["epoch"]), (&made["rows"], &json!(1)), "{restored}");
+    assert_eq!((&whole["row_versions"], &whole["whole"]), (&made["row_versions"], &json!(true)));
+    let ran = world.cluster.cli(REGION).json(&restore)?.success()?;
+    let told = ran.stderr.lines().filter(|line| line.contains("a backup is being restored")).count();
+    assert!((1..=10).contains(&told) && !ran.stderr.contains('{'), "{}", ran.stderr);
+    let restored = ran.document()?;
+    assert_eq!((&restored["row_versions"], &restored["epoch"]), (&made["row_versions"], &json!(1)), "{restored}");
     world.cluster.resume(REGION)?;
     assert_eq!(world.ask(REGION, questions::REVENUE)?.cells(), before);
     Ok(())
@@ -60,7 +63,7 @@ fn one_dataset_comes_back_and_the_others_stay() -> Result<()> {
     let place = backups_of(&world, REGION)?;
     let made =
         world.cluster.cli(REGION).json(&["backup", "--to", &place, "--dataset", "nation"])?.success()?.document()?;
-    assert_eq!(made["rows"], 25, "{made}");
+    assert_eq!(made["row_versions"], 25, "{made}");
     let nations = "SELECT n_nationkey, n_name FROM nation ORDER BY n_nationkey";
     let before = world.ask(REGION, nations)?.cells();
     let headers = [("Content-Type", "text/csv")];
@@ -96,7 +99,9 @@ fn backups_go_only_where_the_region_allows() -> Result<()> {
             &[],
         );
     }
-    for to in [format!("{place}/../us-east.backups"), "backups".to_owned(), "ftp://host/folder".to_owned()] {
+    let around =
+        [format!("{place}/../us-east.backups"), format!("{place}/.. "), format!("{place}/..\t/us-east.backups")];
+    for to in around.into_iter().chain(["backups".to_owned(), "ftp://host/folder".to_owned()]) {
         check::problem(&post(&world, &json!({"to": to}))?, 400, Some("bad-request"), &[]);
     }
     check::problem(&post(&world, &json!({"to": place, "partition": "all"}))?, 400, Some("bad-request"), &[]);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use domicile_harness::workspace::{self, REGIONS};
-use domicile_harness::{Options, regions};
+use domicile_harness::{Cluster, Options, build, regions};
 use domicile_tests::world::{World, plugin};
 
 /// Commands that get a checkout and a toolchain, or end what another command started: shown, not run.
@@ -123,5 +123,56 @@ fn its_commands_do_what_it_says() -> Result<()> {
         ran += 1;
     }
     ensure!(ran > 0, "the README shows no command of domicile");
+    Ok(())
+}
+
+/// The text of the fenced block of a language that has `part`.
+fn block<'t>(markdown: &'t str, language: &str, part: &str) -> Option<&'t str> {
+    let blocks = markdown.split("```").skip(1).step_by(2);
+    blocks.filter_map(|block| block.strip_prefix(language)).find(|block| block.contains(part))
+}
+
+#[test]
+fn its_backups_of_the_dataset_that_it_divides_come_back() -> Result<()> {
+    const REGION: &str = "eu-central";
+    let readme = readme()?;
+    let described = block(&readme, "toml", "name = \"events\"").context("no dataset is divided")?;
+    // What becomes of old parts would need a cold storage.
+    let (described, _) = described.split_once("[lifecycle]").context("no lifecycle")?;
+    let datasets = vec![("events".to_owned(), described.to_owned())];
+    let options = Options { datasets, ..Options::default() };
+    let mut cluster = Cluster::for_test(&build::binary(build::Profile::Dev)?, &options)?;
+    let send = |cluster: &Cluster, method: &str, ids: std::ops::Range<u32>| {
+        let rows: String = ids.map(|id| format!("2024-03-05,click,{id}\n")).collect();
+        let headers = [("Content-Type", "text/csv")];
+        let sent = cluster.edge(REGION).rows(method, "events", &headers, format!("at,kind,id\n{rows}").as_bytes())?;
+        ensure!(sent.status == 200, "{}", sent.text());
+        Ok(())
+    };
+    let count = |cluster: &Cluster| {
+        let counted = cluster.edge(REGION).query("SELECT count(*) AS n FROM events")?.answer()?;
+        counted.sum("n")
+    };
+    send(&cluster, "POST", 0..64)?;
+    let config = cluster.file(REGION).config.display().to_string();
+    let place = cluster.dir().context("a folder")?.join(format!("{REGION}.backups")).display().to_string();
+    let mut ran = 0;
+    for command in readme.lines().filter_map(|line| line.strip_prefix("$ domicile ")) {
+        let here = command.replace("/srv/backups", &place).replace(&format!("regions/{REGION}.toml"), &config);
+        if command.starts_with("restore") && !command.contains("--verify-only") {
+            send(&cluster, "DELETE", 0..32)?;
+            assert_eq!(count(&cluster)?, 32.0);
+            cluster.stop(REGION)?;
+        }
+        let output = Command::new("sh")
+            .args(["-c", &format!("{} {here}", cluster.binary().display())])
+            .env("DOMICILE_EDGE", &cluster.file(REGION).url)
+            .output()?;
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        ran += 1;
+    }
+    ensure!(ran >= 5, "the README shows {ran} commands about backups");
+    cluster.resume(REGION)?;
+    assert_eq!(count(&cluster)?, 64.0);
     Ok(())
 }
