@@ -1,13 +1,16 @@
-//! The rows into the store: one thread prepares, one commits whatever has gathered, one does the background work.
+//! The rows into the store: one thread prepares, one commits whatever has gathered, one flushes, one does the other
+//! background work at the pace that is normal in a region.
 
+use std::cell::Cell;
 use std::io::Cursor;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
-use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use domicile_store::{Batch, Done, Format, Job, Operation, Prepared, Preparer, Source, Store, StoreParts};
+use domicile_types::limits;
 use serde_json::{Value, json};
 
 use crate::rows::{self, Bodies};
@@ -22,17 +25,12 @@ pub(crate) fn run(dir: &Path, arguments: Arguments) -> Result<Value> {
     let (prepared, waiting) = sync_channel(IN_FLIGHT);
     let preparer = store.preparer();
     let path = bodies(dir);
-    let (jobs, due) = channel::<Job>();
     let (finished, done) = channel();
     let started = Instant::now();
     let preparing = thread::spawn(move || prepare(&preparer, &path, &prepared));
-    let working = thread::spawn(move || {
-        for job in due {
-            // Who no longer waits for results has failed already, and says why.
-            let _ = finished.send(job.run(&|_| {}));
-        }
-    });
-    let mut background = Background { jobs: Some(jobs), done, running: 0 };
+    let (urgent, flushing) = worker(finished.clone(), None);
+    let (other, working) = worker(finished, Some(limits::COMPACTION_BYTES_PER_S_DEFAULT));
+    let mut background = Background { urgent, other, done, running: 0 };
     let mut rows = 0;
     while let Some(group) = group(&waiting) {
         while store.is_full() {
@@ -49,8 +47,10 @@ pub(crate) fn run(dir: &Path, arguments: Arguments) -> Result<Value> {
     store.freeze_recent();
     background.drain(&mut store)?;
     let settled = started.elapsed();
-    background.jobs = None;
-    working.join().map_err(|_| anyhow!("background work panicked"))?;
+    drop(background);
+    for worker in [flushing, working] {
+        worker.join().map_err(|_| anyhow!("background work panicked"))?;
+    }
     Ok(json!({
         "part": "store",
         "acknowledged_s": acknowledged.as_secs_f64(),
@@ -84,8 +84,27 @@ fn group(waiting: &Receiver<Prepared>) -> Option<Vec<Prepared>> {
     }
 }
 
+/// A thread that does jobs, moving at most so many bytes a second.
+fn worker(finished: Sender<Done>, bytes_per_s_max: Option<u64>) -> (Sender<Job>, JoinHandle<()>) {
+    let (jobs, due) = channel::<Job>();
+    let working = thread::spawn(move || {
+        for job in due {
+            let (begun, moved) = (Instant::now(), Cell::new(0));
+            let pace = |bytes| {
+                moved.set(moved.get() + bytes);
+                let due = bytes_per_s_max.map_or(0.0, |max| moved.get() as f64 / max as f64);
+                thread::sleep(Duration::from_secs_f64(due).saturating_sub(begun.elapsed()));
+            };
+            // Who no longer waits for results has failed already, and says why.
+            let _ = finished.send(job.run(&pace));
+        }
+    });
+    (jobs, working)
+}
+
 struct Background {
-    jobs: Option<std::sync::mpsc::Sender<Job>>,
+    urgent: Sender<Job>,
+    other: Sender<Job>,
     done: Receiver<Done>,
     running: usize,
 }
@@ -94,11 +113,8 @@ impl Background {
     /// Hands out what is due and takes in what is done; waits for one result where asked to.
     fn step(&mut self, store: &mut Store, wait: bool) -> Result<()> {
         while let Some(job) = store.next_job(now_ms()) {
-            self.jobs
-                .as_ref()
-                .context("the worker has ended")?
-                .send(job)
-                .map_err(|_| anyhow!("the worker has ended"))?;
+            let worker = if job.is_urgent() { &self.urgent } else { &self.other };
+            worker.send(job).map_err(|_| anyhow!("the worker has ended"))?;
             self.running += 1;
         }
         let first = if wait && self.running > 0 { Some(self.done.recv()?) } else { None };

@@ -77,7 +77,9 @@ impl Typed {
 /// Adds the bytes of each text of the column.
 fn add_lengths(column: &ArrayRef, lengths: &mut [u64]) {
     let mut add = |length: &dyn Fn(usize) -> u64| {
-        for (row, sum) in lengths.iter_mut().enumerate().filter(|(row, _)| column.is_valid(*row)) {
+        let nulls = column.nulls();
+        let is_valid = |row: &usize| nulls.is_none_or(|nulls| nulls.is_valid(*row));
+        for (row, sum) in lengths.iter_mut().enumerate().filter(|(row, _)| is_valid(row)) {
             *sum += length(row);
         }
     };
@@ -85,24 +87,41 @@ fn add_lengths(column: &ArrayRef, lengths: &mut [u64]) {
         // Nothing is valid then.
         Some(dictionary) if dictionary.values().is_empty() => {}
         Some(dictionary) => {
-            let (keys, length) = (dictionary.normalized_keys(), length_in(dictionary.values().as_ref()));
+            let Some(length) = length_in(dictionary.values().as_ref()) else { return };
+            let keys = dictionary.normalized_keys();
             add(&|row| length(keys[row]));
         }
-        None => add(&length_in(column.as_ref())),
+        None => {
+            if let Some(length) = length_in(column.as_ref()) {
+                add(&length);
+            }
+        }
     }
 }
 
-/// The bytes of a text by its place; what is no text has none.
-fn length_in(texts: &dyn Array) -> Box<dyn Fn(usize) -> u64 + '_> {
+/// The bytes of a text by its place; none where they are no texts.
+fn length_in(texts: &dyn Array) -> Option<Box<dyn Fn(usize) -> u64 + '_>> {
     // The length of a view is in its lowest bits.
     let in_view = |view: u128| view as u32;
-    match texts.data_type() {
-        DataType::Utf8 => Box::new(|at| u64::from(texts.as_string::<i32>().value_length(at).unsigned_abs())),
-        DataType::LargeUtf8 => Box::new(|at| texts.as_string::<i64>().value_length(at).unsigned_abs()),
-        DataType::Utf8View => Box::new(move |at| in_view(texts.as_string_view().views()[at]).into()),
-        DataType::BinaryView => Box::new(move |at| in_view(texts.as_binary_view().views()[at]).into()),
-        _ => Box::new(|_| 0),
-    }
+    Some(match texts.data_type() {
+        DataType::Utf8 => {
+            let texts = texts.as_string::<i32>();
+            Box::new(|at| u64::from(texts.value_length(at).unsigned_abs()))
+        }
+        DataType::LargeUtf8 => {
+            let texts = texts.as_string::<i64>();
+            Box::new(|at| texts.value_length(at).unsigned_abs())
+        }
+        DataType::Utf8View => {
+            let views = texts.as_string_view().views();
+            Box::new(move |at| in_view(views[at]).into())
+        }
+        DataType::BinaryView => {
+            let views = texts.as_binary_view().views();
+            Box::new(move |at| in_view(views[at]).into())
+        }
+        _ => return None,
+    })
 }
 
 /// The same values in memory of their own, each text in a place of its own.
