@@ -174,11 +174,16 @@ fn runs(partition: &Partition) -> Vec<Vec<Arc<Segment>>> {
     runs.into_values().collect()
 }
 
+/// Which part of the largest segment is large enough to stay as it is, where no other run has keys among its own: no
+/// more than what recent rows become at once, so that rows whose keys rise are written once.
+const SETTLED: u64 = 16;
+
 /// Whether merging a run brings nothing: its segments are not small, and no other run has keys among its own.
 fn is_settled(index: usize, runs: &[Vec<Arc<Segment>>], sizes: &Sizes) -> bool {
     let run = &runs[index];
     let (rows, count): (u64, _) = (run.iter().map(|segment| segment.rows).sum(), run.len().max(1) as u64);
-    let is_large = rows / count >= sizes.segment_rows_max / 8 || bytes(run) / count >= sizes.segment_bytes_max / 8;
+    let is_large =
+        rows / count >= sizes.segment_rows_max / SETTLED || bytes(run) / count >= sizes.segment_bytes_max / SETTLED;
     let reach = |run: &[Arc<Segment>]| {
         run.iter().fold(None, |reach, segment| Bounds::join(reach, segment.entry.bounds.clone()))
     };

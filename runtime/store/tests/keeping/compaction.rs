@@ -15,7 +15,7 @@ fn overlapping() -> World {
     let mut world = world();
     for round in 0..4 {
         world.upsert((0..60).map(|id| (TODAY, id * (round + 1), round)));
-        world.note(round * 10..round * 10 + 10);
+        world.note(round * 10..round * 10 + 5);
         world.store().freeze_recent();
         while world.snapshot().partitions(&name("events")).unwrap()[0].segments.len() <= round as usize {
             let done = world.step().unwrap();
@@ -45,6 +45,21 @@ fn overlapping_runs_become_one_that_is_read_plainly() {
     world.check();
     world.now_ms += 365 * 24 * 60 * 60 * 1000;
     assert_eq!(world.settle(), 0, "one run is not written again");
+}
+
+#[test]
+fn rows_whose_keys_rise_are_written_once() {
+    let mut world = world();
+    for round in 0..8 {
+        world.upsert((0..30).map(|id| (TODAY + round, id, 1)));
+        world.flush();
+    }
+    assert_eq!(world.settle(), 0);
+    let snapshot = world.snapshot();
+    let partition = &snapshot.partitions(&name("events")).unwrap()[0];
+    assert_eq!(partition.segments.len(), 8);
+    assert!(partition.groups().iter().all(|group| !group.merge), "they are read plainly");
+    world.check();
 }
 
 #[test]
