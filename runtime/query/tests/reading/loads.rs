@@ -1,9 +1,10 @@
 //! Batches and lists of backups that come at once: some wait, and none holds up what does not need the same.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use domicile_query::{QueryError, Region};
@@ -45,17 +46,20 @@ fn row(id: usize) -> Source {
     Source::Stream(Box::new(std::io::Cursor::new(format!("id,area\n{id},north\n"))))
 }
 
-/// A file whose content comes when somebody writes to it, and ends when the writer is dropped.
-fn pipe(dir: &Path, name: &str) -> (PathBuf, File) {
+/// A file that cannot be opened until somebody writes to it.
+fn pipe(dir: &Path, name: &str) -> PathBuf {
     let path = dir.join(name);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    // Opened for both, it waits for nobody.
-    let writer = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    (path, writer)
+    path
 }
 
-fn write(mut writer: File) {
-    writer.write_all(b"id,area\n1000,south\n").unwrap();
+/// Writes to a pipe once its reader has come, and ends it.
+fn write(pipe: &Path) {
+    let pipe = pipe.to_owned();
+    thread::spawn(move || {
+        let mut writer = OpenOptions::new().write(true).open(pipe).unwrap();
+        writer.write_all(b"id,area\n1000,south\n").unwrap();
+    });
 }
 
 #[test]
@@ -65,7 +69,7 @@ fn batches_that_wait_for_their_turn_hold_up_no_other_dataset() {
     let pipes = ["moving", "roaming"].map(|name| (name, pipe(world.dir.path(), name)));
     runtime.block_on(async {
         let mut waiting = FuturesUnordered::new();
-        for (dataset, (pipe, _)) in &pipes {
+        for (dataset, pipe) in &pipes {
             // The first one has its turn until the pipe is written to.
             waiting.push(load(region, dataset, Source::File(pipe.clone())));
             (0..CONCURRENT_LOADS_MAX).for_each(|id| waiting.push(load(region, dataset, row(id))));
@@ -77,7 +81,7 @@ fn batches_that_wait_for_their_turn_hold_up_no_other_dataset() {
             stored = other => stored.expect("held up"),
         };
         assert_eq!(stored.unwrap().rows, 1);
-        pipes.into_iter().for_each(|(_, (_, writer))| write(writer));
+        pipes.iter().for_each(|(_, pipe)| write(pipe));
         let stored: Vec<_> = waiting.collect().await;
         assert!(stored.iter().all(Result::is_ok), "{stored:?}");
     });
@@ -88,7 +92,7 @@ fn batches_that_wait_for_their_turn_hold_up_no_other_dataset() {
 #[test]
 fn a_dataset_has_only_so_many_batches_under_way() {
     let (world, runtime) = (world(), runtime());
-    let (region, (pipe, writer)) = (world.region(), pipe(world.dir.path(), "pipe"));
+    let (region, pipe) = (world.region(), pipe(world.dir.path(), "pipe"));
     runtime.block_on(async {
         let mut moving = FuturesUnordered::new();
         moving.push(load(region, "moving", Source::File(pipe.clone())));
@@ -98,7 +102,7 @@ fn a_dataset_has_only_so_many_batches_under_way() {
         assert!(matches!(refused, Err(QueryError::Busy { max: DATASET_LOADS_MAX, .. })), "{text}");
         assert!(text.contains("256 batches of `moving` are under way already"), "{text}");
         assert_eq!(load(region, "staying", row(1)).await.unwrap().rows, 1);
-        write(writer);
+        write(&pipe);
         let stored: Vec<_> = moving.collect().await;
         assert!(stored.iter().all(Result::is_ok), "{stored:?}");
         assert_eq!(load(region, "moving", row(1)).await.unwrap().rows, 1, "there is room again");
