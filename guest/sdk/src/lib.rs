@@ -1,16 +1,23 @@
 //! Writing plugins for Domicile in Rust.
 //!
-//! A plugin is a WebAssembly component that runs next to the rows, in each region that is their home. There are two
-//! kinds so far: *functions* for SQL, and *mappers*, which turn the rows of one customer, account or other entity into
-//! a few declared values that may be counted and summed across regions.
+//! A plugin is a WebAssembly component that runs next to the rows, in each region that is their home. It has one of
+//! four shapes:
+//!
+//! | attribute | what it makes |
+//! |---|---|
+//! | [`#[functions]`](macro@functions) | scalar and aggregate functions for SQL |
+//! | [`#[mapper]`](macro@mapper) | a few bounded values from the rows of one person, to be counted and summed |
+//! | [`#[query]`](macro@query) | a question with a name: SQL and code in each region, then code over their answers |
+//! | [`#[merge]`](macro@merge) | a rule that resolves conflicts between versions of a row |
 //!
 //! # Setting up
 //!
-//! A plugin is a library crate of type `cdylib`, built for `wasm32-wasip2` in the release profile:
+//! A plugin is a library crate, built for `wasm32-wasip2` in the release profile. `cdylib` is for the component, `rlib`
+//! for tests and native runs:
 //!
 //! ```toml
 //! [lib]
-//! crate-type = ["cdylib"]
+//! crate-type = ["cdylib", "rlib"]
 //!
 //! [dependencies]
 //! domicile-sdk = { path = "../sdk" }
@@ -23,86 +30,56 @@
 //! strip = "debuginfo"
 //! ```
 //!
+//! Build with `-C target-feature=+simd128`, so that loops over columns become vector instructions:
+//!
 //! ```text
 //! rustup target add wasm32-wasip2
-//! cargo build --release --target wasm32-wasip2
+//! RUSTFLAGS="-C target-feature=+simd128" cargo build --release --target wasm32-wasip2
 //! domicile plugin deploy target/wasm32-wasip2/release/pricing.wasm --name pricing --version 1.0.0
 //! ```
 //!
 //! # Functions
 //!
-//! Write ordinary functions and list their signatures. Once deployed, they can be called in SQL, which computes them a
-//! batch at a time.
+//! Ordinary functions become functions of SQL, which computes them a batch at a time:
 //!
 //! ```
-//! fn net_revenue(price: f64, discount: f64) -> f64 {
-//!     price * (1.0 - discount)
+//! #[domicile_sdk::functions]
+//! pub mod functions {
+//!     use domicile_sdk::Column;
+//!
+//!     pub fn net_revenue(price: f64, discount: f64) -> f64 {
+//!         price * (1.0 - discount)
+//!     }
+//!
+//!     pub fn initial(name: &str) -> Option<String> {
+//!         name.chars().next().map(String::from)
+//!     }
+//!
+//!     /// Called once for a whole batch.
+//!     pub fn gross_revenue(net: &Column<f64>, tax: &Column<f64>) -> Column<f64> {
+//!         net.zip(tax, |net, tax| net * (1.0 + tax))
+//!     }
 //! }
 //!
-//! fn initial(name: &str) -> Option<String> {
-//!     name.chars().next().map(String::from)
+//! fn main() {
+//!     assert_eq!(functions::net_revenue(10.0, 0.5), 5.0);
 //! }
-//!
-//! domicile_sdk::functions! {
-//!     fn net_revenue(price: f64, discount: f64) -> f64;
-//!     fn initial(name: &str) -> Option<String>;
-//! }
-//! # fn main() {}
 //! ```
 //!
-//! | SQL | argument | answer |
-//! |---|---|---|
-//! | bigint | `i64` | `i64` |
-//! | double | `f64` | `f64` |
-//! | text | `&str` | `String`, `&'static str` |
-//! | date | [`Date`] | [`Date`] |
-//! | boolean | `bool` | `bool` |
+//! | SQL | argument | answer | whole columns | with the feature `arrow` |
+//! |---|---|---|---|---|
+//! | bigint | `i64` | `i64` | `Column<i64>` | `Int64Array` |
+//! | double | `f64` | `f64` | `Column<f64>` | `Float64Array` |
+//! | text | `&str`, `String` | `&str`, `String` | `Column<str>` | `StringArray` |
+//! | date | [`Date`] | [`Date`] | `Column<Date>` | `Date32Array` |
+//! | boolean | `bool` | `bool` | `Column<bool>` | `BooleanArray` |
 //!
 //! A row where an argument is null answers null without a call. A function that wants to see nulls takes `Option<T>`.
-//! One that may answer null returns `Option<T>`, and one that may fail returns `Result<T, String>` or
-//! `Result<Option<T>, String>`; an error ends the query.
+//! One that may answer null returns `Option<T>`, and one that may fail returns a `Result`; an error ends the query.
 //!
-//! # Mappers
-//!
-//! A mapper is a struct. It is made once from the parameters of a query and asked for one answer an entity.
-//!
-//! ```
-//! use domicile_sdk::{Interface, Mapper, Parameters, Rows, Value, ValueType};
-//!
-//! struct BigSpender {
-//!     least: f64,
-//! }
-//!
-//! impl Mapper for BigSpender {
-//!     fn interface() -> Interface {
-//!         Interface::of("orders")
-//!             .input("o_totalprice", ValueType::Double)
-//!             .parameter("least", 100_000.0)
-//!             .category("spender", &["big", "small"])
-//!             .measure("spent", 0.0, 10_000_000.0)
-//!             .group_by("spender")
-//!             .sum("spent")
-//!     }
-//!
-//!     fn new(parameters: &Parameters) -> Result<Self, String> {
-//!         Ok(Self { least: parameters.double(0)? })
-//!     }
-//!
-//!     fn map(&self, rows: &Rows) -> Result<Vec<Value>, String> {
-//!         let spent: f64 = rows.column(0)?.doubles()?.iter().flatten().sum();
-//!         let spender = if spent >= self.least { "big" } else { "small" };
-//!         Ok(vec![spender.into(), spent.into()])
-//!     }
-//! }
-//!
-//! domicile_sdk::mapper!(BigSpender);
-//! # fn main() {}
-//! ```
-//!
-//! The plugin sees one entity's rows and of these only the columns it lists; not whose they are, unless it lists that
-//! column and the policy admits it. What it answers is bounded: a category is one text of its list (anything else is an
-//! error), a measure is moved into its bounds, and NaN becomes null. Choose the bounds of a measure as narrow as is
-//! useful, because they limit how much one entity can move a sum.
+//! An argument behind a reference to anything but `str` is a whole column: a [`Column`] in the plugin's memory, or a
+//! [`HostColumn`] that stays in the host, which then does the work. Such a function sees nulls, and answers as many
+//! rows as it got.
 //!
 //! # What a plugin does not have
 //!
@@ -119,20 +96,64 @@
 //! next call gets a fresh instance. Messages can hold values of rows, so they stay in the region whose rows they are.
 //!
 //! Do not keep anything from one call to the next: instances come and go, and there are several at once.
+//!
+//! # Tests
+//!
+//! All of this is ordinary Rust, so `cargo test` tests it natively; see [`native`] for how to drive a whole plugin.
 
+extern crate self as domicile_sdk;
+
+pub mod aggregate;
+mod answer;
+#[cfg(feature = "arrow")]
+mod arrow;
+mod batch;
 pub mod bindings;
+mod cell;
 mod column;
 mod date;
-pub mod function;
-pub mod mapper;
-mod panic;
-mod value;
-
-pub use bindings::functions::domicile::plugin::host::{Level, log};
-pub use bindings::functions::domicile::plugin::types::Texts as TextsColumn;
-pub use bindings::functions::domicile::plugin::types::{Column, Field, FunctionSignature, Value, ValueType, Values};
-pub use column::{Dates, Texts, Typed};
-pub use date::Date;
-pub use mapper::{Interface, Mapper, Parameters, Rows};
+mod element;
 #[doc(hidden)]
-pub use panic::start;
+pub mod functions;
+mod host;
+pub mod kernels;
+pub mod mapper;
+#[doc(hidden)]
+pub mod merge;
+#[cfg(not(target_family = "wasm"))]
+pub mod native;
+#[doc(hidden)]
+pub mod outputs;
+mod panic;
+#[doc(hidden)]
+pub mod parameters;
+#[doc(hidden)]
+pub mod query;
+#[doc(hidden)]
+pub mod row;
+#[cfg(feature = "serde")]
+pub mod state;
+mod validity;
+
+pub use aggregate::Aggregate;
+pub use answer::{Answer, Outcome};
+#[cfg(feature = "arrow")]
+pub use arrow_array;
+pub use batch::{ColumnAnswer, ColumnArgument};
+pub use bindings::functions::domicile::plugin::columns::{Contents, Dictionary, Runs, Values};
+pub use bindings::functions::domicile::plugin::host::Level;
+pub use bindings::functions::domicile::plugin::types::{Field, Parameter, Value, ValueType};
+pub use cell::{Cell, Scalar};
+pub use column::{Builder, Column};
+pub use date::Date;
+pub use domicile_sdk_macros::{Category, Outputs, Parameters, Row, functions, mapper, merge, query};
+pub use element::{Element, Texts};
+pub use host::log;
+pub use kernels::{Comparison, HostColumn, Key};
+pub use mapper::Mapper;
+pub use merge::{Merge, Version};
+pub use outputs::{Category, CategoryField, MeasureField, Outputs};
+pub use parameters::{ParameterType, Parameters};
+pub use query::Query;
+pub use row::{OwnedRow, Row, Rows, Table};
+pub use validity::Validity;

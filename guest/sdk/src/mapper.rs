@@ -1,203 +1,169 @@
 //! How an ordinary struct becomes a mapper.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 
-use crate::bindings::functions::domicile::plugin::types::{Bounds, Endpoint, Output, OutputKind, Parameter};
-use crate::bindings::mapper::MapperDescriptor;
-use crate::{Column, Date, Field, Value, ValueType};
+use crate::bindings::mapper::exports::domicile::plugin::mapper as contract;
+use crate::row::fields;
+use crate::{Outputs, Parameters, Row, Rows, Table, Value};
 
-/// What a mapper reads and makes.
-pub struct Interface(MapperDescriptor);
+pub use contract::{Bounds, Endpoint, MapperDescriptor, Output, OutputKind};
 
-impl Interface {
-    /// A mapper over the rows of a dataset.
-    pub fn of(dataset: &str) -> Self {
-        let endpoint = Endpoint { group_by: Vec::new(), sum: Vec::new() };
-        Self(MapperDescriptor {
-            dataset: dataset.to_owned(),
-            inputs: Vec::new(),
-            parameters: Vec::new(),
-            outputs: Vec::new(),
-            endpoint,
-        })
-    }
+/// From the rows of one entity to a few declared, bounded values. The struct's fields are the parameters; put
+/// [`#[mapper]`](macro@crate::mapper) on the implementation.
+///
+/// ```
+/// use domicile_sdk::{Category, Mapper, Outputs, Parameters, Row, Rows, mapper};
+///
+/// #[derive(Parameters)]
+/// pub struct BigSpender {
+///     #[parameter(default = 100_000.0)]
+///     least: f64,
+/// }
+///
+/// #[derive(Row)]
+/// pub struct Order {
+///     o_totalprice: f64,
+/// }
+///
+/// #[derive(Category, PartialEq, Debug)]
+/// pub enum Spender {
+///     Big,
+///     Small,
+/// }
+///
+/// #[derive(Outputs)]
+/// pub struct Customer {
+///     spender: Spender,
+///     #[measure(min = 0.0, max = 10_000_000.0)]
+///     spent: f64,
+/// }
+///
+/// #[mapper]
+/// impl Mapper for BigSpender {
+///     type Input = Order;
+///     type Output = Customer;
+///     const DATASET: &str = "orders";
+///     const GROUP_BY: &[&str] = &["spender"];
+///     const SUM: &[&str] = &["spent"];
+///
+///     fn map(&self, orders: Rows<'_, Order>) -> Result<Customer, String> {
+///         let spent = orders.iter().map(|order| order.o_totalprice).sum();
+///         let spender = if spent >= self.least { Spender::Big } else { Spender::Small };
+///         Ok(Customer { spender, spent })
+///     }
+/// }
+///
+/// fn main() {
+///     let orders = [Order { o_totalprice: 70_000.0 }, Order { o_totalprice: 30_000.0 }].into_iter().collect();
+///     let customer = domicile_sdk::mapper::map_one(&BigSpender::default(), &orders).unwrap();
+///     assert_eq!((customer.spender, customer.spent), (Spender::Big, 100_000.0));
+/// }
+/// ```
+pub trait Mapper: Parameters + 'static {
+    /// The columns that are read.
+    type Input: Row;
+    /// The values that are made.
+    type Output: Outputs;
+    /// The dataset whose rows are mapped.
+    const DATASET: &str;
+    /// The categories by which the plugin's own endpoint groups.
+    const GROUP_BY: &[&str] = &[];
+    /// The measures that the plugin's own endpoint sums.
+    const SUM: &[&str] = &[];
 
-    /// Adds an input column; [`Rows::column`] finds it by its position.
-    #[must_use]
-    pub fn input(mut self, name: &str, kind: ValueType) -> Self {
-        self.0.inputs.push(Field { name: name.to_owned(), kind });
-        self
-    }
-
-    /// Adds a parameter, of its default's type: `i64`, `f64`, text or [`Date`].
-    #[must_use]
-    pub fn parameter(mut self, name: &str, default: impl Into<Value>) -> Self {
-        self.0.parameters.push(Parameter { name: name.to_owned(), default: default.into() });
-        self
-    }
-
-    /// Adds an output that is one of a closed list of texts.
-    #[must_use]
-    pub fn category(mut self, name: &str, values: &[&str]) -> Self {
-        let values = values.iter().map(|value| (*value).to_owned()).collect();
-        self.0.outputs.push(Output { name: name.to_owned(), kind: OutputKind::Category(values) });
-        self
-    }
-
-    /// Adds an output that is a number within bounds. The host moves a number outside them to the nearer one.
-    #[must_use]
-    pub fn measure(mut self, name: &str, min: f64, max: f64) -> Self {
-        self.0.outputs.push(Output { name: name.to_owned(), kind: OutputKind::Measure(Bounds { min, max }) });
-        self
-    }
-
-    /// Groups the answers of the plugin's endpoint by a category.
-    #[must_use]
-    pub fn group_by(mut self, output: &str) -> Self {
-        self.0.endpoint.group_by.push(output.to_owned());
-        self
-    }
-
-    /// Sums a measure in the answers of the plugin's endpoint.
-    #[must_use]
-    pub fn sum(mut self, output: &str) -> Self {
-        self.0.endpoint.sum.push(output.to_owned());
-        self
-    }
-}
-
-/// The values of the parameters, in the order in which they were declared.
-pub struct Parameters(Vec<Value>);
-
-impl Parameters {
-    /// A parameter of type [`Date`].
+    /// Refuses parameters that make no sense. Called once, before the first rows.
     ///
     /// # Errors
-    /// Where there is no such parameter, or it has another type.
-    pub fn date(&self, index: usize) -> Result<Date, String> {
-        match self.0.get(index) {
-            Some(Value::Date(days)) => Ok(Date(*days)),
-            other => Err(wrong(index, "date", other)),
-        }
-    }
-
-    /// A parameter of type `i64`.
-    ///
-    /// # Errors
-    /// Where there is no such parameter, or it has another type.
-    pub fn bigint(&self, index: usize) -> Result<i64, String> {
-        match self.0.get(index) {
-            Some(Value::Bigint(value)) => Ok(*value),
-            other => Err(wrong(index, "bigint", other)),
-        }
-    }
-
-    /// A parameter of type `f64`.
-    ///
-    /// # Errors
-    /// Where there is no such parameter, or it has another type.
-    pub fn double(&self, index: usize) -> Result<f64, String> {
-        match self.0.get(index) {
-            Some(Value::Double(value)) => Ok(*value),
-            other => Err(wrong(index, "double", other)),
-        }
-    }
-
-    /// A parameter of type text.
-    ///
-    /// # Errors
-    /// Where there is no such parameter, or it has another type.
-    pub fn text(&self, index: usize) -> Result<&str, String> {
-        match self.0.get(index) {
-            Some(Value::Text(value)) => Ok(value),
-            other => Err(wrong(index, "text", other)),
-        }
-    }
-}
-
-fn wrong(index: usize, wanted: &str, found: Option<&Value>) -> String {
-    format!("parameter {index} was asked for as {wanted}, found {found:?}")
-}
-
-/// The rows of one entity: at least one, in no particular order.
-pub struct Rows(Vec<Column>);
-
-impl Rows {
-    /// An input column, by its position in [`Interface::input`]'s order.
-    ///
-    /// # Errors
-    /// Where there is no such column.
-    pub fn column(&self, index: usize) -> Result<&Column, String> {
-        self.0.get(index).ok_or_else(|| format!("there is no input column {index}"))
-    }
-}
-
-/// From the rows of one entity to a few declared values.
-pub trait Mapper: Sized + 'static {
-    /// What the mapper reads and makes. Called once, at load.
-    fn interface() -> Interface;
-
-    /// A mapper with these parameters.
-    ///
-    /// # Errors
-    /// Where a parameter has a value that makes no sense; the text tells the caller what to pass.
-    fn new(parameters: &Parameters) -> Result<Self, String>;
-
-    /// One value for each declared output, in order.
-    ///
-    /// # Errors
-    /// Where the rows cannot be mapped. This ends the query, so prefer [`Value::Null`].
-    fn map(&self, rows: &Rows) -> Result<Vec<Value>, String>;
-}
-
-/// The instance that [`mapper!`](crate::mapper!) keeps. A component has one thread.
-#[doc(hidden)]
-pub struct Slot<M>(pub RefCell<Option<M>>);
-
-#[doc(hidden)]
-impl<M: Mapper> Slot<M> {
-    pub fn describe() -> MapperDescriptor {
-        crate::start();
-        M::interface().0
-    }
-
-    pub fn configure(&self, parameters: Vec<Value>) -> Result<(), String> {
-        crate::start();
-        *self.0.borrow_mut() = Some(M::new(&Parameters(parameters))?);
+    /// The text tells the caller what to pass.
+    fn check(&self) -> Result<(), String> {
         Ok(())
     }
 
-    pub fn map(&self, rows: Vec<Column>) -> Result<Vec<Value>, String> {
-        let mapper = self.0.borrow();
-        mapper.as_ref().ok_or("`map` was called before `configure`")?.map(&Rows(rows))
+    /// Maps one entity, which has at least one row. The rows are in no particular order.
+    ///
+    /// # Errors
+    /// Where the rows cannot be mapped. This ends the query, so prefer an output that may be none.
+    fn map(&self, rows: Rows<'_, Self::Input>) -> Result<Self::Output, String>;
+}
+
+/// Maps one entity outside of a plugin, for tests.
+///
+/// # Errors
+/// The mapper's own.
+pub fn map_one<M: Mapper>(mapper: &M, rows: &Table<M::Input>) -> Result<M::Output, String> {
+    mapper.check()?;
+    mapper.map(rows.rows())
+}
+
+/// What a mapper says of itself.
+pub(crate) fn describe<M: Mapper>() -> MapperDescriptor {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    MapperDescriptor {
+        dataset: M::DATASET.to_owned(),
+        inputs: fields(M::Input::FIELDS),
+        parameters: M::declare(),
+        outputs: M::Output::declare(),
+        endpoint: Endpoint { group_by: texts(M::GROUP_BY), sum: texts(M::SUM) },
     }
 }
 
-/// Exports a [`Mapper`] as a plugin of the world `mapper`.
-#[macro_export]
-macro_rules! mapper {
-    ($mapper:ty) => {
-        struct DomicilePlugin;
+/// A mapper with its parameters, whatever its type.
+pub(crate) trait Configured {
+    /// As the contract's `map`.
+    fn map(&self, ends: &[u32], inputs: &[u32]) -> Result<Vec<u32>, String>;
+}
 
-        thread_local! {
-            static SLOT: $crate::mapper::Slot<$mapper> =
-                const { $crate::mapper::Slot(::std::cell::RefCell::new(None)) };
+struct With<M>(M);
+
+impl<M: Mapper> Configured for With<M> {
+    fn map(&self, ends: &[u32], inputs: &[u32]) -> Result<Vec<u32>, String> {
+        let rows = ends.last().copied().unwrap_or(0);
+        let table = Table::<M::Input>::read(rows, inputs)?;
+        let mut outputs = <M::Output as Outputs>::Builders::default();
+        let mut start = 0;
+        for end in ends {
+            let end = *end as usize;
+            self.0.map(Rows::of(table.rows().columns(), start..end))?.put(&mut outputs);
+            start = end;
         }
+        Ok(M::Output::write(outputs))
+    }
+}
 
-        impl $crate::bindings::mapper::Guest for DomicilePlugin {
-            fn describe() -> $crate::bindings::mapper::MapperDescriptor {
-                $crate::mapper::Slot::<$mapper>::describe()
-            }
+/// A mapper with these parameters.
+pub(crate) fn configure<M: Mapper>(parameters: &[Value]) -> Result<Box<dyn Configured>, String> {
+    let mapper = M::from_values(parameters)?;
+    mapper.check()?;
+    Ok(Box::new(With(mapper)))
+}
 
-            fn configure(parameters: Vec<$crate::Value>) -> Result<(), String> {
-                SLOT.with(|slot| slot.configure(parameters))
-            }
+thread_local! {
+    /// The mapper of this instance. A component has one thread and one world.
+    static CONFIGURED: RefCell<Option<Box<dyn Configured>>> = const { RefCell::new(None) };
+}
 
-            fn map(rows: Vec<$crate::Column>) -> Result<Vec<$crate::Value>, String> {
-                SLOT.with(|slot| slot.map(rows))
-            }
-        }
+/// The exports of a plugin of the world `mapper-plugin`.
+#[doc(hidden)]
+pub struct Exports<M>(PhantomData<M>);
 
-        $crate::bindings::mapper::export_mapper!(DomicilePlugin);
-    };
+impl<M: Mapper> contract::Guest for Exports<M> {
+    fn describe() -> MapperDescriptor {
+        crate::panic::start();
+        describe::<M>()
+    }
+
+    fn configure(parameters: Vec<Value>) -> Result<(), String> {
+        crate::panic::start();
+        let mapper = configure::<M>(&parameters)?;
+        CONFIGURED.set(Some(mapper));
+        Ok(())
+    }
+
+    fn map(ends: Vec<u32>, inputs: Vec<u32>) -> Result<Vec<u32>, String> {
+        CONFIGURED.with_borrow(|mapper| match mapper {
+            Some(mapper) => mapper.map(&ends, &inputs),
+            None => Err("`map` was called before `configure`".to_owned()),
+        })
+    }
 }
