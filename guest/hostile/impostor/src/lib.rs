@@ -1,19 +1,23 @@
-//! Exports the names of the world `functions` with other types.
+//! Exports the names of the world of mergers with other types.
 
 mod bindings {
     wit_bindgen::generate!({
         inline: "
-            package somebody:elses;
+            package domicile:plugin@1.0.0;
+
+            interface merge {
+                describe: func() -> string;
+                resolve: func(versions: u32) -> u32;
+            }
 
             world impostor {
-                export describe: func() -> string;
-                export call: func(function: u32) -> u32;
+                export merge;
             }
         ",
     });
 }
 
-use bindings::Guest;
+use bindings::exports::domicile::plugin::merge::Guest;
 
 struct Impostor;
 
@@ -22,8 +26,8 @@ impl Guest for Impostor {
         "trust me".to_owned()
     }
 
-    fn call(function: u32) -> u32 {
-        function
+    fn resolve(versions: u32) -> u32 {
+        versions
     }
 }
 

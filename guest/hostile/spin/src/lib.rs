@@ -1,12 +1,13 @@
-//! Never returns: the host has to end the call at its time limit.
+//! Never returns: the host has to end the call at its limit of processor time.
 
-fn spin(value: i64) -> i64 {
-    let mut value = value;
-    loop {
-        value = std::hint::black_box(value.wrapping_add(1));
+/// The functions.
+#[domicile_sdk::functions]
+pub mod functions {
+    /// Counts without end.
+    pub fn spin(value: i64) -> i64 {
+        let mut value = value;
+        loop {
+            value = std::hint::black_box(value.wrapping_add(1));
+        }
     }
-}
-
-domicile_sdk::functions! {
-    fn spin(value: i64) -> i64;
 }

@@ -1,21 +1,26 @@
 //! Never finishes to describe itself: the host has to refuse it at load.
 
-use domicile_sdk::Column;
-use domicile_sdk::bindings::functions::{FunctionsDescriptor, Guest, export_functions};
+use domicile_sdk::Value;
+use domicile_sdk::bindings::mapper::export_mapper;
+use domicile_sdk::bindings::mapper::exports::domicile::plugin::mapper::{Guest, MapperDescriptor};
 
 struct Stalls;
 
 impl Guest for Stalls {
-    fn describe() -> FunctionsDescriptor {
+    fn describe() -> MapperDescriptor {
         let mut turns = 0_u64;
         loop {
             turns = std::hint::black_box(turns.wrapping_add(1));
         }
     }
 
-    fn call(_function: u32, _rows: u32, _arguments: Vec<Column>) -> Result<Column, String> {
+    fn configure(_parameters: Vec<Value>) -> Result<(), String> {
+        Err("not described".to_owned())
+    }
+
+    fn map(_ends: Vec<u32>, _inputs: Vec<u32>) -> Result<Vec<u32>, String> {
         Err("not described".to_owned())
     }
 }
 
-export_functions!(Stalls);
+export_mapper!(Stalls);

@@ -1,0 +1,21 @@
+//! Lets the host work without end: the time that kernels take is the call's.
+
+/// The functions.
+#[domicile_sdk::functions]
+pub mod functions {
+    use domicile_sdk::bindings::functions::domicile::plugin::columns::{self, Contents, Values};
+    use domicile_sdk::bindings::functions::domicile::plugin::kernels::{SortKey, sort};
+
+    const ROWS: i64 = 1_000_000;
+
+    /// Sorts without end.
+    pub fn dawdles(seed: i64) -> i64 {
+        let rows = (0..ROWS).map(|row| (row ^ seed).wrapping_mul(0x1e37_79b9_7f4a_7c15)).collect();
+        let column = columns::write(&Contents { values: Values::Bigint(rows), validity: None });
+        let mut orders = 0;
+        loop {
+            orders ^= sort(&[SortKey { column, descending: false, nulls_first: false }]);
+            std::hint::black_box(orders);
+        }
+    }
+}
