@@ -1,12 +1,13 @@
 //! Everything that can go wrong with a plugin.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domicile_types::limits;
 
 use crate::PluginId;
+use crate::contract::CONTRACT_VERSION;
+use crate::limit::{Limit, Place};
 
 /// Why a plugin was refused, or a call into it failed.
 ///
@@ -46,8 +47,47 @@ pub enum SandboxError {
         /// What the compiler says.
         detail: String,
     },
+    /// Compiling the component takes too long.
+    #[error("compiling plugin {plugin} exceeded its time limit of {} ms", limit.as_millis())]
+    CompileTimeout {
+        /// The plugin.
+        plugin: Arc<PluginId>,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The process that compiles could not do its work.
+    #[error("plugin {plugin} could not be compiled: {detail}")]
+    CompileFailed {
+        /// The plugin.
+        plugin: Arc<PluginId>,
+        /// What went wrong.
+        detail: String,
+    },
+    /// The component's code is larger than what is compiled.
+    #[error("the code of plugin {plugin} has {found} {what}, at most {limit} are accepted")]
+    CodeTooLarge {
+        /// The plugin.
+        plugin: Arc<PluginId>,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The component was built for a version of the contract that this host does not speak.
+    #[error(
+        "plugin {plugin} was built for `{item}`; this host speaks `domicile:plugin` 1.0.0 to {CONTRACT_VERSION}: build \
+         the plugin with an SDK of one of these versions, or update the host"
+    )]
+    ContractUnspoken {
+        /// The plugin.
+        plugin: Arc<PluginId>,
+        /// The import or export that says so.
+        item: String,
+    },
     /// The component asks for something that plugins are not given.
-    #[error("plugin {plugin} imports `{import}`, which plugins are not given; they have `domicile:plugin/host` only")]
+    #[error("plugin {plugin} imports `{import}`, which plugins of its world are not given")]
     ImportRefused {
         /// The plugin.
         plugin: Arc<PluginId>,
@@ -55,12 +95,20 @@ pub enum SandboxError {
         import: String,
     },
     /// The component belongs to no known world.
+    #[error("plugin {plugin} belongs to no world of `domicile:plugin`: {detail}")]
+    WorldUnknown {
+        /// The plugin.
+        plugin: Arc<PluginId>,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The component does not have what its world asks.
     #[error("plugin {plugin} does not export `{export}` as its world asks: {detail}")]
     ExportMissing {
         /// The plugin.
         plugin: Arc<PluginId>,
         /// The export.
-        export: &'static str,
+        export: String,
         /// What is wrong with it.
         detail: String,
     },
@@ -110,8 +158,8 @@ pub enum SandboxError {
         /// What does not fit.
         detail: String,
     },
-    /// The plugin's code stopped: it panicked, divided by zero, overflowed its stack, or the like.
-    #[error("`{function}` of plugin {plugin} trapped: {}", message.as_deref().unwrap_or(trap))]
+    /// The plugin's code stopped: it panicked, divided by zero, or the like.
+    #[error("`{function}` of plugin {plugin} trapped: {}{place}", message.as_deref().unwrap_or(trap))]
     Trapped {
         /// The plugin.
         plugin: Arc<PluginId>,
@@ -121,38 +169,34 @@ pub enum SandboxError {
         trap: String,
         /// What the plugin said last, with the source file and line where it uses the SDK. Guest text.
         message: Option<String>,
+        /// Where the plugin was, unless its message says so. Guest text.
+        place: Box<Place>,
     },
-    /// The call took too long.
-    #[error("`{function}` of plugin {plugin} exceeded its time limit of {} ms", limit.as_millis())]
-    TimeLimit {
+    /// A call exceeded a limit.
+    #[error("`{function}` of plugin {plugin} exceeded its {limit}{place}")]
+    LimitReached {
         /// The plugin.
         plugin: Arc<PluginId>,
         /// The function.
         function: String,
         /// The limit.
-        limit: Duration,
+        limit: Limit,
+        /// Where the plugin was. Guest text.
+        place: Box<Place>,
     },
-    /// The instance needs too much memory.
-    #[error("`{function}` of plugin {plugin} exceeded its memory limit of {limit} bytes")]
-    MemoryLimit {
+    /// The call passed something to the host that it may not.
+    #[error("`{function}` of plugin {plugin} misused `{import}`: {detail}{place}")]
+    Misused {
         /// The plugin.
         plugin: Arc<PluginId>,
         /// The function.
         function: String,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// The call returned too much.
-    #[error("`{function}` of plugin {plugin} exceeded its output limit of {limit} {unit}")]
-    OutputLimit {
-        /// The plugin.
-        plugin: Arc<PluginId>,
-        /// The function.
-        function: String,
-        /// The limit.
-        limit: usize,
-        /// What the limit counts.
-        unit: OutputUnit,
+        /// The function of the host.
+        import: &'static str,
+        /// What is wrong. Never repeats values.
+        detail: String,
+        /// Where the plugin was. Guest text.
+        place: Box<Place>,
     },
     /// The call returned something that it may not.
     #[error("`{function}` of plugin {plugin} returned something invalid: {detail}")]
@@ -184,24 +228,6 @@ pub enum SandboxError {
     },
 }
 
-/// What an output limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputUnit {
-    /// Rows.
-    Rows,
-    /// Bytes.
-    Bytes,
-}
-
-impl fmt::Display for OutputUnit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rows => "rows",
-            Self::Bytes => "bytes",
-        })
-    }
-}
-
 /// Whose fault an error is, which is what its HTTP status says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -223,27 +249,32 @@ pub(crate) fn clip(mut text: String) -> String {
     text
 }
 
-const WITHHELD: &str = "(the plugin's message stays in its region's log)";
+/// Stands for a plugin's words, and for details that hold numbers which a plugin chose.
+const WITHHELD: &str = "(the details stay in the log of its region)";
 
 impl SandboxError {
     /// Whose fault it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Engine { .. } | Self::ArgumentsInvalid { .. } => ErrorKind::Internal,
+            Self::Engine { .. } | Self::CompileFailed { .. } | Self::ArgumentsInvalid { .. } => ErrorKind::Internal,
             Self::VersionInvalid { .. }
             | Self::WrongWorld { .. }
             | Self::ParameterInvalid { .. }
             | Self::ParametersRefused { .. } => ErrorKind::Request,
-            Self::TimeLimit { .. } => ErrorKind::TimedOut,
+            Self::LimitReached { limit: Limit::Time(_) | Limit::CpuTime(_), .. } => ErrorKind::TimedOut,
             Self::TooManyInstances { .. } => ErrorKind::Busy,
             Self::ComponentTooLarge { .. }
             | Self::ComponentMalformed { .. }
+            | Self::CompileTimeout { .. }
+            | Self::CodeTooLarge { .. }
+            | Self::ContractUnspoken { .. }
             | Self::ImportRefused { .. }
+            | Self::WorldUnknown { .. }
             | Self::ExportMissing { .. }
             | Self::DescriptorInvalid { .. }
             | Self::Trapped { .. }
-            | Self::MemoryLimit { .. }
-            | Self::OutputLimit { .. }
+            | Self::LimitReached { .. }
+            | Self::Misused { .. }
             | Self::OutputInvalid { .. }
             | Self::Returned { .. } => ErrorKind::Plugin,
         }
@@ -255,7 +286,12 @@ impl SandboxError {
             Self::Engine { .. } | Self::VersionInvalid { .. } => None,
             Self::ComponentTooLarge { plugin, .. }
             | Self::ComponentMalformed { plugin, .. }
+            | Self::CompileTimeout { plugin, .. }
+            | Self::CompileFailed { plugin, .. }
+            | Self::CodeTooLarge { plugin, .. }
+            | Self::ContractUnspoken { plugin, .. }
             | Self::ImportRefused { plugin, .. }
+            | Self::WorldUnknown { plugin, .. }
             | Self::ExportMissing { plugin, .. }
             | Self::DescriptorInvalid { plugin, .. }
             | Self::WrongWorld { plugin, .. }
@@ -263,9 +299,8 @@ impl SandboxError {
             | Self::ParametersRefused { plugin, .. }
             | Self::ArgumentsInvalid { plugin, .. }
             | Self::Trapped { plugin, .. }
-            | Self::TimeLimit { plugin, .. }
-            | Self::MemoryLimit { plugin, .. }
-            | Self::OutputLimit { plugin, .. }
+            | Self::LimitReached { plugin, .. }
+            | Self::Misused { plugin, .. }
             | Self::OutputInvalid { plugin, .. }
             | Self::TooManyInstances { plugin, .. }
             | Self::Returned { plugin, .. } => Some(plugin),
@@ -276,7 +311,18 @@ impl SandboxError {
     #[must_use]
     pub fn without_guest_text(self) -> Self {
         match self {
-            Self::Trapped { plugin, function, trap, .. } => Self::Trapped { plugin, function, trap, message: None },
+            Self::Trapped { plugin, function, trap, .. } => {
+                Self::Trapped { plugin, function, trap, message: None, place: Box::default() }
+            }
+            Self::LimitReached { plugin, function, limit, .. } => {
+                Self::LimitReached { plugin, function, limit, place: Box::default() }
+            }
+            Self::Misused { plugin, function, import, .. } => {
+                Self::Misused { plugin, function, import, detail: WITHHELD.to_owned(), place: Box::default() }
+            }
+            Self::OutputInvalid { plugin, function, .. } => {
+                Self::OutputInvalid { plugin, function, detail: WITHHELD.to_owned() }
+            }
             Self::Returned { plugin, function, .. } => {
                 Self::Returned { plugin, function, message: WITHHELD.to_owned() }
             }

@@ -1,17 +1,20 @@
-//! What a component may import: the host's log, and the plumbing that standard libraries always ask for.
+//! What a component may import: the host's interfaces, and the plumbing that standard libraries always ask for.
 //!
 //! The Rust and C standard libraries of WASI import parts of `wasi:cli` and `wasi:io` whether or not a plugin uses
 //! them. Those parts are accepted and inert: the environment is empty, everything else traps when called.
 
 use std::sync::Arc;
 
+use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
 
+use crate::contract::{COLUMNS, HOST, KERNELS, Named, TYPES, World, read_name, versioned};
 use crate::error::clip;
-use crate::instance::HostState;
-use crate::wit::{HOST_INTERFACE, Level, TYPES_INTERFACE};
-use crate::{PluginId, SandboxError};
+use crate::host::HostState;
+use crate::refusal::Refusal;
+use crate::wit::Level;
+use crate::{PluginId, SandboxError, columns, kernels};
 
 const INERT_INTERFACES: [&str; 13] = [
     "wasi:cli/environment",
@@ -29,52 +32,92 @@ const INERT_INTERFACES: [&str; 13] = [
     "wasi:io/streams",
 ];
 
-/// The plugin called something inert.
-#[derive(Debug, thiserror::Error)]
-#[error("it called `{0}`, which plugins are not given; use the log of `domicile:plugin/host`")]
-pub(crate) struct InertCall(String);
-
 /// Stands for every resource of an inert interface. None is ever made.
 struct Inert;
 
-/// A linker with what the component imports.
+/// What a world's component may import by a name.
+pub(crate) enum Import<'a> {
+    /// An interface of the host, without its version.
+    Given(&'a str),
+    /// Plumbing.
+    Inert,
+    /// Nothing that the world is given.
+    Refused,
+    /// An interface of the host in a version that it does not speak.
+    Unspoken,
+}
+
+/// What stands behind an import's name.
+pub(crate) fn read_import(world: World, name: &str) -> Import<'_> {
+    match read_name(name) {
+        Named::Ours(TYPES) => Import::Given(TYPES),
+        Named::Ours(interface) if [HOST, COLUMNS, KERNELS].contains(&interface) && !world.is_pure() => {
+            Import::Given(interface)
+        }
+        Named::Ours(_) => Import::Refused,
+        Named::Unspoken => Import::Unspoken,
+        Named::Foreign if is_inert(name) => Import::Inert,
+        Named::Foreign => Import::Refused,
+    }
+}
+
+/// A linker with what the component imports. The names have been looked at before it was compiled.
 ///
 /// # Errors
 /// Where an import is not among what plugins are given; the error names it.
-pub(crate) fn link(component: &Component, plugin: &Arc<PluginId>) -> Result<Linker<HostState>, SandboxError> {
+pub(crate) fn link(
+    component: &Component,
+    world: World,
+    plugin: &Arc<PluginId>,
+) -> Result<Linker<HostState>, SandboxError> {
     let engine = component.engine();
     let refused = |import: String| SandboxError::ImportRefused { plugin: Arc::clone(plugin), import: clip(import) };
     let internal = |error: wasmtime::Error| SandboxError::Engine { detail: format!("{error:#}") };
     let mut linker = Linker::new(engine);
-    define_log(&mut linker).map_err(internal)?;
+    define_given(&mut linker).map_err(internal)?;
     for (name, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(interface) = import.ty else {
             return Err(refused(name.to_owned()));
         };
-        if [HOST_INTERFACE, TYPES_INTERFACE].contains(&name) {
-            for (item, export) in interface.exports(engine) {
-                let known = matches!(export.ty, ComponentItem::Type(_)) || (name == HOST_INTERFACE && item == "log");
-                if !known {
-                    return Err(refused(format!("{name}#{item}")));
+        match read_import(world, name) {
+            Import::Given(given) => {
+                for (item, export) in interface.exports(engine) {
+                    if !matches!(export.ty, ComponentItem::Type(_)) && !functions_of(given).contains(&item) {
+                        return Err(refused(format!("{name}#{item}")));
+                    }
                 }
             }
-        } else if is_inert(name) {
-            let mut instance = linker.instance(name).map_err(internal)?;
-            for (item, export) in interface.exports(engine) {
-                define_inert(&mut instance, name, item, &export.ty).map_err(internal)?;
+            Import::Inert => {
+                let mut instance = linker.instance(name).map_err(internal)?;
+                for (item, export) in interface.exports(engine) {
+                    define_inert(&mut instance, name, item, &export.ty).map_err(internal)?;
+                }
             }
-        } else {
-            return Err(refused(name.to_owned()));
+            Import::Refused | Import::Unspoken => return Err(refused(name.to_owned())),
         }
     }
     Ok(linker)
 }
 
-fn define_log(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    linker.instance(HOST_INTERFACE)?.func_wrap("log", |mut store, (level, message): (Level, String)| {
+fn functions_of(interface: &str) -> &'static [&'static str] {
+    match interface {
+        HOST => &["log"],
+        COLUMNS => &columns::FUNCTIONS,
+        KERNELS => &kernels::FUNCTIONS,
+        _ => &[],
+    }
+}
+
+/// Defines the host's interfaces in its own version; the engine finds them for older minor versions too.
+fn define_given(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    let mut host = linker.instance(&versioned(HOST))?;
+    host.func_wrap("log", |mut store: StoreContextMut<'_, HostState>, (level, message): (Level, String)| {
+        store.data_mut().host_called()?;
         store.data_mut().log(level, message);
         Ok(())
-    })
+    })?;
+    columns::define(&mut linker.instance(&versioned(COLUMNS))?)?;
+    kernels::define(&mut linker.instance(&versioned(KERNELS))?)
 }
 
 fn is_inert(import: &str) -> bool {
@@ -95,7 +138,7 @@ fn define_inert(
         }
         ComponentItem::ComponentFunc(_) => {
             let name = format!("{interface}#{item}");
-            instance.func_new(item, move |_, _, _, _| Err(InertCall(name.clone()).into()))
+            instance.func_new(item, move |_, _, _, _| Err(Refusal::Inert(name.clone()).into()))
         }
         ComponentItem::Resource(_) => instance.resource(item, ResourceType::host::<Inert>(), |_, _| Ok(())),
         _ => Ok(()),

@@ -1,155 +1,189 @@
-//! One instance of a component, and what happens when a call into it goes wrong.
+//! One instance of a component, and the calls into it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use arrow::array::ArrayRef;
+use domicile_types::limits::{PLUGIN_HANDLES_MAX, PLUGIN_ITEMS_MAX};
 use wasmtime::component::InstancePre;
-use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, Trap, WasmBacktrace};
+use wasmtime::{Store, UpdateDeadline};
 
+use crate::contract::World;
 use crate::error::clip;
-use crate::imports::InertCall;
-use crate::runtime::{Runtime, Slot, TABLE_ELEMENTS_MAX};
-use crate::wit::{Level, World};
-use crate::{OutputUnit, PluginId, SandboxError};
+use crate::explain::explain;
+use crate::exports::Use;
+use crate::frame::Frame;
+use crate::host::HostState;
+use crate::limit::Limit;
+use crate::log::Log;
+use crate::metrics::{CallRecord, Metrics, Outcome, Recorder};
+use crate::runtime::{Runtime, Slot};
+use crate::{PluginId, SandboxError};
 
-/// What the host keeps for one instance.
-pub(crate) struct HostState {
-    plugin: Arc<PluginId>,
-    limits: StoreLimits,
-    memory_bytes_max: usize,
-    log_bytes_left: usize,
-    critical: Option<String>,
+/// The numbers of a call's arguments, which are its first columns.
+const NUMBERS: [u32; PLUGIN_ITEMS_MAX] = {
+    let mut numbers = [0; PLUGIN_ITEMS_MAX];
+    let mut next = 0;
+    while next < numbers.len() {
+        numbers[next] = next as u32;
+        next += 1;
+    }
+    numbers
+};
+
+/// The numbers of so many arguments. No interface declares more than there are here.
+pub(crate) fn argument_numbers(count: usize) -> &'static [u32] {
+    NUMBERS.get(..count).unwrap_or(&NUMBERS)
 }
 
-/// The plugin asked for more memory than it may have.
-#[derive(Debug, thiserror::Error)]
-#[error("memory limit")]
-struct MemoryLimitReached;
-
-impl ResourceLimiter for HostState {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        // A component has one memory (the pool sees to it). Trapping here, instead of letting the allocation fail,
-        // keeps what the plugin does about the failure from hiding the cause.
-        if desired > self.memory_bytes_max {
-            return Err(MemoryLimitReached.into());
-        }
-        Ok(true)
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        self.limits.table_growing(current, desired, maximum)
-    }
+/// What all instances of a plugin have in common.
+pub(crate) struct Origin {
+    pub(crate) id: Arc<PluginId>,
+    pub(crate) world: World,
+    pub(crate) pre: InstancePre<HostState>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log: Arc<Log>,
 }
 
-impl HostState {
-    /// Takes a line from the plugin, unless the call has logged its fill.
-    pub(crate) fn log(&mut self, level: Level, message: String) {
-        let Some(left) = self.log_bytes_left.checked_sub(message.len()) else {
-            return;
-        };
-        self.log_bytes_left = left;
-        let (plugin, version) = (self.plugin.name.as_str(), self.plugin.version.as_str());
-        match level {
-            Level::Trace => tracing::trace!(plugin, version, message),
-            Level::Debug => tracing::debug!(plugin, version, message),
-            Level::Info => tracing::info!(plugin, version, message),
-            Level::Warn => tracing::warn!(plugin, version, message),
-            Level::Error => tracing::error!(plugin, version, message),
-            Level::Critical => {
-                tracing::error!(plugin, version, message);
-                self.critical = Some(clip(message));
-            }
-        }
-    }
+/// Why a call has no answer although the plugin returned.
+pub(crate) enum Unanswered {
+    /// The plugin says that it cannot do what it was asked.
+    Said(String),
+    /// The answer is not what was declared.
+    Invalid(String),
+    /// The answer exceeds a limit.
+    Limit(Limit),
 }
 
-/// An instance with the exports of its world.
-pub(crate) struct Instance<W> {
-    store: Store<HostState>,
-    world: W,
-    runtime: Arc<Runtime>,
-    plugin: Arc<PluginId>,
+/// A running instance.
+pub(crate) struct Started {
+    pub(crate) store: Store<HostState>,
+    pub(crate) instance: wasmtime::component::Instance,
+    origin: Arc<Origin>,
+    // Boxed, so that an instance that moves is small.
+    recorder: Box<Recorder>,
+    failed: bool,
     // Last: the store must have given its memory back to the pool before another instance takes the slot.
     _slot: Slot,
 }
 
-impl<W: World> Instance<W> {
-    /// A fresh instance. Code of the plugin may run already, under the limits of a call.
-    pub(crate) fn new(
-        runtime: &Arc<Runtime>,
-        plugin: &Arc<PluginId>,
-        pre: &InstancePre<HostState>,
-    ) -> Result<Self, SandboxError> {
-        let slot = runtime.slot(plugin)?;
-        let limits = &runtime.limits;
-        let state = HostState {
-            plugin: Arc::clone(plugin),
-            limits: StoreLimitsBuilder::new().table_elements(TABLE_ELEMENTS_MAX).build(),
-            memory_bytes_max: limits.memory_bytes_max,
-            log_bytes_left: limits.log_bytes_max,
-            critical: None,
-        };
-        let mut store = Store::new(&runtime.engine, state);
+impl Started {
+    /// A fresh instance. Code of the plugin may run already, within the time that an instance may take to start.
+    pub(crate) fn new(origin: &Arc<Origin>) -> Result<Self, SandboxError> {
+        let slot = origin.runtime.slot(&origin.id)?;
+        let limits = &origin.runtime.limits;
+        let pure = origin.world.is_pure();
+        let mut store = Store::new(origin.runtime.engine(pure), HostState::new(&origin.id, &origin.log, limits));
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.output_bytes_max);
-        store.epoch_deadline_trap();
-        store.set_epoch_deadline(runtime.call_ticks());
-        let made = pre.instantiate(&mut store);
-        let instance = made.map_err(|error| explain(runtime, plugin, "start", store.data_mut(), &error))?;
-        let world = W::bind(&mut store, &instance).map_err(|unbound| SandboxError::ExportMissing {
-            plugin: Arc::clone(plugin),
-            export: unbound.export,
-            detail: clip(format!("{:#}", unbound.error)),
-        })?;
-        Ok(Self { store, world, runtime: Arc::clone(runtime), plugin: Arc::clone(plugin), _slot: slot })
+        store.set_max_component_handles(PLUGIN_HANDLES_MAX);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut store| {
+            store.data_mut().check_time()?;
+            Ok(UpdateDeadline::Continue(1))
+        });
+        let made = refuel(&mut store, origin).and_then(|()| origin.pre.instantiate(&mut store));
+        let instance = made.map_err(|error| explain(origin, "start", store.data_mut(), &error))?;
+        let recorder = Box::new(Recorder::new(&origin.metrics));
+        Ok(Self { store, instance, origin: Arc::clone(origin), recorder, failed: false, _slot: slot })
     }
 
-    /// Calls into the plugin under the limits of one call. After an error the instance is not to be used again.
-    pub(crate) fn call<R>(
+    /// Calls into the plugin under the limits of one call. The columns that it answers with are those of the call: what
+    /// `finish` takes of them is all that is left of it.
+    ///
+    /// After an error of the plugin's code the instance is not called again.
+    pub(crate) fn call<R, T>(
         &mut self,
         function: &str,
-        call: impl FnOnce(&W, &mut Store<HostState>) -> wasmtime::Result<R>,
-    ) -> Result<R, SandboxError> {
-        self.store.set_epoch_deadline(self.runtime.call_ticks());
-        let state = self.store.data_mut();
-        state.log_bytes_left = self.runtime.limits.log_bytes_max;
-        state.critical = None;
-        call(&self.world, &mut self.store)
-            .map_err(|error| explain(&self.runtime, &self.plugin, function, self.store.data_mut(), &error))
-    }
-}
-
-/// What an error of the engine means to the people who read it.
-fn explain(
-    runtime: &Runtime,
-    plugin: &Arc<PluginId>,
-    function: &str,
-    state: &mut HostState,
-    error: &wasmtime::Error,
-) -> SandboxError {
-    let (plugin, function) = (Arc::clone(plugin), function.to_owned());
-    if error.is::<MemoryLimitReached>() {
-        return SandboxError::MemoryLimit { plugin, function, limit: runtime.limits.memory_bytes_max };
-    }
-    if let Some(call) = error.downcast_ref::<InertCall>() {
-        return SandboxError::Trapped { plugin, function, trap: call.to_string(), message: state.critical.take() };
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => SandboxError::TimeLimit { plugin, function, limit: runtime.limits.call_timeout },
-        Some(trap) => {
-            if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-                tracing::warn!(plugin = %plugin, function, %trap, %backtrace, "plugin trapped");
+        arguments: &[ArrayRef],
+        rows: usize,
+        call: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<R>,
+        finish: impl FnOnce(R, &Frame) -> Result<T, Unanswered>,
+    ) -> Result<T, SandboxError> {
+        if self.failed {
+            return Err(self.origin.unfit(function, "an earlier call into this instance failed".to_owned()));
+        }
+        let sample = self.recorder.start(rows);
+        self.store.data_mut().begin();
+        self.store.data_mut().frame.begin(arguments);
+        self.store.set_epoch_deadline(1);
+        let returned = refuel(&mut self.store, &self.origin).and_then(|()| call(&mut self.store));
+        let answer = match returned {
+            Ok(returned) => finish(returned, &self.store.data().frame)
+                .map_err(|unanswered| self.origin.unanswered(function, unanswered)),
+            Err(error) => {
+                self.failed = true;
+                Err(explain(&self.origin, function, self.store.data_mut(), &error))
             }
-            SandboxError::Trapped { plugin, function, trap: trap.to_string(), message: state.critical.take() }
-        }
-        None if is_output_limit(error) => {
-            let limit = runtime.limits.output_bytes_max;
-            SandboxError::OutputLimit { plugin, function, limit, unit: OutputUnit::Bytes }
-        }
-        None => SandboxError::OutputInvalid { plugin, function, detail: clip(format!("{error:#}")) },
+        };
+        let state = self.store.data_mut();
+        state.frame.clear();
+        self.recorder.record(&CallRecord {
+            duration: state.elapsed(),
+            cpu_time: sample.map_or(Duration::ZERO, |sample| sample.stop()),
+            outcome: outcome(&answer),
+            memory_bytes: state.memory_bytes(),
+            traffic: state.traffic,
+        });
+        answer
     }
 }
 
-/// The engine's type for this error is private, so its words are all there is; the test with `floods` guards them.
-fn is_output_limit(error: &wasmtime::Error) -> bool {
-    error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
+fn refuel(store: &mut Store<HostState>, origin: &Origin) -> wasmtime::Result<()> {
+    if origin.world.is_pure() { store.set_fuel(origin.runtime.limits.merge_fuel_max) } else { Ok(()) }
+}
+
+fn outcome<T>(answer: &Result<T, SandboxError>) -> Outcome {
+    match answer {
+        Ok(_) => Outcome::Answered,
+        Err(SandboxError::LimitReached { .. }) => Outcome::LimitHit,
+        Err(SandboxError::Returned { .. }) => Outcome::Failed,
+        Err(_) => Outcome::Trapped,
+    }
+}
+
+impl Origin {
+    pub(crate) fn unfit(&self, function: &str, detail: String) -> SandboxError {
+        SandboxError::ArgumentsInvalid { plugin: Arc::clone(&self.id), function: function.to_owned(), detail }
+    }
+
+    pub(crate) fn limit_reached(&self, function: &str, limit: Limit) -> SandboxError {
+        let (plugin, function) = (Arc::clone(&self.id), function.to_owned());
+        SandboxError::LimitReached { plugin, function, limit, place: Box::default() }
+    }
+
+    pub(crate) fn wrong_world(&self, wanted: &'static str) -> SandboxError {
+        SandboxError::WrongWorld { plugin: Arc::clone(&self.id), wanted }
+    }
+
+    fn unanswered(&self, function: &str, unanswered: Unanswered) -> SandboxError {
+        let plugin = Arc::clone(&self.id);
+        match unanswered {
+            Unanswered::Limit(limit) => self.limit_reached(function, limit),
+            Unanswered::Said(message) => {
+                SandboxError::Returned { plugin, function: function.to_owned(), message: clip(message) }
+            }
+            Unanswered::Invalid(detail) => {
+                SandboxError::OutputInvalid { plugin, function: function.to_owned(), detail }
+            }
+        }
+    }
+}
+
+/// An instance with the functions that its caller needs.
+pub(crate) struct Instance<U> {
+    pub(crate) started: Started,
+    pub(crate) uses: U,
+}
+
+impl<U: Use> Instance<U> {
+    pub(crate) fn new(origin: &Arc<Origin>, exports: &U::Exports) -> Result<Self, SandboxError> {
+        let mut started = Started::new(origin)?;
+        let instance = started.instance;
+        let uses = U::bind(exports, &mut started.store, &instance).ok_or_else(|| SandboxError::Engine {
+            detail: format!("the exports of plugin {} are those of another component", origin.id),
+        })?;
+        Ok(Self { started, uses })
+    }
 }

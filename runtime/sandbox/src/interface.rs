@@ -1,16 +1,21 @@
 //! What a plugin declares about itself, once checked.
 
 use domicile_types::DatasetName;
+use wasmtime::component::{ComponentType, Lift};
 
 use crate::{Value, ValueType};
 
 /// What a plugin offers, by its world.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Interface {
-    /// World `functions`: scalar functions for SQL. Never empty.
+    /// World `functions`: functions for SQL. Never empty.
     Functions(Vec<FunctionSignature>),
     /// World `mapper`: one entity's rows to a few declared values.
     Mapper(MapperInterface),
+    /// World `query`: a question with a name.
+    Query(QueryInterface),
+    /// World `merge`: resolves conflicts between versions of one row.
+    Merge(MergeInterface),
 }
 
 impl Interface {
@@ -19,28 +24,83 @@ impl Interface {
         match self {
             Self::Functions(_) => "functions",
             Self::Mapper(_) => "mapper",
+            Self::Query(_) => "query",
+            Self::Merge(_) => "merge",
         }
     }
 }
 
-/// A scalar function.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a function makes of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+pub enum FunctionKind {
+    /// One row in, one value out.
+    #[component(name = "scalar")]
+    Scalar,
+    /// Many rows in, one value out.
+    #[component(name = "aggregate")]
+    Aggregate,
+}
+
+/// A function.
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
+#[component(record)]
 pub struct FunctionSignature {
     /// Name, unique in the plugin and usable in SQL without quotes.
     pub name: String,
-    /// Arguments in order.
+    /// What it makes of rows.
+    pub kind: FunctionKind,
+    /// Arguments in order. None is of bytes.
     pub arguments: Vec<Field>,
-    /// Type of the answer.
+    /// Type of the answer; not bytes.
     pub returns: ValueType,
 }
 
 /// A name and a type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
+#[component(record)]
 pub struct Field {
     /// Name, unique among its kind.
     pub name: String,
     /// Type.
     pub kind: ValueType,
+}
+
+impl Field {
+    /// The field of an Arrow schema that it is. Any value may be missing.
+    pub fn arrow_field(&self) -> arrow::datatypes::Field {
+        arrow::datatypes::Field::new(&self.name, self.kind.arrow_type(), true)
+    }
+}
+
+/// What a query reads and makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryInterface {
+    /// Parameters in order.
+    pub parameters: Vec<Parameter>,
+    /// One `SELECT`, with `$name` where a parameter's value belongs. Not looked at here.
+    pub input: String,
+    /// The columns that `input` gives, in order. Never empty.
+    pub columns: Vec<Field>,
+    /// The columns of what one region contributes, in order. Never empty.
+    pub partial: Vec<Field>,
+    /// The columns of the answer, in order. Never empty; none is of bytes.
+    pub outputs: Vec<Field>,
+}
+
+impl QueryInterface {
+    /// The defaults of the parameters, in order.
+    pub fn defaults(&self) -> Vec<Value> {
+        self.parameters.iter().map(|parameter| parameter.default.clone()).collect()
+    }
+}
+
+/// Which columns a plugin resolves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeInterface {
+    /// The columns in order. Never empty; none is of bytes.
+    pub columns: Vec<Field>,
 }
 
 /// What a mapper reads and makes.
@@ -65,7 +125,7 @@ impl MapperInterface {
     }
 }
 
-/// A setting of a mapper.
+/// A setting of a mapper or query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     /// Name, unique among the parameters.

@@ -1,15 +1,19 @@
 //! A configured mapper, and the checks of what it makes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::datatypes::Float64Type;
 
-use crate::column::{self, LoweredColumn};
+use crate::columns;
 use crate::error::clip;
-use crate::instance::Instance;
-use crate::interface::{Output, OutputKind};
-use crate::wit::Mapper;
-use crate::{Plugin, SandboxError, Value};
+use crate::exports::{Exports, Mapper};
+use crate::functions::column;
+use crate::instance::{Instance, Unanswered, argument_numbers};
+use crate::interface::{MapperInterface, Output, OutputKind, Parameter};
+use crate::limit::Limit;
+use crate::{Interface, Plugin, SandboxError, Value};
 
 /// A mapper with its parameters, in an instance of its own. After an error it is not to be used again.
 pub struct MapperInstance {
@@ -19,12 +23,15 @@ pub struct MapperInstance {
 
 impl MapperInstance {
     pub(crate) fn new(plugin: &Arc<Plugin>, parameters: &[Value]) -> Result<Self, SandboxError> {
-        check_parameters(plugin, parameters)?;
-        let mut instance = Instance::<Mapper>::new(&plugin.runtime, &plugin.id, &plugin.pre)?;
-        let lowered: Vec<_> = parameters.iter().map(Value::lower).collect();
-        instance.call("configure", |mapper, store| mapper.configure(store, &lowered))?.map_err(|message| {
-            SandboxError::ParametersRefused { plugin: Arc::clone(&plugin.id), message: clip(message) }
-        })?;
+        let (Interface::Mapper(interface), Exports::Mapper(exports)) = (&plugin.interface, &plugin.exports) else {
+            return Err(plugin.origin.wrong_world("mapper"));
+        };
+        check_parameters(plugin, &interface.parameters, parameters)?;
+        let mut instance = Instance::<Mapper>::new(&plugin.origin, exports)?;
+        let Instance { started, uses } = &mut instance;
+        let configure = |store: &mut _| uses.configure.call(store, (parameters,));
+        let (configured,) = started.call("configure", &[], 0, configure, |answer, _| Ok(answer))?;
+        configured.map_err(|message| refused(plugin, message))?;
         Ok(Self { plugin: Arc::clone(plugin), instance })
     }
 
@@ -33,44 +40,79 @@ impl MapperInstance {
         &self.plugin
     }
 
-    /// Maps the rows of one entity: one array for each declared input, of the input's
-    /// [`arrow_type`](crate::ValueType::arrow_type), all of the same length. Answers one value for each declared output:
-    /// a text of the category's list, a double within the measure's bounds, or null. A number outside the bounds
-    /// becomes the nearer bound, NaN becomes null.
+    /// Maps entities. `inputs` has an array for each declared input, of the input's
+    /// [`arrow_type`](crate::ValueType::arrow_type), all of the same length. `ends` has one number for each entity: its
+    /// rows are those from the end of the entity before it (from 0 for the first) up to its own end. Every entity has a
+    /// row at least, and the last end is the number of rows.
+    ///
+    /// Answers one array for each declared output, with a row for each entity: texts of the category's list, doubles
+    /// within the measure's bounds, or nulls. A number outside the bounds becomes the nearer bound, NaN becomes null.
     ///
     /// Blocks for at most the time limit.
     ///
     /// # Errors
-    /// Where the arrays do not fit the declaration, or the plugin fails, exceeds a limit or returns something that it
-    /// did not declare.
-    pub fn map(&mut self, columns: &[ArrayRef]) -> Result<Vec<Value>, SandboxError> {
-        let interface = self.plugin.mapper_interface()?;
-        let unfit = |detail| self.plugin.unfit("map", detail);
-        let rows = columns.first().map_or(0, |column| column.len());
-        column::check(columns, interface.inputs.iter().map(|input| input.kind), rows).map_err(unfit)?;
-        let lowered = columns.iter().map(LoweredColumn::new).collect::<Result<Vec<_>, _>>().map_err(unfit)?;
-        let params: Vec<_> = lowered.iter().map(LoweredColumn::as_param).collect();
-        let answer = self.instance.call("map", |mapper, store| mapper.map(store, &params))?;
-        let (plugin, function) = (&self.plugin.id, || "map".to_owned());
-        let values = answer.map_err(|message| SandboxError::Returned {
-            plugin: Arc::clone(plugin),
-            function: function(),
-            message: clip(message),
-        })?;
-        let invalid = |detail| SandboxError::OutputInvalid { plugin: Arc::clone(plugin), function: function(), detail };
-        if values.len() != interface.outputs.len() {
-            let (found, declared) = (values.len(), interface.outputs.len());
-            return Err(invalid(format!("{found} values where {declared} outputs are declared")));
+    /// Where the arrays or ends do not fit, or the plugin fails, exceeds a limit or returns something that it did not
+    /// declare.
+    pub fn map(&mut self, inputs: &[ArrayRef], ends: &[u32]) -> Result<Vec<ArrayRef>, SandboxError> {
+        let origin = &self.plugin.origin;
+        let Interface::Mapper(interface) = &self.plugin.interface else {
+            return Err(origin.wrong_world("mapper"));
+        };
+        let rows = inputs.first().map_or(0, |input| input.len());
+        columns::check(inputs, &interface.inputs, rows)
+            .and_then(|()| check_ends(ends, rows))
+            .map_err(|detail| origin.unfit("map", detail))?;
+        let limits = &origin.runtime.limits;
+        if ends.len() > limits.output_rows_max {
+            return Err(origin.limit_reached("map", Limit::OutputRows(limits.output_rows_max)));
         }
-        let values = interface.outputs.iter().zip(values).map(|(output, value)| admit(output, value.into()));
-        values.collect::<Result<_, _>>().map_err(invalid)
+        let Instance { started, uses } = &mut self.instance;
+        let params = (ends, argument_numbers(inputs.len()));
+        started.call(
+            "map",
+            inputs,
+            rows,
+            |store| uses.map.call(store, params),
+            |(answer,), frame| {
+                let numbers = answer.map_err(Unanswered::Said)?;
+                check_count(&numbers, interface)?;
+                let outputs = interface.outputs.iter().zip(numbers);
+                let admitted = outputs.map(|(output, number)| {
+                    let array = column(frame, number, output.value_type(), ends.len(), limits)?;
+                    admit(output, &array).map_err(Unanswered::Invalid)
+                });
+                admitted.collect()
+            },
+        )
     }
 }
 
-fn check_parameters(plugin: &Plugin, parameters: &[Value]) -> Result<(), SandboxError> {
-    let declared = &plugin.mapper_interface()?.parameters;
+fn check_count(numbers: &[u32], interface: &MapperInterface) -> Result<(), Unanswered> {
+    let (found, declared) = (numbers.len(), interface.outputs.len());
+    if found == declared {
+        return Ok(());
+    }
+    Err(Unanswered::Invalid(format!("{found} columns where {declared} outputs are declared")))
+}
+
+fn check_ends(ends: &[u32], rows: usize) -> Result<(), String> {
+    let ascending = ends.windows(2).all(|pair| matches!(pair, [before, after] if before < after));
+    let starts = ends.first().is_none_or(|first| *first > 0);
+    let last = ends.last().copied().unwrap_or_default();
+    if ascending && starts && usize::try_from(last) == Ok(rows) {
+        return Ok(());
+    }
+    Err(format!("the ends of the entities do not ascend to the number of rows, {rows}"))
+}
+
+/// Whether a caller's parameters are those that were declared.
+pub(crate) fn check_parameters(
+    plugin: &Plugin,
+    declared: &[Parameter],
+    parameters: &[Value],
+) -> Result<(), SandboxError> {
     let invalid = |parameter: String, problem: String| SandboxError::ParameterInvalid {
-        plugin: Arc::clone(&plugin.id),
+        plugin: Arc::clone(&plugin.origin.id),
         parameter,
         problem,
     };
@@ -86,21 +128,26 @@ fn check_parameters(plugin: &Plugin, parameters: &[Value]) -> Result<(), Sandbox
     Ok(())
 }
 
-/// The value as it leaves the sandbox, or why it does not.
-fn admit(output: &Output, value: Value) -> Result<Value, String> {
-    match (&output.kind, value) {
-        (_, Value::Null) => Ok(Value::Null),
-        (OutputKind::Category { values }, Value::Text(text)) => {
-            if values.contains(&text) {
-                return Ok(Value::Text(text));
+pub(crate) fn refused(plugin: &Plugin, message: String) -> SandboxError {
+    SandboxError::ParametersRefused { plugin: Arc::clone(&plugin.origin.id), message: clip(message) }
+}
+
+/// The array as it leaves the sandbox, or why it does not. It has the declared type.
+fn admit(output: &Output, array: &ArrayRef) -> Result<ArrayRef, String> {
+    match &output.kind {
+        OutputKind::Category { values } => {
+            let declared: HashSet<&str> = values.iter().map(String::as_str).collect();
+            let texts = array.as_string::<i32>();
+            if texts.iter().flatten().all(|text| declared.contains(text)) {
+                return Ok(Arc::clone(array));
             }
             Err(format!("a value of category `{}` that is not in its declared list", output.name))
         }
-        (OutputKind::Measure { .. }, Value::Double(number)) if number.is_nan() => Ok(Value::Null),
-        (OutputKind::Measure { min, max }, Value::Double(number)) => Ok(Value::Double(number.clamp(*min, *max))),
-        (_, value) => {
-            let found = value.kind().map_or_else(String::new, |kind| kind.to_string());
-            Err(format!("a {found} for output `{}`, which is a {}", output.name, output.value_type()))
+        OutputKind::Measure { min, max } => {
+            let clamp =
+                |number: Option<f64>| number.filter(|number| !number.is_nan()).map(|number| number.clamp(*min, *max));
+            let numbers = array.as_primitive::<Float64Type>();
+            Ok(Arc::new(numbers.iter().map(clamp).collect::<Float64Array>()))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The engine that all plugins of a sandbox share, its clock, and the count of instances.
+//! The engines that all plugins of a sandbox share, their clock, and the count of instances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,9 +6,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig};
+use domicile_types::limits::PLUGIN_MERGE_INSTANCES_MAX;
+use wasmtime::{Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use crate::pool::IdleInstances;
 use crate::{PluginId, SandboxError, SandboxLimits};
 
 /// How often running plugins are looked at. A call ends at most two ticks after its time limit.
@@ -17,8 +17,6 @@ const TICK: Duration = Duration::from_millis(10);
 const CORE_INSTANCES_PER_COMPONENT: u32 = 16;
 /// Tables of one component: its module's, and that of the wiring.
 const TABLES_PER_COMPONENT: u32 = 4;
-/// Entries of a table, which bounds the functions that a plugin can call indirectly.
-pub(crate) const TABLE_ELEMENTS_MAX: usize = 20_000;
 /// Host memory for one component's and one core module's bookkeeping, in bytes.
 const INSTANCE_BYTES_MAX: usize = 1024 * 1024;
 /// Memory that an instance keeps between two lives, in bytes; the rest goes back to the system.
@@ -26,40 +24,37 @@ const KEPT_RESIDENT_BYTES: usize = 1024 * 1024;
 
 /// Everything that outlives a single plugin.
 pub(crate) struct Runtime {
-    pub(crate) engine: Engine,
-    pub(crate) limits: SandboxLimits,
-    pub(crate) idle: IdleInstances,
+    engine: Engine,
+    pure_engine: Engine,
+    pub(crate) limits: Arc<SandboxLimits>,
     live: AtomicUsize,
     _ticker: Ticker,
 }
 
 impl Runtime {
     pub(crate) fn new(limits: SandboxLimits) -> Result<Self, SandboxError> {
-        let failed = |detail: String| SandboxError::Engine { detail };
-        let config = config(&limits)?;
-        let engine = Engine::new(&config).map_err(|error| failed(format!("{error:#}")))?;
-        let ticker = Ticker::start(engine.clone()).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { engine, limits, idle: IdleInstances::default(), live: AtomicUsize::new(0), _ticker: ticker })
+        let failed = |error: wasmtime::Error| SandboxError::Engine { detail: format!("{error:#}") };
+        let instances = limits.instances_max;
+        let engine = Engine::new(&pooled(config(&limits, false), &limits, instances)?).map_err(failed)?;
+        let instances = instances.min(PLUGIN_MERGE_INSTANCES_MAX);
+        let pure_engine = Engine::new(&pooled(config(&limits, true), &limits, instances)?).map_err(failed)?;
+        let ticker = Ticker::start([engine.clone(), pure_engine.clone()])
+            .map_err(|error| SandboxError::Engine { detail: error.to_string() })?;
+        Ok(Self { engine, pure_engine, limits: Arc::new(limits), live: AtomicUsize::new(0), _ticker: ticker })
     }
 
-    /// Ticks after which a call that starts now has used up its time, never less than the limit.
-    pub(crate) fn call_ticks(&self) -> u64 {
-        let ticks = self.limits.call_timeout.as_nanos().div_ceil(TICK.as_nanos());
-        u64::try_from(ticks).unwrap_or(u64::MAX - 1).saturating_add(1)
+    /// The engine for plugins that are given something, or for pure ones.
+    pub(crate) fn engine(&self, pure: bool) -> &Engine {
+        if pure { &self.pure_engine } else { &self.engine }
     }
 
-    /// The right to one more instance. Where all are taken, an idle instance makes room.
+    /// The right to one more instance.
     pub(crate) fn slot(self: &Arc<Self>, plugin: &Arc<PluginId>) -> Result<Slot, SandboxError> {
-        loop {
-            let limit = self.limits.instances_max;
-            let taken = self.live.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < limit).then_some(n + 1));
-            if taken.is_ok() {
-                return Ok(Slot(Arc::clone(self)));
-            }
-            if !self.idle.evict() {
-                return Err(SandboxError::TooManyInstances { plugin: Arc::clone(plugin), limit });
-            }
-        }
+        let limit = self.limits.instances_max;
+        self.live
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| (live < limit).then_some(live + 1))
+            .map(|_| Slot(Arc::clone(self)))
+            .map_err(|_| SandboxError::TooManyInstances { plugin: Arc::clone(plugin), limit })
     }
 }
 
@@ -72,8 +67,29 @@ impl Drop for Slot {
     }
 }
 
-fn config(limits: &SandboxLimits) -> Result<Config, SandboxError> {
-    let instances = u32::try_from(limits.instances_max)
+/// What compiled code depends on. The process that compiles has the same.
+///
+/// Pure code counts its steps, knows one NaN only, and its relaxed vector instructions do the same everywhere.
+pub(crate) fn config(limits: &SandboxLimits, pure: bool) -> Config {
+    let mut config = Config::new();
+    config
+        // Across modules only: within one, the plugin's own compiler did it, and frames would be missing from errors.
+        .compiler_inlining(Inlining::InterModule)
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .memory_may_move(false)
+        .max_wasm_stack(limits.stack_bytes_max)
+        // Source lines in errors, for components that tell them.
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        .consume_fuel(pure)
+        .cranelift_nan_canonicalization(pure)
+        .relaxed_simd_deterministic(pure);
+    config
+}
+
+fn pooled(mut config: Config, limits: &SandboxLimits, instances: usize) -> Result<Config, SandboxError> {
+    let instances = u32::try_from(instances)
         .ok()
         .filter(|instances| *instances > 0 && instances.checked_mul(CORE_INSTANCES_PER_COMPONENT).is_some())
         .ok_or_else(|| SandboxError::Engine { detail: "`instances_max` is zero or too large".to_owned() })?;
@@ -88,31 +104,24 @@ fn config(limits: &SandboxLimits) -> Result<Config, SandboxError> {
         .max_component_instance_size(INSTANCE_BYTES_MAX)
         .max_core_instance_size(INSTANCE_BYTES_MAX)
         .max_memory_size(limits.memory_bytes_max)
-        .table_elements(TABLE_ELEMENTS_MAX)
+        .table_elements(limits.table_elements_max)
         .linear_memory_keep_resident(KEPT_RESIDENT_BYTES);
-    let mut config = Config::new();
-    config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .compiler_inlining(Inlining::Yes)
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        .memory_init_cow(true)
-        .memory_may_move(false);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Ok(config)
 }
 
-/// The thread that advances the engine's epoch; it ends when this is dropped.
+/// The thread that advances the engines' epochs; it ends when this is dropped.
 struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    fn start(engine: Engine) -> std::io::Result<Self> {
+    fn start(engines: [Engine; 2]) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let tick = move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                engine.increment_epoch();
+                engines.iter().for_each(Engine::increment_epoch);
             }
         };
         let thread = thread::Builder::new().name("plugin-ticker".to_owned()).spawn(tick)?;

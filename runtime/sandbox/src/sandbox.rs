@@ -1,17 +1,20 @@
 //! From bytes to a plugin.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use domicile_types::{Digest, PluginName};
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::Component;
 
+use crate::compile::Compiler;
 use crate::error::clip;
-use crate::instance::Instance;
+use crate::exports::{Describe, Finder};
+use crate::inspect::inspect;
+use crate::instance::{Origin, Started};
+use crate::interface::Interface;
+use crate::log::Log;
+use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 use crate::validate::Validator;
-use crate::wit::{Functions, Mapper};
 use crate::{Plugin, PluginId, SandboxError, SandboxLimits, imports};
 
 const VERSION_BYTES_MAX: usize = 64;
@@ -19,20 +22,16 @@ const VERSION_BYTES_MAX: usize = 64;
 /// Where plugins are loaded and run. Cheap to share by reference; plugins keep what they need of it alive.
 pub struct Sandbox {
     runtime: Arc<Runtime>,
-    next_key: AtomicU64,
+    compiler: Compiler,
 }
-
-/// How every WebAssembly file begins.
-const MAGIC: &[u8] = b"\0asm";
-const NO_MAGIC: &str = "it does not begin like a WebAssembly file";
 
 impl Sandbox {
     /// A sandbox with these limits. Starts one thread, which ends with the sandbox and its last plugin.
     ///
     /// # Errors
     /// Where the limits make no sense to the engine, or the host has not enough address space for them.
-    pub fn new(limits: SandboxLimits) -> Result<Self, SandboxError> {
-        Ok(Self { runtime: Arc::new(Runtime::new(limits)?), next_key: AtomicU64::new(0) })
+    pub fn new(limits: SandboxLimits, compiler: Compiler) -> Result<Self, SandboxError> {
+        Ok(Self { runtime: Arc::new(Runtime::new(limits)?), compiler })
     }
 
     /// The limits that all plugins have.
@@ -40,8 +39,8 @@ impl Sandbox {
         &self.runtime.limits
     }
 
-    /// Compiles a component, checks its imports and exports, asks it for its descriptor and checks that. Takes from
-    /// tens of milliseconds to seconds of CPU time, depending on the component's size.
+    /// Looks at a component, compiles it, checks its imports and exports, asks it for its descriptor and checks that.
+    /// Takes from tens of milliseconds to seconds of CPU time, depending on the component's size.
     ///
     /// # Errors
     /// Where any of these refuses the component.
@@ -53,28 +52,57 @@ impl Sandbox {
         if wasm.len() > limit {
             return Err(SandboxError::ComponentTooLarge { plugin: id, bytes: wasm.len(), limit });
         }
-        let malformed = |error: wasmtime::Error| {
-            let detail = if wasm.starts_with(MAGIC) { clip(format!("{error:#}")) } else { NO_MAGIC.to_owned() };
-            SandboxError::ComponentMalformed { plugin: Arc::clone(&id), detail }
+        let inspection = inspect(&id, wasm)?;
+        let world = inspection.world;
+        let component = self.compiler.compile(&self.runtime, world.is_pure(), &id, wasm)?;
+        let pre = imports::link(&component, world, &id)?.instantiate_pre(&component).map_err(|error| {
+            SandboxError::ComponentMalformed { plugin: Arc::clone(&id), detail: clip(format!("{error:#}")) }
+        })?;
+        let metrics = Metrics::new().map_err(|error| SandboxError::Engine { detail: error.to_string() })?;
+        let origin = Arc::new(Origin {
+            id,
+            world,
+            pre,
+            runtime: Arc::clone(&self.runtime),
+            metrics: Arc::new(metrics),
+            log: Arc::new(Log::default()),
+        });
+        let mut started = Started::new(&origin)?;
+        let instance = started.instance;
+        let mut finder = Finder {
+            plugin: &origin.id,
+            component: &component,
+            interface: &inspection.interface,
+            store: &mut started.store,
+            instance,
         };
-        let component = Component::from_binary(&self.runtime.engine, wasm).map_err(malformed)?;
-        let linker = imports::link(&component, &id)?;
-        let world = world(&component, &id)?;
-        let pre = linker.instantiate_pre(&component).map_err(malformed)?;
-        let interface = match world {
-            World::Functions => {
-                let mut instance = Instance::<Functions>::new(&self.runtime, &id, &pre)?;
-                let descriptor = instance.call("describe", |functions, store| functions.describe(store))?;
-                Validator(&id).functions(descriptor)?
-            }
-            World::Mapper => {
-                let mut instance = Instance::<Mapper>::new(&self.runtime, &id, &pre)?;
-                let descriptor = instance.call("describe", |mapper, store| mapper.describe(store))?;
-                Validator(&id).mapper(descriptor)?
-            }
-        };
-        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        Ok(Arc::new(Plugin { id, interface, pre, runtime: Arc::clone(&self.runtime), key }))
+        let describe = finder.describe(world)?;
+        let exports = finder.exports(world)?;
+        let interface = interface(&origin, &mut started, &describe)?;
+        Ok(Arc::new(Plugin { origin, interface, exports }))
+    }
+}
+
+/// Asks a plugin what it is, and checks what it says.
+fn interface(origin: &Origin, started: &mut Started, describe: &Describe) -> Result<Interface, SandboxError> {
+    let validator = Validator(&origin.id);
+    match describe {
+        Describe::Functions(bound) => {
+            let (functions,) = started.call("describe", &[], 0, |store| bound.call(store, ()), |said, _| Ok(said))?;
+            validator.functions(functions)
+        }
+        Describe::Mapper(bound) => {
+            let (mapper,) = started.call("describe", &[], 0, |store| bound.call(store, ()), |said, _| Ok(said))?;
+            validator.mapper(mapper)
+        }
+        Describe::Query(bound) => {
+            let (query,) = started.call("describe", &[], 0, |store| bound.call(store, ()), |said, _| Ok(said))?;
+            validator.query(query)
+        }
+        Describe::Merge(bound) => {
+            let (columns,) = started.call("describe", &[], 0, |store| bound.call(store, ()), |said, _| Ok(said))?;
+            validator.merge(columns)
+        }
     }
 }
 
@@ -83,31 +111,4 @@ fn check_version(version: &str) -> Result<(), SandboxError> {
         && version.len() <= VERSION_BYTES_MAX
         && version.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c));
     if well_formed { Ok(()) } else { Err(SandboxError::VersionInvalid { version: version.to_owned() }) }
-}
-
-enum World {
-    Functions,
-    Mapper,
-}
-
-/// The world that a component's exports speak of. Whether they have the right types shows once they are bound.
-fn world(component: &Component, plugin: &Arc<PluginId>) -> Result<World, SandboxError> {
-    let exports = |name: &str| component.get_export_index(None, name).is_some();
-    let missing = |export, detail: &str| SandboxError::ExportMissing {
-        plugin: Arc::clone(plugin),
-        export,
-        detail: detail.to_owned(),
-    };
-    if !exports("describe") {
-        return Err(missing("describe", "it is missing; every world of `domicile:plugin@0.1.0` has it"));
-    }
-    if exports("call") {
-        return Ok(World::Functions);
-    }
-    match (exports("configure"), exports("map")) {
-        (true, true) => Ok(World::Mapper),
-        (true, false) => Err(missing("map", "it is missing; the world `mapper` has it")),
-        (false, true) => Err(missing("configure", "it is missing; the world `mapper` has it")),
-        (false, false) => Err(missing("call", "it is missing, and so is the `map` of the world `mapper`")),
-    }
 }

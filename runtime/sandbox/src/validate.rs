@@ -8,8 +8,8 @@ use domicile_types::{DatasetName, limits};
 use crate::error::clip;
 use crate::wit;
 use crate::{
-    Endpoint, Field, FunctionSignature, Interface, MapperInterface, Output, OutputKind, Parameter, PluginId,
-    SandboxError, Value, ValueType,
+    Endpoint, Field, FunctionSignature, Interface, MapperInterface, MergeInterface, Output, OutputKind, Parameter,
+    PluginId, QueryInterface, SandboxError, Value, ValueType,
 };
 
 /// The checks of one plugin's descriptor.
@@ -21,34 +21,72 @@ const NAME_BYTES_MAX: usize = 63;
 type Checked<T> = Result<T, SandboxError>;
 
 impl Validator<'_> {
-    pub(crate) fn functions(&self, descriptor: wit::FunctionsDescriptor) -> Checked<Interface> {
-        self.count("functions", descriptor.functions.len(), 1, limits::PLUGIN_ITEMS_MAX)?;
-        self.names("function", descriptor.functions.iter().map(|function| &function.name))?;
-        let signatures = descriptor.functions.into_iter().map(|function| self.function(function));
-        Ok(Interface::Functions(signatures.collect::<Checked<_>>()?))
+    pub(crate) fn functions(&self, functions: Vec<FunctionSignature>) -> Checked<Interface> {
+        self.count("functions", functions.len(), 1, limits::PLUGIN_ITEMS_MAX)?;
+        self.names("function", functions.iter().map(|function| &function.name))?;
+        for function in &functions {
+            let (arguments, what) = (&function.arguments, format!("argument of `{}`", function.name));
+            self.count(&format!("arguments of `{}`", function.name), arguments.len(), 0, limits::PLUGIN_ITEMS_MAX)?;
+            self.names(&what, arguments.iter().map(|argument| &argument.name))?;
+            self.no_bytes(&what, arguments)?;
+            if function.returns == ValueType::Bytes {
+                let problem = "bytes are no type of SQL's here; only states of aggregates have it".to_owned();
+                return Err(self.error(format!("the answer of `{}`", function.name), problem));
+            }
+        }
+        Ok(Interface::Functions(functions))
     }
 
-    fn function(&self, function: wit::FunctionSignature) -> Checked<FunctionSignature> {
-        let what = format!("argument of `{}`", function.name);
-        self.count(
-            &format!("arguments of `{}`", function.name),
-            function.arguments.len(),
-            0,
-            limits::PLUGIN_ITEMS_MAX,
-        )?;
-        self.names(&what, function.arguments.iter().map(|argument| &argument.name))?;
-        let arguments = function.arguments.into_iter().map(field).collect();
-        Ok(FunctionSignature { name: function.name, arguments, returns: function.returns.into() })
+    pub(crate) fn query(&self, descriptor: wit::QueryDescriptor) -> Checked<Interface> {
+        let parameters = self.parameters(descriptor.parameters)?;
+        let (bytes, limit) = (descriptor.input.len(), limits::PLUGIN_QUERY_BYTES_MAX);
+        if bytes == 0 || bytes > limit {
+            return Err(
+                self.error("the input".to_owned(), format!("it has {bytes} bytes, from 1 to {limit} are accepted"))
+            );
+        }
+        let tables =
+            [("column", &descriptor.columns), ("partial", &descriptor.partial), ("output", &descriptor.outputs)];
+        for (what, fields) in tables {
+            self.count(&format!("{what} fields"), fields.len(), 1, limits::PLUGIN_ITEMS_MAX)?;
+            self.names(what, fields.iter().map(|field| &field.name))?;
+        }
+        self.no_bytes("column", &descriptor.columns)?;
+        self.no_bytes("output", &descriptor.outputs)?;
+        let wit::QueryDescriptor { input, columns, partial, outputs, .. } = descriptor;
+        Ok(Interface::Query(QueryInterface { parameters, input, columns, partial, outputs }))
+    }
+
+    pub(crate) fn merge(&self, columns: Vec<Field>) -> Checked<Interface> {
+        self.count("columns", columns.len(), 1, limits::PLUGIN_ITEMS_MAX)?;
+        self.unique("its columns", columns.iter().map(|column| &column.name))?;
+        self.no_bytes("column", &columns)?;
+        Ok(Interface::Merge(MergeInterface { columns }))
+    }
+
+    fn no_bytes(&self, what: &str, fields: &[Field]) -> Checked<()> {
+        match fields.iter().find(|field| field.kind == ValueType::Bytes) {
+            None => Ok(()),
+            Some(field) => {
+                let problem = "it is of bytes, which only states of aggregates and partial fields of queries may be";
+                Err(self.error(format!("{what} `{}`", field.name), problem.to_owned()))
+            }
+        }
+    }
+
+    fn parameters(&self, parameters: Vec<wit::Parameter>) -> Checked<Vec<Parameter>> {
+        self.count("parameters", parameters.len(), 0, limits::PLUGIN_ITEMS_MAX)?;
+        self.names("parameter", parameters.iter().map(|parameter| &parameter.name))?;
+        parameters.into_iter().map(|parameter| self.parameter(parameter)).collect()
     }
 
     pub(crate) fn mapper(&self, descriptor: wit::MapperDescriptor) -> Checked<Interface> {
         let dataset: DatasetName =
             descriptor.dataset.parse().map_err(|problem| self.error("the dataset".to_owned(), format!("{problem}")))?;
         self.count("inputs", descriptor.inputs.len(), 1, limits::PLUGIN_ITEMS_MAX)?;
-        let inputs: Vec<Field> = descriptor.inputs.into_iter().map(field).collect();
-        self.count("parameters", descriptor.parameters.len(), 0, limits::PLUGIN_ITEMS_MAX)?;
-        self.names("parameter", descriptor.parameters.iter().map(|parameter| &parameter.name))?;
-        let parameters = descriptor.parameters.into_iter().map(|p| self.parameter(p)).collect::<Checked<_>>()?;
+        let inputs = descriptor.inputs;
+        self.no_bytes("input", &inputs)?;
+        let parameters = self.parameters(descriptor.parameters)?;
         self.count("outputs", descriptor.outputs.len(), 1, limits::PLUGIN_ITEMS_MAX)?;
         self.names("output", descriptor.outputs.iter().map(|output| &output.name))?;
         let outputs = descriptor.outputs.iter().map(|output| &output.name);
@@ -59,10 +97,10 @@ impl Validator<'_> {
     }
 
     fn parameter(&self, parameter: wit::Parameter) -> Checked<Parameter> {
-        let default = Value::from(parameter.default);
+        let default = parameter.default;
         let problem = |problem: &str| self.error(format!("parameter `{}`", parameter.name), problem.to_owned());
         let kind = match (default.kind(), &default) {
-            (Some(ValueType::Boolean) | None, _) => {
+            (Some(ValueType::Boolean | ValueType::Bytes) | None, _) => {
                 return Err(problem("its default is not a bigint, double, text or date"));
             }
             (_, Value::Double(value)) if !value.is_finite() => return Err(problem("its default is not finite")),
@@ -143,134 +181,5 @@ impl Validator<'_> {
     }
 }
 
-fn field(field: wit::Field) -> Field {
-    Field { name: field.name, kind: field.kind.into() }
-}
-
 #[cfg(test)]
-mod tests {
-    use domicile_types::Digest;
-
-    use super::*;
-    use crate::wit::{Bounds, OutputKind as Kind, ValueOut};
-
-    fn field(name: &str) -> wit::Field {
-        wit::Field { name: name.to_owned(), kind: wit::ValueType::Double }
-    }
-
-    fn category(name: &str, values: &[&str]) -> wit::Output {
-        let values = values.iter().map(|value| (*value).to_owned()).collect();
-        wit::Output { name: name.to_owned(), kind: Kind::Category(values) }
-    }
-
-    fn measure(name: &str, min: f64, max: f64) -> wit::Output {
-        wit::Output { name: name.to_owned(), kind: Kind::Measure(Bounds { min, max }) }
-    }
-
-    fn mapper() -> wit::MapperDescriptor {
-        wit::MapperDescriptor {
-            dataset: "orders".to_owned(),
-            inputs: vec![field("o_totalprice")],
-            parameters: vec![wit::Parameter { name: "scale".to_owned(), default: ValueOut::Double(1.0) }],
-            outputs: vec![category("size", &["small", "large"]), measure("total", 0.0, 9.0)],
-            endpoint: wit::Endpoint { group_by: vec!["size".to_owned()], sum: vec!["total".to_owned()] },
-        }
-    }
-
-    #[track_caller]
-    fn check(change: impl FnOnce(&mut wit::MapperDescriptor), expect: &str) {
-        let mut descriptor = mapper();
-        change(&mut descriptor);
-        assert_eq!(validated(|validator| validator.mapper(descriptor)), expect);
-    }
-
-    fn validated(validate: impl FnOnce(Validator<'_>) -> Checked<Interface>) -> String {
-        let name = "demo".parse().expect("a plugin name");
-        let plugin = Arc::new(PluginId { name, version: "1.0.0".to_owned(), digest: Digest([0; 32]) });
-        match validate(Validator(&plugin)) {
-            Ok(interface) => interface.world().to_owned(),
-            Err(error) => error.to_string().replace("plugin `demo` 1.0.0 declares ", ""),
-        }
-    }
-
-    #[test]
-    fn mappers() {
-        check(|_| (), "mapper");
-        check(
-            |m| m.dataset = "Orders!".to_owned(),
-            "the dataset wrongly: `Orders!` is not a dataset name: use lower-case letters, digits and `_`, starting \
-             with a letter",
-        );
-        check(|m| m.inputs.clear(), "the inputs wrongly: there are 0, from 1 to 64 are accepted");
-        check(|m| m.inputs.push(field("total")), "its inputs and outputs wrongly: `total` is declared twice");
-        check(
-            |m| m.outputs[0].name = "Size".to_owned(),
-            "output `Size` wrongly: use 1 to 63 lower-case letters, digits and `_`, starting with a letter",
-        );
-        check(
-            |m| m.outputs[0] = category("size", &["small", "small"]),
-            "output `size` wrongly: `small` is declared twice",
-        );
-        check(
-            |m| m.outputs[0] = category("size", &[]),
-            "the values of output `size` wrongly: there are 0, from 1 to 256 are accepted",
-        );
-    }
-
-    #[test]
-    fn bounds_are_finite_and_ordered() {
-        let expect = "are not finite bounds with min below max";
-        let bounds = [(1.0, 1.0), (2.0, 1.0), (0.0, f64::INFINITY), (f64::NEG_INFINITY, 0.0), (f64::NAN, 1.0)];
-        for (min, max) in bounds {
-            check(
-                |m| m.outputs[1] = measure("total", min, max),
-                &format!("output `total` wrongly: {min} to {max} {expect}"),
-            );
-        }
-    }
-
-    #[test]
-    fn defaults_have_a_type() {
-        let untyped = "parameter `scale` wrongly: its default is not a bigint, double, text or date";
-        check(|m| m.parameters[0].default = ValueOut::Null, untyped);
-        check(|m| m.parameters[0].default = ValueOut::Boolean(true), untyped);
-        check(
-            |m| m.parameters[0].default = ValueOut::Double(f64::NAN),
-            "parameter `scale` wrongly: its default is not finite",
-        );
-        check(
-            |m| m.parameters[0].default = ValueOut::Text("x".repeat(257)),
-            "parameter `scale` wrongly: its default exceeds 256 bytes",
-        );
-        check(|m| m.parameters[0].default = ValueOut::Date(1), "mapper");
-    }
-
-    #[test]
-    fn endpoints_name_outputs_of_the_right_kind() {
-        check(|m| m.endpoint.sum = vec!["size".to_owned()], "the endpoint wrongly: `size` is not a measure output");
-        check(
-            |m| m.endpoint.group_by = vec!["region".to_owned()],
-            "the endpoint wrongly: `region` is not a category output",
-        );
-        check(|m| m.endpoint.group_by.push("size".to_owned()), "the endpoint wrongly: `size` is declared twice");
-    }
-
-    #[test]
-    fn functions_have_distinct_names() {
-        let function = |name: &str, arguments: Vec<wit::Field>| wit::FunctionSignature {
-            name: name.to_owned(),
-            arguments,
-            returns: wit::ValueType::Text,
-        };
-        let check = |functions: Vec<wit::FunctionSignature>, expect: &str| {
-            assert_eq!(validated(|validator| validator.functions(wit::FunctionsDescriptor { functions })), expect);
-        };
-        check(vec![function("f", vec![]), function("g", vec![field("x")])], "functions");
-        check(vec![], "the functions wrongly: there are 0, from 1 to 64 are accepted");
-        check(vec![function("f", vec![]), function("f", vec![])], "function wrongly: `f` is declared twice");
-        check(vec![function("f", vec![field("x"), field("x")])], "argument of `f` wrongly: `x` is declared twice");
-        let long = "f".repeat(64);
-        let expect = "use 1 to 63 lower-case letters, digits and `_`, starting with a letter";
-        check(vec![function(&long, vec![])], &format!("function `{long}` wrongly: {expect}"));
-    }
-}
+mod tests;

@@ -1,14 +1,12 @@
 //! The host's side of `wit/plugin.wit`, by hand: what goes in borrows from Arrow buffers, which generated types do not.
 //!
-//! The engine compares these types with each component's when the component is loaded.
+//! The engine compares these types with each component's when the component is loaded. Types that mean the same on both
+//! sides are the public ones of [`crate::interface`] and [`crate::value`].
 
-use wasmtime::component::{ComponentType, Func, Instance, Lift, Lower, TypedFunc};
-use wasmtime::{AsContextMut, Store};
+use wasmtime::component::{ComponentType, Lift, Lower};
 
-use crate::instance::HostState;
-
-pub(crate) const HOST_INTERFACE: &str = "domicile:plugin/host@0.1.0";
-pub(crate) const TYPES_INTERFACE: &str = "domicile:plugin/types@0.1.0";
+use crate::unchecked::Elements;
+use crate::{Field, Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
@@ -29,87 +27,63 @@ pub(crate) enum Level {
     Critical,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
-#[component(enum)]
-#[repr(u8)]
-#[expect(dead_code, reason = "the engine makes them from numbers")]
-pub(crate) enum ValueType {
-    #[component(name = "bigint")]
-    BigInt,
-    #[component(name = "double")]
-    Double,
-    #[component(name = "text")]
-    Text,
-    #[component(name = "date")]
-    Date,
-    #[component(name = "boolean")]
-    Boolean,
-}
-
-#[derive(Debug, Clone, ComponentType, Lower)]
-#[component(variant)]
-pub(crate) enum ValueIn<'a> {
-    #[component(name = "null")]
-    Null,
-    #[component(name = "bigint")]
-    BigInt(i64),
-    #[component(name = "double")]
-    Double(f64),
-    #[component(name = "text")]
-    Text(&'a str),
-    #[component(name = "date")]
-    Date(i32),
-    #[component(name = "boolean")]
-    Boolean(bool),
-}
-
-#[derive(Debug, Clone, ComponentType, Lift)]
-#[component(variant)]
-pub(crate) enum ValueOut {
-    #[component(name = "null")]
-    Null,
-    #[component(name = "bigint")]
-    BigInt(i64),
-    #[component(name = "double")]
-    Double(f64),
-    #[component(name = "text")]
-    Text(String),
-    #[component(name = "date")]
-    Date(i32),
-    #[component(name = "boolean")]
-    Boolean(bool),
-}
-
-#[derive(Debug, Clone, ComponentType, Lower)]
+#[derive(ComponentType, Lower)]
 #[component(record)]
-pub(crate) struct TextsIn<'a> {
-    pub(crate) offsets: &'a [i32],
-    pub(crate) bytes: &'a [u8],
+pub(crate) struct RunsIn {
+    pub(crate) offsets: Elements<i32>,
+    pub(crate) bytes: Elements<u8>,
 }
 
-#[derive(Debug, ComponentType, Lift)]
+#[derive(ComponentType, Lower)]
 #[component(record)]
-pub(crate) struct TextsOut {
+pub(crate) struct DictionaryIn {
+    pub(crate) indices: Vec<u32>,
+    pub(crate) texts: RunsIn,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum ValuesIn {
+    #[component(name = "bigint")]
+    BigInt(Elements<i64>),
+    #[component(name = "double")]
+    Double(Elements<f64>),
+    #[component(name = "text")]
+    Text(RunsIn),
+    #[component(name = "date")]
+    Date(Elements<i32>),
+    #[component(name = "boolean")]
+    Boolean(Vec<bool>),
+    #[component(name = "bytes")]
+    Bytes(RunsIn),
+    #[component(name = "dictionary")]
+    #[expect(dead_code, reason = "the host never answers with it, but the types of both sides are to be the same")]
+    Dictionary(DictionaryIn),
+}
+
+/// What a column has, on its way into a plugin.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct ContentsIn {
+    pub(crate) values: ValuesIn,
+    pub(crate) validity: Option<Elements<u8>>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct RunsOut {
     pub(crate) offsets: Vec<i32>,
     pub(crate) bytes: Vec<u8>,
 }
 
-#[derive(Debug, Clone, ComponentType, Lower)]
-#[component(variant)]
-pub(crate) enum ValuesIn<'a> {
-    #[component(name = "bigint")]
-    BigInt(&'a [i64]),
-    #[component(name = "double")]
-    Double(&'a [f64]),
-    #[component(name = "text")]
-    Text(TextsIn<'a>),
-    #[component(name = "date")]
-    Date(&'a [i32]),
-    #[component(name = "boolean")]
-    Boolean(&'a [bool]),
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct DictionaryOut {
+    pub(crate) indices: Vec<u32>,
+    pub(crate) texts: RunsOut,
 }
 
-#[derive(Debug, ComponentType, Lift)]
+#[derive(ComponentType, Lift)]
 #[component(variant)]
 pub(crate) enum ValuesOut {
     #[component(name = "bigint")]
@@ -117,53 +91,45 @@ pub(crate) enum ValuesOut {
     #[component(name = "double")]
     Double(Vec<f64>),
     #[component(name = "text")]
-    Text(TextsOut),
+    Text(RunsOut),
     #[component(name = "date")]
     Date(Vec<i32>),
     #[component(name = "boolean")]
     Boolean(Vec<bool>),
+    #[component(name = "bytes")]
+    Bytes(RunsOut),
+    #[component(name = "dictionary")]
+    Dictionary(DictionaryOut),
 }
 
-#[derive(Debug, Clone, ComponentType, Lower)]
+/// What a column is to have, on its way out of a plugin. Nothing about it has been checked.
+#[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct ColumnIn<'a> {
-    pub(crate) values: ValuesIn<'a>,
-    pub(crate) validity: Option<&'a [u8]>,
-}
-
-#[derive(Debug, ComponentType, Lift)]
-#[component(record)]
-pub(crate) struct ColumnOut {
+pub(crate) struct ContentsOut {
     pub(crate) values: ValuesOut,
     pub(crate) validity: Option<Vec<u8>>,
 }
 
-#[derive(Debug, ComponentType, Lift)]
+/// Rows of a table, by the numbers of its columns.
+#[derive(Clone, Copy, ComponentType, Lower)]
 #[component(record)]
-pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) kind: ValueType,
+pub(crate) struct TableIn<'a> {
+    pub(crate) rows: u32,
+    pub(crate) columns: &'a [u32],
 }
 
-#[derive(Debug, ComponentType, Lift)]
+#[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct FunctionSignature {
-    pub(crate) name: String,
-    pub(crate) arguments: Vec<Field>,
-    pub(crate) returns: ValueType,
+pub(crate) struct TableOut {
+    pub(crate) rows: u32,
+    pub(crate) columns: Vec<u32>,
 }
 
-#[derive(Debug, ComponentType, Lift)]
-#[component(record)]
-pub(crate) struct FunctionsDescriptor {
-    pub(crate) functions: Vec<FunctionSignature>,
-}
-
-#[derive(Debug, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
-    pub(crate) default: ValueOut,
+    pub(crate) default: Value,
 }
 
 #[derive(Debug, Clone, Copy, ComponentType, Lift)]
@@ -173,7 +139,7 @@ pub(crate) struct Bounds {
     pub(crate) max: f64,
 }
 
-#[derive(Debug, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift)]
 #[component(variant)]
 pub(crate) enum OutputKind {
     #[component(name = "category")]
@@ -182,14 +148,14 @@ pub(crate) enum OutputKind {
     Measure(Bounds),
 }
 
-#[derive(Debug, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct Output {
     pub(crate) name: String,
     pub(crate) kind: OutputKind,
 }
 
-#[derive(Debug, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct Endpoint {
     #[component(name = "group-by")]
@@ -197,7 +163,7 @@ pub(crate) struct Endpoint {
     pub(crate) sum: Vec<String>,
 }
 
-#[derive(Debug, ComponentType, Lift)]
+#[derive(Debug, Clone, ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct MapperDescriptor {
     pub(crate) dataset: String,
@@ -207,102 +173,12 @@ pub(crate) struct MapperDescriptor {
     pub(crate) endpoint: Endpoint,
 }
 
-/// An export that has the wrong type, or is missing.
-pub(crate) struct BindError {
-    pub(crate) export: &'static str,
-    pub(crate) error: wasmtime::Error,
-}
-
-/// The exports of one world, in one instance.
-pub(crate) trait World: Sized {
-    fn bind(store: &mut Store<HostState>, instance: &Instance) -> Result<Self, BindError>;
-}
-
-type CallParams<'a> = (u32, u32, &'a [ColumnIn<'a>]);
-type CallResults = (Result<ColumnOut, String>,);
-type MapParams<'a> = (&'a [ColumnIn<'a>],);
-type MapResults = (Result<Vec<ValueOut>, String>,);
-type ConfigureParams<'a> = (&'a [ValueIn<'a>],);
-type ConfigureResults = (Result<(), String>,);
-
-macro_rules! bind {
-    ($store:ident, $instance:ident, $export:literal: $params:ty, $results:ty) => {
-        $instance
-            .get_typed_func::<$params, $results>($store.as_context_mut(), $export)
-            .map_err(|error| BindError { export: $export, error })?
-    };
-}
-
-/// World `functions`.
-pub(crate) struct Functions {
-    describe: TypedFunc<(), (FunctionsDescriptor,)>,
-    call: Func,
-}
-
-impl World for Functions {
-    fn bind(store: &mut Store<HostState>, instance: &Instance) -> Result<Self, BindError> {
-        let describe = bind!(store, instance, "describe": (), (FunctionsDescriptor,));
-        let call = *bind!(store, instance, "call": CallParams<'_>, CallResults).func();
-        Ok(Self { describe, call })
-    }
-}
-
-impl Functions {
-    pub(crate) fn describe(&self, store: &mut Store<HostState>) -> wasmtime::Result<FunctionsDescriptor> {
-        self.describe.call(store, ()).map(|(descriptor,)| descriptor)
-    }
-
-    pub(crate) fn call(
-        &self,
-        store: &mut Store<HostState>,
-        function: u32,
-        rows: u32,
-        arguments: &[ColumnIn<'_>],
-    ) -> wasmtime::Result<Result<ColumnOut, String>> {
-        // SAFETY: `bind` checked the type of this export; only the lifetime of the borrow differs.
-        let call = unsafe { TypedFunc::<CallParams<'_>, CallResults>::new_unchecked(self.call) };
-        call.call(store, (function, rows, arguments)).map(|(answer,)| answer)
-    }
-}
-
-/// World `mapper`.
-pub(crate) struct Mapper {
-    describe: TypedFunc<(), (MapperDescriptor,)>,
-    configure: Func,
-    map: Func,
-}
-
-impl World for Mapper {
-    fn bind(store: &mut Store<HostState>, instance: &Instance) -> Result<Self, BindError> {
-        let describe = bind!(store, instance, "describe": (), (MapperDescriptor,));
-        let configure = *bind!(store, instance, "configure": ConfigureParams<'_>, ConfigureResults).func();
-        let map = *bind!(store, instance, "map": MapParams<'_>, MapResults).func();
-        Ok(Self { describe, configure, map })
-    }
-}
-
-impl Mapper {
-    pub(crate) fn describe(&self, store: &mut Store<HostState>) -> wasmtime::Result<MapperDescriptor> {
-        self.describe.call(store, ()).map(|(descriptor,)| descriptor)
-    }
-
-    pub(crate) fn configure(
-        &self,
-        store: &mut Store<HostState>,
-        parameters: &[ValueIn<'_>],
-    ) -> wasmtime::Result<Result<(), String>> {
-        // SAFETY: `bind` checked the type of this export; only the lifetime of the borrow differs.
-        let configure = unsafe { TypedFunc::<ConfigureParams<'_>, ConfigureResults>::new_unchecked(self.configure) };
-        configure.call(store, (parameters,)).map(|(answer,)| answer)
-    }
-
-    pub(crate) fn map(
-        &self,
-        store: &mut Store<HostState>,
-        rows: &[ColumnIn<'_>],
-    ) -> wasmtime::Result<Result<Vec<ValueOut>, String>> {
-        // SAFETY: `bind` checked the type of this export; only the lifetime of the borrow differs.
-        let map = unsafe { TypedFunc::<MapParams<'_>, MapResults>::new_unchecked(self.map) };
-        map.call(store, (rows,)).map(|(answer,)| answer)
-    }
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct QueryDescriptor {
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) input: String,
+    pub(crate) columns: Vec<Field>,
+    pub(crate) partial: Vec<Field>,
+    pub(crate) outputs: Vec<Field>,
 }

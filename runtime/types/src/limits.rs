@@ -13,6 +13,32 @@ pub const LOAD_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 pub const PLUGIN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Plugins that one region keeps, over all names and versions.
 pub const PLUGINS_MAX: usize = 256;
+/// Public keys that a region may trust for plugins.
+pub const PLUGIN_KEYS_MAX: usize = 64;
+/// Bytes of the envelope that a plugin is signed with, in the form of its header.
+pub const PLUGIN_ENVELOPE_BYTES_MAX: usize = 8 * 1024;
+/// Signatures in one such envelope.
+pub const PLUGIN_SIGNATURES_MAX: usize = 16;
+/// Versions that a release remembers to go back to; the oldest are forgotten first.
+pub const RELEASE_HISTORY_MAX: usize = 16;
+/// Removed versions that a region remembers so that they do not come back; the oldest are forgotten first.
+pub const PLUGINS_REMOVED_MAX: usize = 1024;
+/// How far ahead of this region's clock the release of another region may be dated.
+pub const RELEASE_AHEAD_MAX: Duration = Duration::from_secs(600);
+/// Answers that wait to be compared with those of a shadow; further ones are not compared.
+pub const SHADOW_QUEUE_MAX: usize = 16;
+/// Bytes in memory of an answer that is compared with that of a shadow.
+pub const SHADOW_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest that a shadow may take to answer.
+pub const SHADOW_TIMEOUT: Duration = Duration::from_secs(30);
+/// Differences of a shadow that are kept to be shown; the oldest are forgotten first.
+pub const SHADOW_DIFFERENCES_MAX: usize = 16;
+/// Characters of one value in such a difference.
+pub const SHADOW_VALUE_CHARS_MAX: usize = 80;
+/// Columns that such a difference shows.
+pub const SHADOW_COLUMNS_MAX: usize = 32;
+/// Latest times of answers, of a version and of its shadow each, that percentiles are taken from.
+pub const SHADOW_TIMES_MAX: usize = 1024;
 /// Rows that one answer may have.
 pub const ANSWER_ROWS_MAX: usize = 1_000_000;
 /// Groups that one fragment may release across a border.
@@ -120,10 +146,54 @@ pub const PLAN_DEPTH_MAX: usize = 256;
 pub const PLUGIN_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest that one call into a plugin may take, in wall-clock time.
 pub const PLUGIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest that one call into a plugin may compute, in time of its thread's processor.
+pub const PLUGIN_CPU_TIME_MAX: Duration = Duration::from_secs(4);
+/// Longest that a plugin's instance may take to start, in wall-clock time.
+pub const PLUGIN_START_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest that compiling a plugin may take, where that happens in a process of its own.
+pub const PLUGIN_COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Address space of the process that compiles a plugin, in bytes.
+pub const PLUGIN_COMPILE_MEMORY_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// Bytes of a compiled plugin.
+pub const PLUGIN_ARTEFACT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Functions that a plugin's code may have.
+pub const PLUGIN_CODE_FUNCTIONS_MAX: usize = 65_536;
+/// Bytes of one function of a plugin's code.
+pub const PLUGIN_CODE_FUNCTION_BYTES_MAX: usize = 512 * 1024;
+/// Local variables of one function of a plugin's code, its parameters aside.
+pub const PLUGIN_CODE_LOCALS_MAX: usize = 16_384;
+/// Modules, components and instances that a plugin may be made of, each.
+pub const PLUGIN_CODE_PARTS_MAX: usize = 128;
+/// Types, imports, exports, globals and segments of a plugin's code, together.
+pub const PLUGIN_CODE_ITEMS_MAX: usize = 65_536;
+/// Stack of a plugin's code, in bytes.
+pub const PLUGIN_STACK_BYTES_MAX: usize = 512 * 1024;
+/// Entries of a plugin's table, which bounds the functions that it can call indirectly.
+pub const PLUGIN_TABLE_ELEMENTS_MAX: usize = 20_000;
+/// Handles that a plugin may hold at once.
+pub const PLUGIN_HANDLES_MAX: usize = 1024;
+/// Times that one call into a plugin may call the host.
+pub const PLUGIN_HOST_CALLS_MAX: u64 = 1_000_000;
+/// Columns that one call into a plugin may make.
+pub const PLUGIN_COLUMNS_MAX: usize = 16 * 1024;
+/// Bytes of the columns that one call into a plugin makes, together.
+pub const PLUGIN_COLUMN_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Steps that one call into a plugin that resolves conflicts may take.
+pub const PLUGIN_MERGE_FUEL_MAX: u64 = 50_000_000;
+/// Instances of plugins that resolve conflicts, at once in one region.
+pub const PLUGIN_MERGE_INSTANCES_MAX: usize = 16;
+/// Lines of a plugin's log that are kept for its author.
+pub const PLUGIN_LOG_LINES_KEPT_MAX: usize = 256;
+/// Longest text of a plugin's query, in bytes.
+pub const PLUGIN_QUERY_BYTES_MAX: usize = 16 * 1024;
 /// Rows that one call of a plugin's function may be asked for, and so return.
 pub const PLUGIN_OUTPUT_ROWS_MAX: usize = 1024 * 1024;
 /// Bytes that one call of a plugin's function may return, and one of its host calls may pass.
 pub const PLUGIN_OUTPUT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Rows that one call of a mapper is given, one entity aside.
+pub const MAPPER_CALL_ROWS_MAX: usize = 64 * 1024;
+/// Rows of one entity that a mapper is given.
+pub const ENTITY_ROWS_MAX: usize = 1024 * 1024;
 /// Plugin instances that exist at once in one region, idle ones included.
 pub const PLUGIN_INSTANCES_MAX: usize = 128;
 /// Bytes that one call into a plugin may log; further lines are dropped.
@@ -170,3 +240,5 @@ pub const LIFECYCLE_DAYS_MAX: u32 = 365_000;
 pub const COMMIT_QUEUE_MAX: usize = 256;
 /// Batches of one group commit.
 pub const COMMIT_GROUP_MAX: usize = 256;
+/// Bytes of a local file of rows that a plugin is tried with.
+pub const LOCAL_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;

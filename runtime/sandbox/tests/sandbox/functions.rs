@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Float64Type};
-use domicile_sandbox::{ErrorKind, Field, FunctionSignature, Interface, Plugin, ValueType};
+use domicile_sandbox::{ErrorKind, Field, FunctionCalls, FunctionKind, FunctionSignature, Interface, ValueType};
 
 use crate::guest::{load, sandbox};
 
@@ -19,13 +19,13 @@ fn doubles(values: impl IntoIterator<Item = Option<f64>>) -> ArrayRef {
 fn check(index: usize, arguments: &[ArrayRef], expect: &ArrayRef) {
     let sandbox = sandbox();
     let plugin = load(&sandbox, "pricing");
-    let got = plugin.call_function(index, arguments, expect.len()).unwrap();
+    let got = plugin.functions().unwrap().call(index, arguments, expect.len()).unwrap();
     assert_eq!(&got, expect);
 }
 
 #[track_caller]
-fn check_refused(plugin: &Plugin, index: usize, arguments: &[ArrayRef], rows: usize, expect: &str) {
-    let error = plugin.call_function(index, arguments, rows).unwrap_err();
+fn check_refused(calls: &FunctionCalls, index: usize, arguments: &[ArrayRef], rows: usize, expect: &str) {
+    let error = calls.call(index, arguments, rows).unwrap_err();
     assert_eq!(error.to_string(), expect);
     assert_eq!(error.kind(), ErrorKind::Internal);
 }
@@ -39,10 +39,16 @@ fn a_plugin_says_what_it_offers() {
     let expect = Interface::Functions(vec![
         FunctionSignature {
             name: "net_revenue".to_owned(),
+            kind: FunctionKind::Scalar,
             arguments: vec![double("price"), double("discount")],
             returns: ValueType::Double,
         },
-        FunctionSignature { name: "price_band".to_owned(), arguments: vec![double("price")], returns: ValueType::Text },
+        FunctionSignature {
+            name: "price_band".to_owned(),
+            kind: FunctionKind::Scalar,
+            arguments: vec![double("price")],
+            returns: ValueType::Text,
+        },
     ]);
     assert_eq!(plugin.interface(), &expect);
 }
@@ -87,17 +93,24 @@ fn many_rows() {
 fn arguments_that_do_not_fit_are_refused() {
     let sandbox = sandbox();
     let plugin = load(&sandbox, "pricing");
+    let calls = plugin.functions().unwrap();
     let one = || doubles([Some(1.0)]);
     let prefix = "`net_revenue` of plugin `pricing` 1.2.3 was called with arguments that it does not declare:";
-    check_refused(&plugin, 0, &[one()], 1, &format!("{prefix} 1 columns where 2 are declared"));
+    check_refused(&calls, 0, &[one()], 1, &format!("{prefix} 1 columns where 2 are declared"));
     let integers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-    check_refused(&plugin, 0, &[one(), integers], 1, &format!("{prefix} column 1 is a Int64, not a Float64"));
-    check_refused(&plugin, 0, &[one(), one()], 2, &format!("{prefix} column 0 has 1 rows, not 2"));
-    let error = plugin.call_function(7, &[], 0).unwrap_err();
+    check_refused(&calls, 0, &[one(), integers], 1, &format!("{prefix} `discount` is a Int64, not a Float64"));
+    check_refused(&calls, 0, &[one(), one()], 2, &format!("{prefix} `price` has 1 rows, not 2"));
+    let error = calls.call(7, &[], 0).unwrap_err();
     assert!(error.to_string().contains("it has 2 functions"), "{error}");
-    let error = plugin.mapper(&[]).err().unwrap();
-    assert_eq!(error.to_string(), "plugin `pricing` 1.2.3 is not of the world `mapper`");
-    assert_eq!(error.kind(), ErrorKind::Request);
+    let error = plugin.accumulator(0).err().unwrap();
+    assert!(error.to_string().contains("it is a scalar function, not an aggregate one"), "{error}");
+    for (error, wanted) in
+        [(plugin.mapper(&[]).err(), "mapper"), (plugin.query(&[]).err(), "query"), (plugin.merge().err(), "merge")]
+    {
+        let error = error.unwrap();
+        assert_eq!(error.to_string(), format!("plugin `pricing` 1.2.3 is not of the world `{wanted}`"));
+        assert_eq!(error.kind(), ErrorKind::Request);
+    }
 }
 
 #[test]
@@ -105,15 +118,16 @@ fn threads_call_at_once() {
     const THREADS: usize = 4;
     let sandbox = sandbox();
     let plugin = load(&sandbox, "pricing");
+    let calls = plugin.functions().unwrap();
     let barrier = Barrier::new(THREADS);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (plugin, barrier) = (&plugin, &barrier);
+            let (calls, barrier) = (&calls, &barrier);
             scope.spawn(move || {
                 barrier.wait();
                 for round in 0..50 {
                     let price = (thread * 1000 + round) as f64;
-                    let answer = plugin.call_function(0, &[doubles([Some(price)]), doubles([Some(0.5)])], 1).unwrap();
+                    let answer = calls.call(0, &[doubles([Some(price)]), doubles([Some(0.5)])], 1).unwrap();
                     assert_eq!(answer.as_primitive::<Float64Type>().value(0), price * 0.5);
                 }
             });
@@ -126,4 +140,9 @@ fn arrow_types_are_the_declared_ones() {
     let kinds = [ValueType::BigInt, ValueType::Double, ValueType::Text, ValueType::Date, ValueType::Boolean];
     let expect = [DataType::Int64, DataType::Float64, DataType::Utf8, DataType::Date32, DataType::Boolean];
     assert_eq!(kinds.map(ValueType::arrow_type), expect);
+    assert_eq!(ValueType::Bytes.arrow_type(), DataType::Binary);
+    for kind in kinds {
+        assert_eq!(ValueType::from_arrow(&kind.arrow_type()), Some(kind));
+    }
+    assert_eq!(ValueType::from_arrow(&DataType::Int32), None);
 }

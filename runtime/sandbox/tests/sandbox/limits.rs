@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float64Array};
-use domicile_sandbox::{ErrorKind, Sandbox, SandboxLimits};
+use domicile_sandbox::{ErrorKind, Interface, Plugin, SandboxError, SandboxLimits};
 
-use crate::guest::{VERSION, component, load, sandbox};
+use crate::guest::{VERSION, component, limited, load, sandbox};
 
-fn one() -> ArrayRef {
-    Arc::new(Float64Array::from(vec![1.0]))
+fn negative() -> ArrayRef {
+    Arc::new(Float64Array::from(vec![-1.0]))
+}
+
+fn call(pricing: &Arc<Plugin>) -> Result<ArrayRef, SandboxError> {
+    pricing.functions()?.call(1, &[negative()], 1)
 }
 
 #[test]
 fn a_component_that_is_too_large_is_refused() {
-    let sandbox = Sandbox::new(SandboxLimits { component_bytes_max: 100, ..SandboxLimits::default() }).unwrap();
+    let sandbox = limited(SandboxLimits { component_bytes_max: 100, ..SandboxLimits::default() });
     let error = sandbox.load("large".parse().unwrap(), VERSION, &[0; 101]).unwrap_err();
     assert_eq!(error.to_string(), "plugin `large` 1.2.3 has 101 bytes, at most 100 are accepted");
     assert_eq!(error.kind(), ErrorKind::Plugin);
@@ -42,29 +46,29 @@ fn a_version_is_checked() {
 }
 
 #[test]
-fn an_idle_instance_makes_room_for_another_plugin() {
-    let sandbox = Sandbox::new(SandboxLimits { instances_max: 1, ..SandboxLimits::default() }).unwrap();
-    let pricing = load(&sandbox, "pricing");
-    let panics = load(&sandbox, "hostile_panics");
-    for _ in 0..3 {
-        assert_eq!(pricing.call_function(1, &[one()], 1).unwrap().len(), 1);
-        assert_eq!(panics.call_function(0, &[one()], 1).unwrap().len(), 1);
-    }
-}
-
-#[test]
 fn more_instances_than_the_limit_are_refused() {
-    let sandbox = Sandbox::new(SandboxLimits { instances_max: 1, ..SandboxLimits::default() }).unwrap();
+    let sandbox = limited(SandboxLimits { instances_max: 1, ..SandboxLimits::default() });
     let pricing = load(&sandbox, "pricing");
     let rfm = load(&sandbox, "rfm");
-    let domicile_sandbox::Interface::Mapper(interface) = rfm.interface() else { panic!("not a mapper") };
+    let Interface::Mapper(interface) = rfm.interface() else { panic!("not a mapper") };
     let mapper = rfm.mapper(&interface.defaults()).unwrap();
-    let error = pricing.call_function(1, &[one()], 1).unwrap_err();
+    let error = call(&pricing).unwrap_err();
     let expect = "plugin `pricing` 1.2.3 cannot run: all 1 plugin instances of this region are in use; try again";
     assert_eq!(error.to_string(), expect);
     assert_eq!(error.kind(), ErrorKind::Busy);
     drop(mapper);
-    assert_eq!(pricing.call_function(1, &[one()], 1).unwrap().len(), 1);
+    assert_eq!(call(&pricing).unwrap().len(), 1);
+}
+
+#[test]
+fn a_query_gives_its_instances_back() {
+    let sandbox = limited(SandboxLimits { instances_max: 1, ..SandboxLimits::default() });
+    let pricing = load(&sandbox, "pricing");
+    let panics = load(&sandbox, "hostile_panics");
+    for _ in 0..3 {
+        assert_eq!(call(&pricing).unwrap().len(), 1);
+        assert!(panics.functions().unwrap().call(0, &[negative()], 1).is_err());
+    }
 }
 
 #[test]
@@ -72,5 +76,5 @@ fn plugins_outlive_their_sandbox() {
     let sandbox = sandbox();
     let pricing = load(&sandbox, "pricing");
     drop(sandbox);
-    assert_eq!(pricing.call_function(1, &[one()], 1).unwrap().len(), 1);
+    assert_eq!(call(&pricing).unwrap().len(), 1);
 }

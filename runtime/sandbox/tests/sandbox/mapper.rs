@@ -16,14 +16,22 @@ type Order = (Option<i32>, Option<f64>);
 fn interface(plugin: &Plugin) -> &MapperInterface {
     match plugin.interface() {
         Interface::Mapper(interface) => interface,
-        Interface::Functions(_) => panic!("not a mapper"),
+        _ => panic!("not a mapper"),
     }
 }
 
-fn map(mapper: &mut MapperInstance, orders: &[Order]) -> Vec<Value> {
-    let dates: ArrayRef = Arc::new(orders.iter().map(|(date, _)| *date).collect::<Date32Array>());
-    let prices: ArrayRef = Arc::new(orders.iter().map(|(_, price)| *price).collect::<Float64Array>());
-    mapper.map(&[dates, prices]).unwrap()
+/// The outputs of each customer, from one call.
+fn map(mapper: &mut MapperInstance, customers: &[Vec<Order>]) -> Vec<Vec<Value>> {
+    let orders = || customers.iter().flatten();
+    let dates: ArrayRef = Arc::new(orders().map(|(date, _)| *date).collect::<Date32Array>());
+    let prices: ArrayRef = Arc::new(orders().map(|(_, price)| *price).collect::<Float64Array>());
+    let ends = customers.iter().scan(0, |end, orders| {
+        *end += orders.len() as u32;
+        Some(*end)
+    });
+    let outputs = mapper.map(&[dates, prices], &ends.collect::<Vec<_>>()).unwrap();
+    let row = |row| outputs.iter().map(|output| Value::at(output, row).unwrap()).collect();
+    (0..customers.len()).map(row).collect()
 }
 
 /// The same scores from the thresholds written the other way round: from the worst score up.
@@ -106,10 +114,12 @@ fn rfm_agrees_with_the_scores_computed_here() {
     let mut segments = BTreeMap::<String, usize>::new();
     for as_of in [AS_OF, AS_OF - 700] {
         let mut mapper = plugin.mapper(&[Value::Date(as_of)]).unwrap();
-        for customer in 0..500 {
-            let orders = orders_of(customer);
-            let got = map(&mut mapper, &orders);
-            assert_eq!(got, expected(&orders, as_of), "customer {customer}: {orders:?}");
+        let customers: Vec<_> = (0..500).map(orders_of).collect();
+        let (alone, together) = customers.split_at(100);
+        let mut got: Vec<_> = alone.iter().flat_map(|orders| map(&mut mapper, std::slice::from_ref(orders))).collect();
+        got.extend(map(&mut mapper, together));
+        for (orders, got) in customers.iter().zip(got) {
+            assert_eq!(got, expected(orders, as_of), "{orders:?}");
             if let Value::Text(segment) = &got[3] {
                 *segments.entry(segment.clone()).or_default() += 1;
             }
@@ -134,6 +144,23 @@ fn parameters_that_do_not_fit_are_refused() {
     );
     check(&[Value::BigInt(1)], "parameter `as_of` of plugin `rfm` 1.2.3 is to be a date");
     check(&[Value::Null], "parameter `as_of` of plugin `rfm` 1.2.3 is to be a date");
-    let error = plugin.call_function(0, &[], 0).unwrap_err();
+    let error = plugin.functions().err().unwrap();
     assert_eq!(error.to_string(), "plugin `rfm` 1.2.3 is not of the world `functions`");
+}
+
+#[test]
+fn ends_that_do_not_fit_are_refused() {
+    let sandbox = sandbox();
+    let plugin = load(&sandbox, "rfm");
+    let mut mapper = plugin.mapper(&interface(&plugin).defaults()).unwrap();
+    let dates: ArrayRef = Arc::new(Date32Array::from(vec![1, 2, 3]));
+    let prices: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0]));
+    let inputs = [dates, prices];
+    for ends in [&[][..], &[0, 3], &[1, 1, 3], &[2, 1, 3], &[1, 2], &[4]] {
+        let error = mapper.map(&inputs, ends).unwrap_err();
+        let expect = "the ends of the entities do not ascend to the number of rows, 3";
+        assert!(error.to_string().ends_with(expect), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Internal);
+    }
+    assert_eq!(mapper.map(&inputs, &[1, 3]).unwrap()[0].len(), 2, "what was refused was never tried");
 }
