@@ -28,6 +28,7 @@ pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) ->
         minimum_entities: if rows { 0 } else { minimum(context, &raw)? },
         form: if rows { Form::Rows } else { Form::Aggregate },
         functions,
+        plugins: raw.plugins.iter().flat_map(|list| list.get_ref()).map(|Parsed(digest)| *digest).collect(),
         identifiers: raw.identifiers,
         from: regions(raw.from),
         to: regions(raw.to),
@@ -82,6 +83,7 @@ fn refuse_aggregate_keys(context: &Context<'_>, raw: &RawClause) -> Result<(), P
     let source = context.source;
     let places = [
         ("functions", raw.functions.as_ref().map(|value| source.at(value))),
+        ("plugins", raw.plugins.as_ref().map(|value| source.at(value))),
         ("group_by", raw.group_by.as_ref().map(|value| source.at(value))),
         ("filter_by", raw.filter_by.as_ref().map(|value| source.at(value))),
         ("measures", raw.measures.as_ref().map(|value| source.at(value))),

@@ -1,6 +1,6 @@
 //! How far one clause is from admitting a fragment.
 
-use domicile_types::DatasetName;
+use domicile_types::{DatasetName, Digest};
 
 use crate::{Border, Class, Clause, ColumnUse, Date, DenialReason, Form, FragmentFacts, Policy, RefusedColumn, Role};
 
@@ -14,7 +14,9 @@ pub(crate) struct Miss {
 impl Miss {
     fn new(reason: DenialReason, columns: Vec<ColumnUse>) -> Self {
         let distance = match &reason {
-            DenialReason::NotListed { columns, functions, .. } => (0, columns.len() + functions.len()),
+            DenialReason::NotListed { columns, functions, plugins, .. } => {
+                (0, columns.len() + functions.len() + plugins.len())
+            }
             DenialReason::RowsAsked { .. } => (1, columns.len()),
             DenialReason::Expired { .. } => (2, 0),
             DenialReason::Purpose { .. } => (3, 0),
@@ -42,7 +44,11 @@ fn uses_of<'a>(facts: &'a FragmentFacts, dataset: &'a DatasetName) -> impl Itera
 }
 
 /// The clause that admits the fragment with the smallest threshold, or else the closest miss.
-pub(crate) fn admit<'a>(policy: &'a Policy, facts: &FragmentFacts, border: &Border<'_>) -> Result<&'a Clause, Miss> {
+pub(crate) fn admit<'a>(
+    policy: &'a Policy,
+    facts: &FragmentFacts,
+    border: &Border<'_>,
+) -> Result<&'a Clause, Box<Miss>> {
     let mut admitted: Option<&Clause> = None;
     let mut closest = Miss::whole(DenialReason::NoClause, facts, &policy.dataset);
     for clause in &policy.allow {
@@ -51,16 +57,16 @@ pub(crate) fn admit<'a>(policy: &'a Policy, facts: &FragmentFacts, border: &Bord
                 admitted = Some(clause);
             }
             Ok(()) => {}
-            Err(miss) if miss.distance < closest.distance => closest = miss,
+            Err(miss) if miss.distance < closest.distance => closest = *miss,
             Err(_) => {}
         }
     }
-    admitted.ok_or(closest)
+    admitted.ok_or_else(|| Box::new(closest))
 }
 
-fn check(policy: &Policy, clause: &Clause, facts: &FragmentFacts, border: &Border<'_>) -> Result<(), Miss> {
+fn check(policy: &Policy, clause: &Clause, facts: &FragmentFacts, border: &Border<'_>) -> Result<(), Box<Miss>> {
     if let Some(reason) = inapplicable(clause, border) {
-        return Err(Miss::whole(reason, facts, &policy.dataset));
+        return Err(Box::new(Miss::whole(reason, facts, &policy.dataset)));
     }
     let uses: Vec<(Role, &ColumnUse)> = uses_of(facts, &policy.dataset).collect();
     let refused: Vec<RefusedColumn> = uses
@@ -70,13 +76,15 @@ fn check(policy: &Policy, clause: &Clause, facts: &FragmentFacts, border: &Borde
         .collect();
     let columns = refused.iter().map(|refused| refused.column.clone()).collect();
     if facts.form == Form::Rows && clause.form != Form::Rows {
-        return Err(Miss::new(DenialReason::RowsAsked { clause: clause.id.clone() }, columns));
+        return Err(Box::new(Miss::new(DenialReason::RowsAsked { clause: clause.id.clone() }, columns)));
     }
     let functions = refused_functions(clause, facts);
-    if refused.is_empty() && functions.is_empty() {
+    let plugins = refused_plugins(clause, facts);
+    if refused.is_empty() && functions.is_empty() && plugins.is_empty() {
         return Ok(());
     }
-    Err(Miss::new(DenialReason::NotListed { clause: clause.id.clone(), columns: refused, functions }, columns))
+    let clause = clause.id.clone();
+    Err(Box::new(Miss::new(DenialReason::NotListed { clause, columns: refused, functions, plugins }, columns)))
 }
 
 /// Why a clause says nothing about this border, purpose or day.
@@ -118,4 +126,9 @@ fn refused_functions(clause: &Clause, facts: &FragmentFacts) -> Vec<String> {
     }
     let asked = facts.functions.iter().map(|function| function.to_lowercase());
     asked.filter(|function| !clause.functions.contains(function)).collect()
+}
+
+/// Where the rows may cross as they are, so may whatever is computed from them.
+fn refused_plugins(clause: &Clause, facts: &FragmentFacts) -> Vec<Digest> {
+    if clause.form == Form::Rows { Vec::new() } else { facts.plugins.difference(&clause.plugins).copied().collect() }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domicile_types::{DatasetName, RegionId};
+use domicile_types::{DatasetName, Digest, RegionId};
 
 use crate::{Class, ColumnUse, Date};
 
@@ -54,7 +54,7 @@ pub enum DenialReason {
         /// The clause.
         clause: String,
     },
-    /// Columns or functions that the clause does not list.
+    /// Columns, functions or plugins that the clause does not list.
     NotListed {
         /// The clause.
         clause: String,
@@ -62,6 +62,8 @@ pub enum DenialReason {
         columns: Vec<RefusedColumn>,
         /// The functions.
         functions: Vec<String>,
+        /// The plugins whose own bytes would cross.
+        plugins: Vec<Digest>,
     },
 }
 
@@ -118,11 +120,18 @@ impl fmt::Display for DenialReason {
             }
             Self::Expired { clause, expires } => write!(f, "has clause `{clause}`, which expired after {expires}"),
             Self::RowsAsked { clause } => write!(f, "admits aggregates only, no rows (clause `{clause}`)"),
-            Self::NotListed { clause, columns, functions } => {
+            Self::NotListed { clause, columns, functions, plugins } => {
                 write!(f, "(clause `{clause}`) does not admit ")?;
                 let columns = columns.iter().map(RefusedColumn::to_string);
                 let functions = functions.iter().map(|function| format!("function `{function}`"));
-                f.write_str(&columns.chain(functions).collect::<Vec<_>>().join(", "))
+                let states = plugins.iter().map(|digest| format!("bytes that plugin code with sha256 {digest} makes"));
+                f.write_str(&columns.chain(functions).chain(states).collect::<Vec<_>>().join(", "))?;
+                if plugins.is_empty() {
+                    return Ok(());
+                }
+                f.write_str(
+                    "; whoever answers for the data can approve that code by its sha256 under `plugins` of the clause",
+                )
             }
         }
     }

@@ -59,6 +59,9 @@ pub struct FragmentFacts {
     pub filters: Vec<ColumnUse>,
     /// Every function it calls, aggregate or scalar, in SQL or from a plugin. Case is ignored.
     pub functions: BTreeSet<String>,
+    /// The plugins whose code alone decides what the bytes that would cross hold, by the digests of their components:
+    /// those with states of aggregates, or with a query's partial result, among them.
+    pub plugins: BTreeSet<Digest>,
 }
 
 /// Where the fragment's result would go, why, and when.

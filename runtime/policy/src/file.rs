@@ -3,7 +3,7 @@
 use std::fmt;
 
 use domicile_config::strict::{Parsed, Schema, Spanned};
-use domicile_types::{DatasetName, KeyValue, RegionId};
+use domicile_types::{DatasetName, Digest, KeyValue, RegionId};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use crate::Date;
@@ -63,6 +63,7 @@ pub(crate) struct RawClause {
     pub(crate) to: Spanned<Vec<Parsed<RegionId>>>,
     pub(crate) form: RawForm,
     pub(crate) functions: Option<Spanned<Vec<String>>>,
+    pub(crate) plugins: Option<Spanned<Vec<Parsed<Digest>>>>,
     pub(crate) group_by: Option<Spanned<Vec<Spanned<String>>>>,
     pub(crate) filter_by: Option<Spanned<Vec<Spanned<String>>>>,
     pub(crate) measures: Option<Spanned<Vec<Spanned<String>>>>,

@@ -34,7 +34,7 @@ pub(crate) fn verdict(
             continue;
         };
         match closest::admit(policy, facts, border) {
-            Err(miss) => misses.push((dataset.clone(), miss)),
+            Err(miss) => misses.push((dataset.clone(), *miss)),
             Ok(clause) => {
                 verdict.minimum_entities = verdict.minimum_entities.max(clause.minimum_entities);
                 verdict.clauses.push(ClauseRef {

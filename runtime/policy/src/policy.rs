@@ -72,6 +72,8 @@ pub struct Clause {
     pub form: Form,
     /// Functions that an aggregate may call, in lower case.
     pub functions: BTreeSet<String>,
+    /// Digests of the plugins whose own bytes, states of aggregates and partial results, may be in an aggregate.
+    pub plugins: BTreeSet<Digest>,
     /// Columns it may group by, in the order of the file.
     pub group_by: Vec<String>,
     /// Columns it may filter or join by, in the order of the file.

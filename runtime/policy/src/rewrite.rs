@@ -95,6 +95,7 @@ impl<'a> Draft<'a> {
             measures: columns(&self.sums),
             filters: Vec::new(),
             functions,
+            plugins: BTreeSet::new(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Verdicts and denials.
 
+use std::collections::BTreeSet;
+
 use domicile_policy::{DenialReason, Form, FragmentFacts, Role};
+use domicile_types::Digest;
 
 use crate::world::{aggregate, changed, column, facts, files, judge, name, rows, set};
 
@@ -234,9 +237,40 @@ fn the_closest_clause_gives_the_reason() {
     let set = set(&files);
     let names = aggregate("customer.c_nation", "customer.c_name", "", "count");
     let denial = judge(&set, &names, "eu", "us", None, 0).unwrap_err();
-    let DenialReason::NotListed { clause, columns, functions } = denial.reason else { panic!("{}", denial.reason) };
+    let DenialReason::NotListed { clause, columns, functions, .. } = denial.reason else { panic!("{}", denial.reason) };
     assert_eq!((clause.as_str(), columns.len(), functions.len()), ("sales", 1, 0));
     assert_eq!((&columns[0].column, columns[0].role), (&column("customer.c_name"), Role::Measure));
+}
+
+#[test]
+fn bytes_that_a_plugin_makes_need_the_approval_of_its_digest() {
+    let (approved, other) = (Digest([0xab; 32]), Digest([0xcd; 32]));
+    let approving = |dataset: &str, digest: Digest| {
+        let key = format!("legal_basis = \"test\"\nplugins = [\"{digest}\"]");
+        changed(dataset, "legal_basis = \"test\"", &key)
+    };
+    let made_by = |digest: Digest, lists: [&str; 2]| FragmentFacts {
+        plugins: BTreeSet::from([digest]),
+        ..aggregate(lists[0], lists[1], "", "sum")
+    };
+    let balances = ["customer.c_nation", "customer.c_balance"];
+    let files = approving("customer.toml", approved);
+    check_as(&files, &made_by(approved, balances), None, 0, Ok((10, "customer/sales")));
+    check_as(&files, &aggregate("customer.c_nation", "", "", "sum"), None, 0, Ok((10, "customer/sales")));
+    let denied = |dataset: &str, version: u32, clause: &str, digest: Digest| {
+        format!(
+            "this use of `{dataset}` may not cross from eu to us: policy {dataset} v{version} sha256:# (clause \
+             `{clause}`) does not admit bytes that plugin code with sha256 {digest} makes; whoever answers for the data \
+             can approve that code by its sha256 under `plugins` of the clause"
+        )
+    };
+    check_as(&files, &made_by(other, balances), None, 0, Err(&denied("customer", 1, "sales", other)));
+    // Every dataset that is read has to approve.
+    let both = made_by(approved, ["customer.c_nation", "orders.o_price"]);
+    check_as(&files, &both, None, 0, Err(&denied("orders", 3, "orders-sales", approved)));
+    // Where rows may cross as they are, so may what is computed from them.
+    let replicated = changed("customer.toml", "legal_basis = \"test\"", REPLICATE);
+    check_as(&replicated, &made_by(other, balances), None, 0, Ok((0, "customer/copy")));
 }
 
 #[test]

@@ -52,6 +52,12 @@ fn files_are_strict() {
     );
     check(
         "customer.toml",
+        "legal_basis",
+        "plugins = [\"sha256:ab\"]\nlegal_basis",
+        "customer.toml:33:12: a SHA-256 digest has 64 hexadecimal digits",
+    );
+    check(
+        "customer.toml",
         "region = \"us\"",
         "region = \"US\"",
         "customer.toml:15:10: `US` is not a region id: use lower-case letters, digits and `-`, starting with a letter",
@@ -217,6 +223,16 @@ fn clauses_contradict_nothing() {
         "form = \"replicate\"",
         "customer.toml:28:13: clause `sales` admits whole rows (form `replicate`), so `functions` would limit nothing; remove it",
     );
+    check(
+        "customer.toml",
+        "legal_basis = \"test\"",
+        &second.replace("\"sales\"", "\"copy\"").replace("form", &format!("plugins = [\"{}\"]\nform", "ab".repeat(32))),
+        "customer.toml:38:11: clause `copy` admits whole rows (form `replicate`), so `plugins` would limit nothing; remove it",
+    );
+}
+
+#[test]
+fn clauses_say_who_where_and_why() {
     for (from, to, place, clause, key) in [
         ("id = \"sales\"", "id = \"\"", "24:6", "", "id"),
         ("from = [\"eu\", \"us\"]", "from = []", "25:8", "sales", "from"),

@@ -140,6 +140,7 @@ pub(crate) fn facts(form: Form, lists: [&str; 4], functions: &str) -> FragmentFa
         measures,
         filters,
         functions: functions.split_whitespace().map(str::to_owned).collect(),
+        plugins: BTreeSet::new(),
     }
 }
 
