@@ -103,6 +103,17 @@ pub enum ConfigError {
         /// The refused text.
         value: String,
     },
+    /// Code of anybody who reaches the front door would run.
+    #[error(
+        "{at}: `allow_unsigned = true` is for the loopback address, and this region listens at {listen}: whoever reaches \
+         it could run code here; remove the key and list the keys that you trust in `trusted_keys`"
+    )]
+    UnsignedExposed {
+        /// Where the key stands.
+        at: Position,
+        /// The address.
+        listen: std::net::SocketAddr,
+    },
     /// A text or list that may not be empty.
     #[error("{at}: `{key}` must not be empty")]
     Empty {

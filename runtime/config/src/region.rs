@@ -7,6 +7,7 @@ use std::time::Duration;
 use domicile_types::{RegionId, limits};
 use serde::Deserialize;
 
+use crate::plugins::{Plugins, RawPlugins};
 use crate::storage::{RawStorage, Storage};
 use crate::strict::{self, Parsed, Schema, Spanned};
 use crate::{ConfigError, PeerUrl, Position};
@@ -38,6 +39,8 @@ pub struct RegionConfig {
     pub limits: RegionLimits,
     /// Storage besides `data_dir`, and how hard the disk is worked.
     pub storage: Storage,
+    /// Whose plugins run here.
+    pub plugins: Plugins,
     /// The other regions, in the order of the file; ids unique and never this region's own.
     pub peers: Vec<Peer>,
 }
@@ -98,6 +101,8 @@ struct RawFile {
     #[serde(default)]
     storage: RawStorage,
     #[serde(default)]
+    plugins: RawPlugins,
+    #[serde(default)]
     peer: Vec<RawPeer>,
 }
 
@@ -153,13 +158,15 @@ impl RegionConfig {
         let none = codes.is_empty() || codes.iter().any(|code| code.trim().is_empty());
         source.filled("jurisdictions", region.jurisdictions.span().start, none)?;
         let peers = source.peers(&region.id.0, raw.peer, folder)?;
+        let listen = source.address(&raw.listen.http)?;
         Ok(Self {
             name: region.name.into_inner(),
             jurisdictions: region.jurisdictions.into_inner(),
             latitude: source.degrees("latitude", &region.latitude, 90)?,
             longitude: source.degrees("longitude", &region.longitude, 180)?,
             secret_file: folder.join(region.secret_file),
-            listen: source.address(&raw.listen.http)?,
+            listen,
+            plugins: Plugins::check(raw.plugins, &source, listen)?,
             storage: Storage::check(&raw.storage, &source, folder, &raw.data_dir)?,
             data_dir: folder.join(raw.data_dir),
             datasets_dir: folder.join(raw.datasets_dir),

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use crate::plugins::PluginUse;
 use crate::receipt::SignedReceipt;
 
 /// Header names that are not in a registry of the IETF.
@@ -32,6 +33,12 @@ pub mod header {
     pub const PURPOSE: &str = "purpose";
     /// Request: what makes a batch known when it comes again.
     pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+    /// Response: the plugin versions that the answer used, `name=version` separated by commas.
+    pub const PLUGINS: &str = "plugins";
+    /// Request: the signature of a plugin, base64 of a DSSE envelope.
+    pub const SIGNATURE: &str = "domicile-signature";
+    /// Request and response: the digest of a body (RFC 9530).
+    pub const CONTENT_DIGEST: &str = "content-digest";
     /// Peer reply: the signed receipt, base64 of its JSON text.
     pub const RECEIPT: &str = "receipt";
 }
@@ -106,6 +113,8 @@ pub struct AnswerFacts {
     /// Groups held back, by region, rounded up to a multiple of the threshold there; regions that held back none are
     /// left out.
     pub suppressed_groups: BTreeMap<String, u64>,
+    /// The plugin versions that it used, in every region the same.
+    pub plugins: Vec<PluginUse>,
     /// One receipt for each crossing.
     pub receipts: Vec<ReceiptSummary>,
     /// Milliseconds that each region took, as measured there.
@@ -128,6 +137,10 @@ pub struct FragmentRequest {
     pub purpose: Option<String>,
     /// The plugins that the fragment calls, so that every region runs the same code.
     pub plugins: Vec<PluginPin>,
+    /// The query plugin among them whose contribution is asked for, with its input as `sql`; none where the rows of
+    /// the fragment are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial_of: Option<String>,
     /// Milliseconds left for it.
     pub timeout_ms: u64,
 }
@@ -199,35 +212,6 @@ pub struct PartitionEntry {
     pub segments: usize,
     /// Whether any of these is in cold storage.
     pub cold: bool,
-}
-
-/// One deployed version of a plugin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PluginVersion {
-    /// Name.
-    pub name: String,
-    /// Version.
-    pub version: String,
-    /// SHA-256 of the component.
-    pub sha256: String,
-    /// World: `functions` or `mapper`.
-    pub world: String,
-    /// What SQL may call: function signatures, or the mapper's table.
-    pub provides: Vec<String>,
-    /// Place in the order of activation: the newest of a name is the active one.
-    pub activation: u64,
-}
-
-/// Answer to a deployment.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DeployAnswer {
-    /// What was deployed.
-    #[serde(flatten)]
-    pub plugin: PluginVersion,
-    /// Regions that have it now.
-    pub active_in: Vec<String>,
-    /// Regions that will fetch it as soon as they can.
-    pub pending_in: Vec<RegionReason>,
 }
 
 /// Body of `POST /v1/backups`.

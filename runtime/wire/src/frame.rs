@@ -5,14 +5,12 @@
 //! broken connection is never mistaken for a short answer.
 
 use arrow::array::RecordBatch;
-use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 use domicile_types::limits::{FRAGMENT_BYTES_MAX, FRAME_BYTES_MAX};
 
-use crate::WireError;
+use crate::{WireError, stream};
 
 const HEADER_BYTES: usize = 8;
 
@@ -66,20 +64,9 @@ pub fn decode(body: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), WireError> {
     }
     // The IPC reader panics on some schemas that no writer makes, and a peer's bytes must not end a task here. It
     // reads into values of its own, so nothing is left half-done.
-    let read = std::panic::catch_unwind(|| read_stream(raw));
+    let read = std::panic::catch_unwind(|| stream::read(raw));
     let damaged = |detail: String| WireError::Frame { offset: 0, detail };
-    read.map_err(|_| damaged("not an Arrow stream".to_owned()))?.map_err(|e| damaged(e.to_string()))
-}
-
-/// Decodes from bytes at hand, so that lengths which the bytes merely claim allocate nothing.
-fn read_stream(raw: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
-    let (mut decoder, mut rest, mut batches) = (StreamDecoder::new(), Buffer::from(raw), Vec::new());
-    while let Some(batch) = decoder.decode(&mut rest)? {
-        batches.push(batch);
-    }
-    decoder.finish()?;
-    let schema = decoder.schema().ok_or_else(|| ArrowError::IpcError("no schema".to_owned()))?;
-    Ok((schema, batches))
+    read.map_err(|_| damaged("not an Arrow stream".to_owned()))?.map_err(damaged)
 }
 
 struct Frame {

@@ -3,11 +3,15 @@
 
 pub mod api;
 pub mod client;
+pub mod content_digest;
 mod error;
 pub mod frame;
 pub mod peer;
+pub mod plugins;
 pub mod problem;
 pub mod receipt;
+pub mod signature;
+mod stream;
 
 pub use error::WireError;
 pub use problem::Problem;

@@ -1,5 +1,7 @@
 //! Receipts: one signed, hash-chained record for each crossing, made and kept by the region that the data left.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use domicile_types::Digest;
@@ -20,6 +22,18 @@ pub struct ClauseRecord {
     pub policy_sha256: String,
     /// The legal basis that the clause states.
     pub legal_basis: String,
+}
+
+/// A plugin whose code alone decided what some of the bytes that crossed hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginRecord {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its component, as the clauses approve it.
+    pub sha256: String,
+    /// The parameters it ran with, as text; those left out had their defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// What crossed a border, and by what right. Field order is part of the format: the hash covers the JSON text.
@@ -47,7 +61,12 @@ pub struct Receipt {
     pub clauses: Vec<ClauseRecord>,
     /// Purpose stated by the caller.
     pub purpose: Option<String>,
-    /// Distinct entities that each released group had at least.
+    /// Plugins whose states of aggregates, or whose partial results, crossed. Left out where there are none, so that
+    /// receipts from before there were any keep their hash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<PluginRecord>,
+    /// Distinct entities that each released group had at least; 0 for the partial results of a query plugin, which
+    /// holds back what is too small itself.
     pub minimum_entities: u64,
     /// Groups (or rows) released.
     pub rows_released: u64,

@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, NullArray, RecordBatch, StringArray};
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use domicile_types::limits::FRAGMENT_ROWS_MAX;
 use domicile_wire::WireError;
 use domicile_wire::frame::{decode, encode};
 
@@ -57,6 +60,44 @@ fn a_frame_that_claims_more_than_the_limit_is_refused_before_it_is_read() {
     body.extend_from_slice(&4_u32.to_le_bytes());
     body.extend_from_slice(&[0; 12]);
     assert!(matches!(decode(&body), Err(WireError::TooLarge { .. })));
+}
+
+/// A body with one frame, which has this stream.
+fn framed(stream: &[u8]) -> Vec<u8> {
+    let stored = lz4_flex::block::compress(stream);
+    let lengths = [stream.len(), stored.len()].map(|length| u32::try_from(length).unwrap().to_le_bytes());
+    [lengths.concat(), stored, vec![0; 8]].concat()
+}
+
+fn stream(batch: &RecordBatch, options: IpcWriteOptions) -> Vec<u8> {
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+    writer.write(batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[track_caller]
+fn check_refused(stream: &[u8], expect: &str) {
+    let error = decode(&framed(stream)).unwrap_err().to_string();
+    assert!(error.contains(expect), "{error}");
+}
+
+#[test]
+fn bodies_that_claim_a_length_are_refused_before_memory_is_taken() {
+    let plain = stream(&batch(5000), IpcWriteOptions::default());
+    assert_eq!(decode(&framed(&plain)).unwrap().1, [batch(5000)]);
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+    check_refused(&stream(&batch(5000), options), "only frames are compressed");
+}
+
+#[test]
+fn rows_without_bytes_are_counted() {
+    let missing = |rows: usize| {
+        let column: ArrayRef = Arc::new(NullArray::new(rows));
+        stream(&RecordBatch::try_from_iter([("missing", column)]).unwrap(), IpcWriteOptions::default())
+    };
+    assert_eq!(decode(&framed(&missing(FRAGMENT_ROWS_MAX))).unwrap().1[0].num_rows(), FRAGMENT_ROWS_MAX);
+    check_refused(&missing(FRAGMENT_ROWS_MAX + 1), "more than 1000000 rows");
+    check_refused(&missing(1 << 60), "more than 1000000 rows");
 }
 
 #[test]

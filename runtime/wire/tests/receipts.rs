@@ -26,6 +26,7 @@ fn receipt(sequence: u64, previous: String) -> Receipt {
         columns: vec!["orders.o_orderdate".to_owned()],
         clauses: Vec::new(),
         purpose: None,
+        plugins: Vec::new(),
         minimum_entities: 10,
         rows_released: 3,
         groups_suppressed: 1,

@@ -168,3 +168,43 @@ fn storage_is_checked_where_it_stands() {
         "r/eu.toml:18:30: `compaction_bytes_per_s_max` must lie between 1 and 1099511627776",
     );
 }
+
+const KEY: &str = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
+#[test]
+fn plugins_are_signed_unless_the_file_says_otherwise() {
+    let plugins = |section: &str| {
+        let text = GOOD.replace("[limits]", &format!("{section}\n[limits]"));
+        RegionConfig::parse(Path::new("eu.toml"), &text).unwrap().plugins
+    };
+    assert_eq!(plugins(""), domicile_config::Plugins::default());
+    assert!(!plugins("").allow_unsigned);
+    assert!(plugins("[plugins]\nallow_unsigned = true").allow_unsigned);
+    let keys =
+        plugins(&format!("[plugins]\ntrusted_keys = [\"{KEY}\", \"{}\"]", KEY.trim_end_matches('='))).trusted_keys;
+    assert_eq!(keys[0].to_string(), KEY);
+    assert_eq!(keys[0], keys[1], "padding says nothing");
+}
+
+#[test]
+fn unsigned_plugins_are_for_the_loopback_address() {
+    let exposed = GOOD.replace("127.0.0.1:7401", "0.0.0.0:7401");
+    let with = |text: &str, section: &str| {
+        RegionConfig::parse(Path::new("eu.toml"), &text.replace("[limits]", &format!("{section}\n[limits]")))
+    };
+    let refused = with(&exposed, "[plugins]\nallow_unsigned = true").unwrap_err().to_string();
+    assert!(refused.starts_with("eu.toml:18:18: `allow_unsigned = true` is for the loopback address"), "{refused}");
+    assert!(with(&exposed, "[plugins]\nallow_unsigned = false").is_ok());
+    assert!(with(&exposed, "").is_ok());
+    let loopback = GOOD.replace("127.0.0.1:7401", "[::1]:7401");
+    assert!(with(&loopback, "[plugins]\nallow_unsigned = true").is_ok());
+}
+
+#[test]
+fn keys_that_are_none_are_refused_where_they_stand() {
+    for key in ["", "ed25519:", "ed25519:AAAA", &KEY[8..], "ed25519:????", &format!("{KEY}AAAA")] {
+        let text = GOOD.replace("[limits]", &format!("[plugins]\ntrusted_keys = [\"{key}\"]\n[limits]"));
+        let refused = RegionConfig::parse(Path::new("eu.toml"), &text).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("eu.toml:18:17: `{key}` is not a public key")), "{refused}");
+    }
+}
