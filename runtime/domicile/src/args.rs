@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::author::AuthorVerb;
+
+/// The verb by which a region starts this program to compile a plugin.
+pub(crate) const COMPILE_PLUGIN: &str = "compile-plugin";
+
 /// Ask questions where the data lives.
 #[derive(Debug, Parser)]
 #[command(name = "domicile", version, arg_required_else_help = true)]
@@ -37,9 +42,12 @@ pub(crate) enum Verb {
     Backup(BackupOf),
     /// Restore a backup into the data folder of a region that is stopped.
     Restore(RestoreOf),
-    /// Deploy plugins, or see what is deployed.
+    /// Write plugins, deploy them, choose which versions answer, or see what is deployed.
     #[command(subcommand)]
     Plugin(PluginVerb),
+    /// Compile a component from standard input for the region that started this process.
+    #[command(name = COMPILE_PLUGIN, hide = true)]
+    CompilePlugin,
     /// Read and check a region's ledger.
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -162,21 +170,95 @@ pub(crate) struct RestoreOf {
     pub(crate) verify_only: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeployOf {
+    /// The component.
+    pub(crate) file: PathBuf,
+    /// Its name in SQL and in URLs.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Its version; what a version is never changes.
+    #[arg(long)]
+    pub(crate) version: String,
+    /// The key to sign it with, as `domicile plugin key new` writes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Let it answer at once. The first version of a name does so anyway.
+    #[arg(long)]
+    pub(crate) promote: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginVerb {
-    /// Deploy a component in every region.
-    Deploy {
-        /// The component.
-        file: PathBuf,
-        /// Its name in SQL and in URLs.
-        #[arg(long)]
-        name: String,
-        /// Its version; what a version is never changes.
-        #[arg(long)]
-        version: String,
-    },
+    /// Make a key that plugins are signed with.
+    #[command(subcommand)]
+    Key(KeyVerb),
+    /// Deploy a component in every region. It answers once it is promoted; the first version of a name at once.
+    Deploy(DeployOf),
     /// List what is deployed.
     List,
+    /// Show the versions of a plugin and which of them answer.
+    Status {
+        /// The plugin.
+        name: String,
+    },
+    /// Let a version answer.
+    Promote {
+        /// The plugin.
+        name: String,
+        /// The version.
+        version: String,
+    },
+    /// Let the version answer again that did before, and end a canary.
+    Rollback {
+        /// The plugin.
+        name: String,
+    },
+    /// Let a version answer a share of the questions.
+    Canary {
+        /// The plugin.
+        name: String,
+        /// The version; `none` ends the canary that there is.
+        version: String,
+        /// The share, in questions of a hundred: 1 to 100.
+        percent: Option<u8>,
+    },
+    /// Ask a version as well, off the way of the answers, and compare; or show how that goes.
+    Shadow {
+        /// The plugin.
+        name: String,
+        /// The version; `none` ends the shadow that there is. Without it, shows how the shadow does.
+        version: Option<String>,
+    },
+    /// Show what a version logged in this region: its last lines.
+    Logs {
+        /// The plugin.
+        name: String,
+        /// The version; the one that answers by default.
+        #[arg(long)]
+        version: Option<String>,
+        /// Go on showing lines as they come, until Ctrl-C.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Delete a version that is not in use.
+    Delete {
+        /// The plugin.
+        name: String,
+        /// The version.
+        version: String,
+    },
+    #[command(flatten)]
+    Author(AuthorVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyVerb {
+    /// Write a new private key to a file that only its owner can read, and print its public half.
+    New {
+        /// The file; it must not exist.
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -73,6 +73,10 @@ async fn show(edge: &Edge, output: Output, query: Option<String>) -> Result<(), 
         for clause in &receipt.clauses {
             say!("    allowed by {}/{}: {}", clause.dataset, clause.clause, clause.legal_basis);
         }
+        for plugin in &receipt.plugins {
+            let given: Vec<String> = plugin.parameters.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+            say!("    in bytes of plugin {}{} with sha256 {}", plugin.name, given.concat(), plugin.sha256);
+        }
         say!("    {}", record.question);
         Ok(())
     })

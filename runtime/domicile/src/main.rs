@@ -2,11 +2,13 @@
 
 mod args;
 mod audit;
+mod author;
 mod backup;
 mod data;
 mod edge;
 mod output;
 mod plugin;
+mod private_file;
 mod query;
 mod serve;
 mod status;
@@ -21,6 +23,9 @@ use crate::output::{Failure, Output};
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if matches!(args.verb, Verb::CompilePlugin) {
+        return compile_plugin();
+    }
     let output = Output { json: args.json };
     match run(args, output) {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,10 +49,19 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
             Verb::Backup(of) => backup::backup(&edge, output, of).await,
             Verb::Restore(of) => backup::restore(output, of).await,
             Verb::Plugin(verb) => plugin::run(&edge, output, verb).await,
+            Verb::CompilePlugin => Ok(()),
             Verb::Audit(verb) => audit::run(&edge, output, verb).await,
             Verb::Region(verb) => status::region(&edge, output, &verb).await,
             Verb::Config(verb) => status::config(output, &verb),
             Verb::Secret(verb) => status::secret(output, &verb),
         }
     })
+}
+
+/// Before anything else is started: the process has little memory, and ends with this.
+fn compile_plugin() -> ExitCode {
+    match domicile_sandbox::compile_stdin_to_stdout() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }

@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use domicile_config::{RegionFiles, load_region, read_secret};
+use domicile_config::{Plugins, RegionFiles, load_region, read_secret};
 use domicile_edge::Edge;
 use domicile_policy::PolicySet;
-use domicile_query::{Catalog, ObjectFiles, ObjectThreads, Region, RegionParts, fetch_missing};
-use domicile_sandbox::{Sandbox, SandboxLimits};
+use domicile_query::{
+    Catalog, ObjectFiles, ObjectThreads, PluginTrust, Region, RegionParts, compare_with_peers, run_shadows,
+};
+use domicile_sandbox::{Compiler, Sandbox, SandboxLimits};
 use domicile_store::{DatasetSpec, Objects, Store, StoreError, StoreParts};
 use domicile_wire::client::Peer;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::args::COMPILE_PLUGIN;
 use crate::output::{Failure, say};
 
 /// How often plugins are compared with the peers', for those that a region missed while it was away.
@@ -45,12 +48,14 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    let comparing = tokio::spawn(compare_plugins(region));
+    let comparing = tokio::spawn(compare_plugins(Arc::clone(&region)));
+    let shadowing = tokio::spawn(run_shadows(region));
     tracing::info!(region = %id, %address, "ready");
     say!("domicile: {id} ready on http://{address}");
     std::io::stdout().flush().map_err(anyhow::Error::from)?;
     let served = domicile_edge::serve(edge, listener, stop).await;
     comparing.abort();
+    shadowing.abort();
     tracing::info!(region = %id, "stopped");
     Ok(served.map_err(anyhow::Error::from)?)
 }
@@ -74,9 +79,9 @@ async fn compare_plugins(region: Arc<Region>) {
     let mut ticks = tokio::time::interval(PLUGIN_COMPARE_INTERVAL);
     loop {
         ticks.tick().await;
-        let added = fetch_missing(&region).await;
-        if added > 0 {
-            tracing::info!(added, "plugins fetched from peers");
+        let taken = compare_with_peers(&region).await;
+        if taken > 0 {
+            tracing::info!(taken, "plugins brought in step with peers");
         }
     }
 }
@@ -116,12 +121,14 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
     let store = Store::open(parts).map_err(|error| described(error, &files))?;
     // Not before the store is this process's: another one might be taking rows in.
     let incoming = fresh_dir(&data_dir.join("incoming"))?;
-    let sandbox = Sandbox::new(SandboxLimits {
+    let sandbox_limits = SandboxLimits {
         memory_bytes_max: config.limits.plugin_memory_bytes_max,
         call_timeout: config.limits.plugin_timeout,
         output_rows_max: config.limits.plugin_output_rows_max,
         ..SandboxLimits::default()
-    })?;
+    };
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let sandbox = Sandbox::new(sandbox_limits, Compiler::Process { program, args: vec![COMPILE_PLUGIN.into()] })?;
     let receipt_key = receipt_key(&data_dir.join("receipts.ed25519"))?;
     Ok(Region::start(RegionParts {
         id: config.id,
@@ -132,11 +139,27 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
         object_threads,
         data_dir,
         sandbox,
+        plugin_trust: plugin_trust(&config.plugins)?,
         receipt_key,
         secret,
         peers,
         query_timeout: config.limits.query_timeout,
     })?)
+}
+
+/// Whose plugins run, by the region's file.
+///
+/// # Errors
+/// Where a key is no point of the curve that anybody could sign with.
+pub(crate) fn plugin_trust(plugins: &Plugins) -> anyhow::Result<PluginTrust> {
+    let key = |key: &domicile_config::PluginKey| {
+        let parsed = VerifyingKey::from_bytes(&key.0).ok().filter(|parsed| !parsed.is_weak());
+        parsed.ok_or_else(|| {
+            anyhow!("`{key}` in `trusted_keys` is not a key that anybody could sign with; copy it again")
+        })
+    };
+    let keys = plugins.trusted_keys.iter().map(key).collect::<anyhow::Result<_>>()?;
+    Ok(PluginTrust { keys, allow_unsigned: plugins.allow_unsigned })
 }
 
 /// The error, with the file of the dataset that it is about.

@@ -1,8 +1,5 @@
 //! `domicile region`, `domicile config` and `domicile secret`.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-
 use domicile_config::load_region;
 use domicile_policy::PolicySet;
 use serde_json::{Value, json};
@@ -10,6 +7,8 @@ use serde_json::{Value, json};
 use crate::args::{ConfigVerb, RegionVerb, SecretVerb};
 use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
+use crate::private_file;
+use crate::serve::plugin_trust;
 
 pub(crate) async fn region(edge: &Edge, output: Output, verb: &RegionVerb) -> Result<(), Failure> {
     let RegionVerb::Status = verb;
@@ -46,6 +45,7 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
             );
             return Err(Failure::usage(message));
         }
+        plugin_trust(&region.config.plugins).map_err(|e| e.context(file.display().to_string()))?;
         let labels: Vec<String> = policies.policies().map(domicile_policy::Policy::label).collect();
         checked.push(json!({
             "file": file.display().to_string(), "region": region.config.id.as_str(),
@@ -65,22 +65,10 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
 pub(crate) fn secret(output: Output, verb: &SecretVerb) -> Result<(), Failure> {
     let SecretVerb::New { file } = verb;
     let shown = file.display().to_string();
-    let failed = |e: std::io::Error| Failure::usage(format!("{shown}: {e}"));
-    if let Some(parent) = file.parent() {
-        std::fs::create_dir_all(parent).map_err(failed)?;
-    }
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|e| Failure::usage(format!("no randomness: {e}")))?;
     let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    let mut created = created.map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::usage(format!(
-            "{shown} is there already and was left as it is; name another file, or remove this one if no region uses \
-             it any more"
-        )),
-        _ => failed(e),
-    })?;
-    created.write_all(text.as_bytes()).and_then(|()| created.sync_all()).map_err(failed)?;
+    private_file::create(file, text.as_bytes(), "no region uses it")?;
     output.show(&json!({"file": shown}), || say!("{shown}: a new secret; give it to the other regions safely"));
     Ok(())
 }

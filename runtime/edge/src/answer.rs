@@ -89,7 +89,9 @@ fn facts_headers(headers: &mut HeaderMap, facts: &AnswerFacts) {
     let missing: Vec<&str> = facts.coverage.missing.iter().map(|missing| missing.region.as_str()).collect();
     let coverage =
         if facts.coverage.full { "full".to_owned() } else { format!("partial; missing={}", missing.join(",")) };
+    let plugins = facts.plugins.iter().map(|used| format!("{}={}", used.name, used.version)).collect();
     let values = [
+        (header::PLUGINS, list(plugins)),
         (header::QUERY_ID, facts.query_id.clone()),
         (header::SERVED_BY_REGION, facts.served_by.clone()),
         (header::BORDER_BYTES, facts.border_bytes.to_string()),

@@ -13,6 +13,8 @@ mod ingest;
 mod media;
 mod metrics;
 mod peers;
+mod plugin_costs;
+mod plugin_metrics;
 mod plugins;
 mod problems;
 mod query;

@@ -1,5 +1,7 @@
 //! Counters for Prometheus.
 
+use std::sync::Arc;
+
 use domicile_query::Region;
 use domicile_wire::api::AnswerFacts;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -9,6 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::plugin_metrics::PluginMetrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -39,7 +43,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(region: &Arc<Region>) -> Self {
         let latency: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let mut metrics = Self {
             registry: Registry::with_prefix("domicile"),
@@ -51,6 +55,7 @@ impl Metrics {
             rows: Family::default(),
         };
         metrics.register();
+        metrics.registry.register_collector(Box::new(PluginMetrics(Arc::clone(region))));
         metrics
     }
 

@@ -8,15 +8,13 @@ use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
-use domicile_query::{FragmentReply, QueryError, answer};
-use domicile_types::limits::{BODY_BYTES_MAX, PLUGIN_BYTES_MAX};
-use domicile_types::{PluginName, RegionId};
-use domicile_wire::api::{FragmentRequest, PluginVersion, header};
+use domicile_query::{FragmentReply, QueryError, answer, take_from};
+use domicile_types::RegionId;
+use domicile_types::limits::BODY_BYTES_MAX;
+use domicile_wire::api::{FragmentRequest, header};
 use domicile_wire::client::now_unix_ms;
 use domicile_wire::peer::{Signed, sign_reply, verify_request};
-use serde::Deserialize;
 
-use crate::body::Parameters;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared};
 
@@ -86,36 +84,18 @@ pub(crate) async fn fragment(State(edge): Shared, request: Request<Body>) -> Han
 
 /// `GET /v1/peer/plugins`
 pub(crate) async fn plugins(State(edge): Shared, request: Request<Body>) -> Handled {
-    let work = async |_, _| {
-        let plugins = edge.region.plugins();
-        Ok(encode(&plugins.versions().collect::<Vec<&PluginVersion>>())?.into())
-    };
+    signed(&edge, request, 0, async |_, _| Ok(encode(edge.region.plugins().state())?.into())).await
+}
+
+/// `POST /v1/peer/plugins/compare`
+pub(crate) async fn compare(State(edge): Shared, request: Request<Body>) -> Handled {
+    let work = async |caller: RegionId, _| Ok(encode(&take_from(&edge.region, &caller).await?)?.into());
     signed(&edge, request, 0, work).await
 }
 
 /// `GET /v1/peer/plugins/components/{sha256}`
 pub(crate) async fn component(State(edge): Shared, Path(sha256): Path<String>, request: Request<Body>) -> Handled {
     signed(&edge, request, 0, async |_, _| Ok(edge.region.component(&sha256).await?.into())).await
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Activation {
-    activation: u64,
-}
-
-/// `PUT /v1/peer/plugins/{name}/versions/{version}`
-pub(crate) async fn plugin(
-    State(edge): Shared,
-    Path((name, version)): Path<(String, String)>,
-    Parameters(Activation { activation }): Parameters<Activation>,
-    request: Request<Body>,
-) -> Handled {
-    let work = async |_, wasm: Bytes| {
-        let name: PluginName = name.parse().map_err(|e| Refusal::bad_request(format!("{e}")))?;
-        Ok(encode(&edge.region.deploy_here(name, version, wasm, activation).await?)?.into())
-    };
-    signed(&edge, request, PLUGIN_BYTES_MAX, work).await
 }
 
 /// `GET /v1/peer/ping`

@@ -107,6 +107,15 @@ fn problem(error: QueryError) -> Problem {
             new(409, "version-conflict", "The version exists with other content").with("sha256", sha256)
         }
         QueryError::NameTaken { .. } => new(409, "name-conflict", "The name is taken"),
+        QueryError::SignatureRefused { name, version, .. } => {
+            new(403, "signature-refused", "The plugin's signature is not accepted")
+                .with("plugin", name)
+                .with("version", version)
+        }
+        QueryError::Compiled { name } => new(422, "plugin-rejected", "The plugin cannot run here").with("plugin", name),
+        QueryError::VersionInUse { role, .. } => new(409, "version-in-use", "The version is in use").with("role", role),
+        QueryError::NothingBefore { .. } => new(409, "nothing-to-roll-back", "There is no version to go back to"),
+        QueryError::NoShadow { .. } => new(404, "no-shadow", "The plugin has no shadow"),
         QueryError::PluginMissing { .. } => new(503, "plugin-pending", "The plugin has not arrived yet"),
         QueryError::Plugin(error) => plugin(&error, &detail),
         QueryError::Wire(error) => wire(error, &detail),
@@ -132,12 +141,11 @@ fn denied(denial: &Denial, problem: Problem) -> Problem {
 fn plugin(error: &SandboxError, detail: &str) -> Problem {
     let (status, kind, title) = match error.kind() {
         ErrorKind::Plugin => match error {
-            SandboxError::MemoryLimit { .. } | SandboxError::OutputLimit { .. } => {
-                (422, "plugin-limit", "A plugin exceeded a limit")
-            }
-            SandboxError::Trapped { .. } | SandboxError::Returned { .. } | SandboxError::OutputInvalid { .. } => {
-                (422, "plugin-failed", "A plugin failed")
-            }
+            SandboxError::LimitReached { .. } => (422, "plugin-limit", "A plugin exceeded a limit"),
+            SandboxError::Trapped { .. }
+            | SandboxError::Returned { .. }
+            | SandboxError::Misused { .. }
+            | SandboxError::OutputInvalid { .. } => (422, "plugin-failed", "A plugin failed"),
             _ => (422, "plugin-rejected", "The plugin cannot run here"),
         },
         ErrorKind::TimedOut => (504, "plugin-limit", "A plugin exceeded its time limit"),
@@ -146,9 +154,7 @@ fn plugin(error: &SandboxError, detail: &str) -> Problem {
         ErrorKind::Internal => (500, "execution-failed", "The query failed"),
     };
     let limit = match error {
-        SandboxError::TimeLimit { limit, .. } => json!({"time_ms": limit.as_millis()}),
-        SandboxError::MemoryLimit { limit, .. } => json!({"memory_bytes": limit}),
-        SandboxError::OutputLimit { limit, unit, .. } => json!({"output": limit, "unit": unit.to_string()}),
+        SandboxError::LimitReached { limit, .. } => json!({limit.name(): limit.value()}),
         SandboxError::ComponentTooLarge { limit, .. } => json!({"component_bytes": limit}),
         _ => Value::Null,
     };

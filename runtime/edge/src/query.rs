@@ -54,15 +54,17 @@ fn query_body(text: &str) -> Result<QueryBody, Refusal> {
     serde_json::from_value(value).map_err(|e| refused(e.to_string()))
 }
 
-/// `GET /v1/endpoints/{name}`
+/// `GET` and `POST /v1/endpoints/{name}`: parameters are in the address, or in the body as JSON.
 pub(crate) async fn endpoint(
     State(edge): Shared,
     Path(name): Path<String>,
     Parameters(parameters): Parameters<Vec<(String, String)>>,
     headers: HeaderMap,
+    body: Body,
 ) -> Handled {
     let mut given = BTreeMap::new();
-    for (parameter, value) in parameters {
+    let body = edge.whole(body, BODY_BYTES_MAX).await?;
+    for (parameter, value) in parameters.into_iter().chain(parameters_in(&body)?) {
         if given.insert(parameter.clone(), value).is_some() {
             return Err(Refusal::bad_request(format!("parameter `{parameter}` is given twice")));
         }
@@ -71,6 +73,22 @@ pub(crate) async fn endpoint(
     let id = request.id.clone();
     let request = endpoint_request(&edge.region, &name, given, request);
     answer(&edge, &headers, request.map_err(|e| Refusal::from(e).of_query(id.as_str()))?).await
+}
+
+/// The parameters that a body gives; an empty one gives none.
+fn parameters_in(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let refused = |e: String| Refusal::bad_request(format!("the body is no JSON object of parameters: {e}"));
+    let given: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(body).map_err(|e| refused(e.to_string()))?;
+    let text = |(name, value): (String, serde_json::Value)| match value {
+        serde_json::Value::String(text) => Ok((name, text)),
+        value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Ok((name, value.to_string())),
+        _ => Err(refused(format!("`{name}` is no text, number or truth value"))),
+    };
+    given.into_iter().map(text).collect()
 }
 
 /// `GET /v1/queries/{id}/receipt`
@@ -101,6 +119,7 @@ fn request(edge: &Edge, headers: &HeaderMap) -> Result<QueryRequest, Refusal> {
         partial: body::header(headers, header::REQUIRE_COVERAGE)?.map_or(Ok(false), coverage)?,
         timeout: body::header(headers, header::QUERY_TIMEOUT)?.map_or(Ok(edge.region.query_timeout()), timeout)?,
         parameters: None,
+        query_plugin: None,
     })
 }
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
 use domicile_config::StorageUrl;
-use domicile_query::{FRAGMENT_PATH, PLUGINS_PATH, Region};
+use domicile_query::{COMPARE_PATH, FRAGMENT_PATH, PLUGINS_PATH, Region};
 use domicile_types::limits::DRAIN_TIMEOUT;
 use domicile_wire::Problem;
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use crate::body::Arriving;
 use crate::metrics::Metrics;
 use crate::problems::Refusal;
-use crate::{audit, backups, data, health, ingest, peers, plugins, query};
+use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, query};
 
 /// An edge: a region and what its front door needs besides.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ impl Edge {
     /// The edge of `region`. A body may pause for `body_silence`, and be somewhat slow all in all.
     pub fn new(region: Arc<Region>, load_bytes_max: u64, body_silence: Duration) -> Self {
         Self {
+            metrics: Metrics::new(&region),
             region,
-            metrics: Metrics::new(),
             load_bytes_max,
             body_silence,
             backup_urls: Vec::new(),
@@ -81,13 +81,20 @@ fn routes(edge: Arc<Edge>) -> Router {
     Router::new()
         .route("/v1/query", post(query::query))
         .route("/v1/queries/{id}/receipt", get(query::receipts))
-        .route("/v1/endpoints/{name}", get(query::endpoint))
+        .route("/v1/endpoints/{name}", get(query::endpoint).post(query::endpoint))
         .route("/v1/datasets", get(data::list))
         .route("/v1/datasets/{dataset}/partitions", get(data::partitions))
         .route("/v1/datasets/{dataset}/rows", post(ingest::load).delete(ingest::delete))
         .route("/v1/backups", get(backups::list).post(backups::make))
         .route("/v1/plugins", get(plugins::list))
-        .route("/v1/plugins/{name}/versions/{version}", put(plugins::deploy))
+        .route("/v1/plugins/{name}", get(plugins::show))
+        .route("/v1/plugins/{name}/versions/{version}", put(plugins::deploy).delete(plugins::delete))
+        .route("/v1/plugins/{name}/promote", post(plugins::promote))
+        .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
+        .route("/v1/plugins/{name}/canary", post(plugins::canary))
+        .route("/v1/plugins/{name}/metrics", get(plugin_costs::metrics))
+        .route("/v1/plugins/{name}/logs", get(plugin_costs::logs))
+        .route("/v1/plugins/{name}/shadow", get(plugins::shadow_report).post(plugins::shadow))
         .route("/v1/audit/receipts", get(audit::receipts))
         .route("/v1/audit/key", get(audit::key))
         .route("/v1/regions", get(health::regions))
@@ -97,7 +104,7 @@ fn routes(edge: Arc<Edge>) -> Router {
         .route(FRAGMENT_PATH, post(peers::fragment))
         .route(PLUGINS_PATH, get(peers::plugins))
         .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
-        .route(&format!("{PLUGINS_PATH}/{{name}}/versions/{{version}}"), put(peers::plugin))
+        .route(COMPARE_PATH, post(peers::compare))
         .route(health::PING_PATH, get(peers::ping))
         .fallback(|| async {
             Refusal::new(Problem::new(

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::logical_expr::LogicalPlan;
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use domicile_policy::{Border, Verdict};
+use domicile_sandbox::PluginId;
 use domicile_types::{RegionId, Residency};
 
 use crate::QueryError;
@@ -87,6 +89,50 @@ fn in_scope(mut homes: BTreeSet<RegionId>, scope: Option<&BTreeSet<RegionId>>) -
         homes.retain(|home| scope.contains(home));
     }
     homes
+}
+
+/// Admits the input of a query plugin in the asking region. `question` is its text and what a home's answer looks like.
+///
+/// # Errors
+/// As [`admit`].
+pub(crate) fn admit_input(
+    plan: LogicalPlan,
+    plugin: &PluginId,
+    question: (String, SchemaRef),
+    catalog: &Catalog,
+    asking: Asking<'_>,
+) -> Result<AdmittedPlan, QueryError> {
+    let here = BTreeSet::from([asking.here.clone()]);
+    let (fragment, homes) = match stays_here(&plan, catalog, asking)? {
+        Some(only_here) => (Fragment::kept(only_here.rest, plugin), here),
+        None => {
+            let fragment = Fragment::of_input(plan, catalog, plugin)?;
+            let homes = homes(&fragment, catalog, asking.scope);
+            (fragment, homes)
+        }
+    };
+    for home in homes.iter().filter(|home| *home != asking.here) {
+        judge(&fragment, catalog, home, asking.here, asking.purpose, asking.today)?;
+    }
+    let rest = LogicalPlanBuilder::empty(false).build()?;
+    let text = FragmentText { fragment, sql: question.0, schema: question.1 };
+    Ok(AdmittedPlan { fragments: vec![(text, homes)], rest, admission: Admission(()) })
+}
+
+/// Admits the input of a query plugin in a region that holds data; the plugin's result goes to `to`.
+///
+/// # Errors
+/// Where this region's own policies do not let the result cross.
+pub(crate) fn admit_own_input(
+    plan: LogicalPlan,
+    plugin: &PluginId,
+    catalog: &Catalog,
+    asking: Asking<'_>,
+    to: &RegionId,
+) -> Result<AdmittedFragment, QueryError> {
+    let Asking { here, purpose, today, .. } = asking;
+    let fragment = if to == here { Fragment::kept(plan, plugin) } else { Fragment::of_input(plan, catalog, plugin)? };
+    admit_fragment(fragment, catalog, here, to, purpose, today)
 }
 
 fn judge(

@@ -16,7 +16,7 @@ use domicile_types::DatasetName;
 use crate::QueryError;
 use crate::admit::Admission;
 use crate::catalog::{Catalog, Relation, relation};
-use crate::plugin_sql::mapper_table;
+use crate::mapper_table::mapper_table;
 use crate::plugins::PluginSet;
 use crate::segments::SegmentsTable;
 
@@ -29,6 +29,7 @@ pub(crate) struct Binder<'b> {
     session: &'b SessionContext,
     /// Partial results by fragment.
     partials: BTreeMap<usize, Arc<dyn TableProvider>>,
+    isolated: bool,
 }
 
 impl<'b> Binder<'b> {
@@ -42,7 +43,12 @@ impl<'b> Binder<'b> {
         session: &'b SessionContext,
         partials: BTreeMap<usize, Arc<dyn TableProvider>>,
     ) -> Self {
-        Self { catalog, reader, snapshot, plugins, session, partials }
+        Self { catalog, reader, snapshot, plugins, session, partials, isolated: false }
+    }
+
+    /// The same binder; with `isolated`, mappers see one entity at a time, as they must where the result crosses.
+    pub(crate) fn isolating(self, isolated: bool) -> Self {
+        Self { isolated, ..self }
     }
 
     /// The plan over real tables, with the columns that their declarations name.
@@ -163,9 +169,9 @@ impl<'b> Binder<'b> {
     }
 
     fn mapper(&self, name: &str, dataset: &DatasetName) -> Result<Arc<dyn TableProvider>, QueryError> {
-        let plugin = self.plugins.mapper(name)?;
+        let plugin = self.plugins.endpoint(name)?;
         let input = self.segments(self.catalog.spec(dataset.as_str())?, true)?;
-        mapper_table(self.session, &plugin, self.plugins.parameters_of(&plugin)?, input)
+        mapper_table(self.session, &plugin, self.plugins.parameters_of(&plugin)?, input, self.isolated)
     }
 
     fn segments(&self, spec: &DatasetSpec, with_entity: bool) -> Result<Arc<dyn TableProvider>, QueryError> {

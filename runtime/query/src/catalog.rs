@@ -24,9 +24,9 @@ use domicile_store::{DatasetSpec, arrow_schema};
 use domicile_types::limits::SQL_NESTING_MAX;
 use domicile_types::{DatasetName, PluginName};
 
-use crate::QueryError;
-use crate::plugin_sql;
+use crate::aggregate::{Stage, aggregates};
 use crate::plugins::{PluginSet, mapper_interface};
+use crate::{QueryError, mapper_table, plugin_sql};
 
 /// Built-in functions that are not offered: a few bytes of SQL make them write more than any limit on memory sees,
 /// without a pause in which a time limit could end them.
@@ -136,11 +136,27 @@ impl Catalog {
         for function in plugin_sql::functions(plugins) {
             session.register_udf(function);
         }
+        for aggregate in aggregates(plugins, Stage::Whole) {
+            session.register_udaf(aggregate);
+        }
         for mapper in plugins.mappers() {
             let interface = mapper_interface(&mapper)?;
-            let relation = plugin_sql::mapper_relation(&mapper, interface);
-            let table = PlannedTable { relation, schema: plugin_sql::mapper_schema(interface) };
+            let relation = mapper_table::mapper_relation(&mapper, interface);
+            let table = PlannedTable { relation, schema: mapper_table::mapper_schema(interface) };
             register(&session, mapper.id().name.as_str(), table)?;
+        }
+        Ok(session)
+    }
+
+    /// A session that plans fragments: over the same, and with the functions that make the states of aggregates.
+    pub(crate) fn fragment_session(
+        &self,
+        plugins: &PluginSet,
+        runtime: &Arc<RuntimeEnv>,
+    ) -> Result<SessionContext, QueryError> {
+        let session = self.planning_session(plugins, runtime)?;
+        for aggregate in aggregates(plugins, Stage::State) {
+            session.register_udaf(aggregate);
         }
         Ok(session)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
@@ -53,9 +53,7 @@ impl Compute {
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let state = session.state();
         let work = async move {
-            let plan = state.create_physical_plan(&plan).await?;
-            check_pairs(&plan)?;
-            let mut stream = execute_stream(plan, state.task_ctx())?;
+            let mut stream = rows(&state, plan).await?;
             let (mut batches, mut rows) = (Vec::new(), 0);
             while let Some(batch) = stream.try_next().await? {
                 rows += batch.num_rows();
@@ -86,7 +84,11 @@ impl Compute {
         self.run(work).await
     }
 
-    async fn run<T: Send + 'static>(
+    /// Runs `work` on these threads. Dropping the future stops it at its next pause.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, QueryError>> + Send + 'static,
     ) -> Result<T, QueryError> {
@@ -102,6 +104,16 @@ impl Drop for Compute {
             runtime.shutdown_background();
         }
     }
+}
+
+/// The rows of a bound plan as they come.
+///
+/// # Errors
+/// Where the plan cannot be made, or pairs too many rows.
+pub(crate) async fn rows(state: &SessionState, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
+    let plan = state.create_physical_plan(&plan).await?;
+    check_pairs(&plan)?;
+    Ok(execute_stream(plan, state.task_ctx())?)
 }
 
 /// Refuses joins that have to look at every pair of rows of two large inputs: such a join does not pause before it is

@@ -105,6 +105,49 @@ pub enum QueryError {
         /// What has it.
         taken_by: String,
     },
+    /// A plugin that nobody trusted stands for.
+    #[error("plugin `{name}` {version} is not accepted: {detail}")]
+    SignatureRefused {
+        /// The plugin.
+        name: String,
+        /// The version.
+        version: String,
+        /// Why, and what to do.
+        detail: String,
+    },
+    /// Compiled code in the place of a component.
+    #[error(
+        "plugin `{name}` came as a compiled artefact; nobody can check what such code does, so send the .wasm: each \
+         region compiles it itself"
+    )]
+    Compiled {
+        /// The plugin.
+        name: String,
+    },
+    /// A version that has a part in its plugin's release.
+    #[error("version {version} of `{name}` is the {role} one; promote another version first, or end its part")]
+    VersionInUse {
+        /// The plugin.
+        name: String,
+        /// The version.
+        version: String,
+        /// `active`, `canary` or `shadow`.
+        role: &'static str,
+    },
+    /// No version was active before.
+    #[error(
+        "no other version of `{name}` was active before, or none of them is deployed any more; promote one by its number"
+    )]
+    NothingBefore {
+        /// The plugin.
+        name: String,
+    },
+    /// A plugin without a shadow.
+    #[error("`{name}` has no shadow; set one with `domicile plugin shadow {name} VERSION`")]
+    NoShadow {
+        /// The plugin.
+        name: String,
+    },
     /// A fragment is pinned to plugin code that this region does not have yet.
     #[error(
         "region `{region}` does not have plugin `{name}` with sha256 {sha256} yet; it fetches it from its peers, ask again shortly"

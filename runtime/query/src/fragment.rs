@@ -7,9 +7,11 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
 use domicile_policy::{ColumnUse, Form, FragmentFacts};
+use domicile_sandbox::PluginId;
 use domicile_types::{DatasetName, Residency};
 
 use crate::QueryError;
+use crate::aggregate::plugin_aggregate;
 use crate::catalog::Catalog;
 use crate::expression::{CASE, CAST, Flow, Instance, expression};
 use crate::flow::{Condition, Fixed, Flows};
@@ -81,6 +83,37 @@ impl Fragment {
         Ok(Self { shape: Shape::Rows(plan.clone()), facts, fixed: flows.fixed })
     }
 
+    /// The input of a query plugin whose result crosses a border. What the code makes of it is no row any more, but may
+    /// hold anything of what it saw: every column that goes in counts as one that an aggregate is computed from. What
+    /// the input calls needs no permission beside the plugin's own, whose digest covers the input.
+    ///
+    /// # Errors
+    /// Where the plan needs rows of several regions.
+    pub(crate) fn of_input(plan: LogicalPlan, catalog: &Catalog, plugin: &PluginId) -> Result<Self, QueryError> {
+        let (Self { mut facts, fixed, .. }, _) = Self::recognize(&plan, catalog)?;
+        let shown = [std::mem::take(&mut facts.outputs), std::mem::take(&mut facts.group_by)];
+        extend(&mut facts.measures, shown.iter().flatten());
+        facts.form = Form::Aggregate;
+        facts.functions = BTreeSet::from([plugin.name.to_string()]);
+        facts.plugins.insert(plugin.digest);
+        Ok(Self { shape: Shape::Rows(plan), facts, fixed })
+    }
+
+    /// The input of a query plugin whose result stays in the region that computes it: nothing is to be judged.
+    pub(crate) fn kept(plan: LogicalPlan, plugin: &PluginId) -> Self {
+        let facts = FragmentFacts {
+            datasets: BTreeSet::new(),
+            form: Form::Aggregate,
+            outputs: Vec::new(),
+            group_by: Vec::new(),
+            measures: Vec::new(),
+            filters: Vec::new(),
+            functions: BTreeSet::from([plugin.name.to_string()]),
+            plugins: BTreeSet::from([plugin.digest]),
+        };
+        Self { shape: Shape::Rows(plan), facts, fixed: Vec::new() }
+    }
+
     /// The fragment that an analyzed fragment text is: an aggregate whose outputs are only renamed, or rows.
     /// Returns the names of the outputs with the index of the column that each one renames.
     ///
@@ -129,6 +162,7 @@ fn base_facts(flows: &Flows, catalog: &Catalog, form: Form) -> FragmentFacts {
         measures: Vec::new(),
         filters: Vec::new(),
         functions: BTreeSet::new(),
+        plugins: BTreeSet::new(),
     };
     for condition in &flows.conditions {
         facts.functions.extend(condition.flow.functions.iter().cloned());
@@ -158,7 +192,14 @@ fn aggregate_facts(
     facts: &mut FragmentFacts,
 ) -> Result<(), QueryError> {
     let function = aggregate_function(expr)?;
-    facts.functions.insert(function.func.name().to_lowercase());
+    match plugin_aggregate(function) {
+        // Its answers and its states are bytes that the code alone decides on.
+        Some(aggregate) => {
+            facts.functions.insert(aggregate.base().to_owned());
+            facts.plugins.insert(aggregate.digest());
+        }
+        None => drop(facts.functions.insert(function.func.name().to_lowercase())),
+    }
     for argument in &function.params.args {
         let flow = expression(argument, schema, input)?;
         extend(&mut facts.measures, flow.values.iter());
@@ -186,7 +227,11 @@ pub(crate) fn aggregate_function(expr: &Expr) -> Result<&AggregateFunction, Quer
             let plain = !function.params.distinct
                 && function.params.order_by.is_empty()
                 && function.params.null_treatment.is_none();
-            if plain && MERGEABLE.contains(&name.as_str()) {
+            let merges = match plugin_aggregate(function) {
+                Some(aggregate) => aggregate.takes_rows(),
+                None => MERGEABLE.contains(&name.as_str()),
+            };
+            if plain && merges {
                 return Ok(function);
             }
             let what = if function.params.distinct { format!("{name}(DISTINCT …)") } else { format!("`{name}`") };

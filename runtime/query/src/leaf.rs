@@ -81,6 +81,18 @@ pub(crate) fn plan(
     Ok(if admitted.verdict.is_some() { total(plan)? } else { plan })
 }
 
+/// The plan of an admitted fragment that is not judged by groups, over the region's rows.
+///
+/// # Errors
+/// Where the fragment is one of groups, or a table cannot be opened.
+pub(crate) fn crossing(admitted: &AdmittedFragment, binder: &Binder<'_>) -> Result<LogicalPlan, QueryError> {
+    let Shape::Rows(plan) = &admitted.fragment.shape else {
+        return Err(QueryError::Execution("a query plugin's input is read whole".to_owned()));
+    };
+    let plan = binder.bind(plan.clone())?;
+    Ok(if admitted.verdict.is_some() { total(plan)? } else { plan })
+}
+
 fn minimum(admitted: &AdmittedFragment) -> u64 {
     admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities)
 }

@@ -3,27 +3,32 @@
 //! The only user of DataFusion.
 
 mod admit;
+mod aggregate;
 mod backups;
 mod bind;
 mod catalog;
 mod compute;
-mod deploy;
 mod endpoint;
 mod error;
 mod explain;
 mod expression;
 mod flow;
 mod fragment;
+mod groups;
 mod leaf;
 mod ledger;
 mod loads;
+mod local;
+mod mapper_table;
 mod object_threads;
 mod objects;
 mod owner;
 mod pace;
 mod parse;
+mod plugin_check;
 mod plugin_sql;
 mod plugins;
+mod query_plugin;
 mod region;
 mod remote;
 mod run;
@@ -33,13 +38,16 @@ mod storage;
 mod total;
 
 pub use catalog::Catalog;
-pub use deploy::{PLUGINS_PATH, deploy, fetch_missing};
 pub use endpoint::endpoint_request;
 pub use error::QueryError;
 pub use ledger::LedgerReader;
+pub use local::select_local;
 pub use object_threads::ObjectThreads;
 pub use objects::ObjectFiles;
-pub use plugins::PluginSet;
+pub use plugins::{
+    COMPARE_PATH, Deployment, PLUGINS_PATH, PluginSet, PluginTrust, ReleaseChange, VersionTally, change_release,
+    compare_with_peers, deploy, remove, run_shadows, take_from,
+};
 pub use region::{Region, RegionParts};
 pub use remote::{FRAGMENT_PATH, FragmentReply, answer};
 pub use run::{Answer, QueryRequest, run};

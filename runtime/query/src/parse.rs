@@ -1,10 +1,10 @@
 //! SQL text to an analyzed logical plan, with errors that say where.
 
-use datafusion::common::DataFusionError;
 use datafusion::common::format::ExplainStatementOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, WindowFunctionDefinition};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use domicile_types::limits::{PLAN_DEPTH_MAX, SQL_BYTES_MAX, SQL_OPERATORS_MAX};
 
 use crate::QueryError;
+use crate::aggregate::{of as aggregate_of, plugin_aggregate};
 
 const QUERIES_ONLY: &str = "only queries (SELECT, WITH, VALUES) are answered here";
 
@@ -30,10 +31,7 @@ pub(crate) enum Question {
 /// # Errors
 /// Where the text is not one query, is too long or deep, or names what does not exist.
 pub(crate) async fn parse(session: &SessionContext, sql: &str) -> Result<LogicalPlan, QueryError> {
-    match question(session, sql).await? {
-        Question::Rows(plan) => Ok(plan),
-        Question::Explain(_) => Err(QueryError::sql(QUERIES_ONLY, None)),
-    }
+    parse_with(session, sql, Vec::new()).await
 }
 
 /// Plans one `SELECT`, or the one behind `EXPLAIN`.
@@ -41,6 +39,29 @@ pub(crate) async fn parse(session: &SessionContext, sql: &str) -> Result<Logical
 /// # Errors
 /// As [`parse`].
 pub(crate) async fn question(session: &SessionContext, sql: &str) -> Result<Question, QueryError> {
+    question_with(session, sql, Vec::new()).await
+}
+
+/// Plans one `SELECT` in which `$name` stands for the value of the parameter `name`.
+///
+/// # Errors
+/// As [`parse`], and where a name is no parameter's.
+pub(crate) async fn parse_with(
+    session: &SessionContext,
+    sql: &str,
+    parameters: Vec<(String, ScalarValue)>,
+) -> Result<LogicalPlan, QueryError> {
+    match question_with(session, sql, parameters).await? {
+        Question::Rows(plan) => Ok(plan),
+        Question::Explain(_) => Err(QueryError::sql(QUERIES_ONLY, None)),
+    }
+}
+
+async fn question_with(
+    session: &SessionContext,
+    sql: &str,
+    parameters: Vec<(String, ScalarValue)>,
+) -> Result<Question, QueryError> {
     if sql.len() > SQL_BYTES_MAX {
         return Err(QueryError::TooLarge { what: "the SQL text", limit: SQL_BYTES_MAX, unit: "bytes" });
     }
@@ -58,7 +79,9 @@ pub(crate) async fn question(session: &SessionContext, sql: &str) -> Result<Ques
         return Err(QueryError::TooLarge { what: "the query's nesting", limit: PLAN_DEPTH_MAX, unit: "levels" });
     }
     unique_names(&plan)?;
+    let plan = if parameters.is_empty() { plan } else { plan.with_param_values(parameters).map_err(located)? };
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(located)?;
+    plain_plugin_aggregates(&plan)?;
     Ok(if explain { Question::Explain(plan) } else { Question::Rows(plan) })
 }
 
@@ -129,6 +152,40 @@ fn unique_names(plan: &LogicalPlan) -> Result<(), QueryError> {
         }
     }
     Ok(())
+}
+
+/// What a plugin's aggregate gives depends on rows alone: not on which come twice, nor on their order.
+fn plain_plugin_aggregates(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let mut refused = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                refused = refused.take().or_else(|| beyond_plain(part));
+                Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })
+    })?;
+    refused.map_or(Ok(()), |message| Err(QueryError::sql(&message, None)))
+}
+
+fn beyond_plain(expr: &Expr) -> Option<String> {
+    let (aggregate, clause) = match expr {
+        Expr::AggregateFunction(call) => {
+            let clauses = [
+                (call.params.distinct, "DISTINCT"),
+                (!call.params.order_by.is_empty(), "ORDER BY"),
+                (call.params.null_treatment.is_some(), "IGNORE NULLS"),
+            ];
+            (plugin_aggregate(call)?, clauses.into_iter().find_map(|(there, clause)| there.then_some(clause))?)
+        }
+        Expr::WindowFunction(call) => match &call.fun {
+            WindowFunctionDefinition::AggregateUDF(function) => (aggregate_of(function)?, "OVER"),
+            WindowFunctionDefinition::WindowUDF(_) => return None,
+        },
+        _ => return None,
+    };
+    let name = aggregate.base();
+    Some(format!("`{name}` is a plugin's aggregate and takes no {clause}; prepare the rows in a subquery instead"))
 }
 
 fn known_table(session: &SessionContext, table: &datafusion::common::TableReference) -> Result<(), QueryError> {

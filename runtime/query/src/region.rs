@@ -23,7 +23,7 @@ use crate::catalog::Catalog;
 use crate::compute::Compute;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::owner::Owner;
-use crate::plugins::{PluginKeeper, PluginSet};
+use crate::plugins::{PluginKeeper, PluginSet, PluginTrust, Shadows};
 use crate::storage::Storage;
 use crate::{ObjectThreads, QueryError};
 
@@ -45,6 +45,8 @@ pub struct RegionParts {
     pub data_dir: PathBuf,
     /// Runs plugins.
     pub sandbox: Sandbox,
+    /// Whose plugins.
+    pub plugin_trust: PluginTrust,
     /// Signs receipts.
     pub receipt_key: SigningKey,
     /// Signs requests to peers and replies.
@@ -63,6 +65,8 @@ pub struct Region {
     pub(crate) reader: StoreReader,
     pub(crate) plugins: Arc<ArcSwap<PluginSet>>,
     pub(crate) keeper: Owner<PluginKeeper>,
+    pub(crate) trust: PluginTrust,
+    pub(crate) shadows: Shadows,
     pub(crate) ledger: Owner<Ledger>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) client: PeerClient,
@@ -96,7 +100,14 @@ impl Region {
         let plugins = Arc::new(ArcSwap::from_pointee(PluginSet::default()));
         let plugins_dir = parts.data_dir.join("plugins");
         create_dir(&plugins_dir)?;
-        let keeper = PluginKeeper::open(&plugins_dir, parts.sandbox, Arc::clone(&catalog), Arc::clone(&plugins))?;
+        let keeper = PluginKeeper::open(
+            &plugins_dir,
+            parts.id.clone(),
+            parts.sandbox,
+            parts.plugin_trust.clone(),
+            Arc::clone(&catalog),
+            Arc::clone(&plugins),
+        )?;
         let ledger_path = parts.data_dir.join("ledger.jsonl");
         let ledger = Ledger::open(&ledger_path, parts.receipt_key)?;
         let receipt_key = ledger.key();
@@ -107,6 +118,8 @@ impl Region {
             catalog,
             reader: parts.store.reader(),
             plugins,
+            trust: parts.plugin_trust,
+            shadows: Shadows::new(),
             keeper: Owner::start("plugins", LOAD_QUEUE_MAX, keeper).map_err(thread)?,
             ledger: Owner::start("ledger", CONCURRENT_FRAGMENTS_MAX, ledger).map_err(thread)?,
             storage: Storage::start(parts.store, parts.incoming, parts.background_bytes_per_s_max).map_err(thread)?,

@@ -1,17 +1,18 @@
 //! Asking one home for one fragment, and answering another region that asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use datafusion::prelude::SessionContext;
+use domicile_policy::FragmentFacts;
 use domicile_store::Snapshot;
 use domicile_types::{QueryId, RegionId};
 use domicile_wire::api::{FragmentFacts as ReplyFacts, FragmentRequest, PluginPin, RegionReason, header};
 use domicile_wire::client::now_unix_ms;
-use domicile_wire::receipt::{ClauseRecord, Receipt, SignedReceipt, sha256};
+use domicile_wire::receipt::{ClauseRecord, PluginRecord, Receipt, SignedReceipt, sha256};
 use domicile_wire::{WireError, frame};
 use http::Method;
 use tracing::Instrument;
@@ -23,6 +24,7 @@ use crate::fragment::Fragment;
 use crate::leaf::{self, Released};
 use crate::parse::parse;
 use crate::plugins::PluginSet;
+use crate::query_plugin::contribute;
 use crate::region::Region;
 
 /// Path of the endpoint that regions ask each other at.
@@ -34,9 +36,38 @@ pub(crate) struct Asked<'q> {
     pub(crate) home: &'q RegionId,
     pub(crate) sql: &'q str,
     pub(crate) pins: Vec<PluginPin>,
+    /// The query plugin whose contribution is asked for instead of the rows of the fragment.
+    pub(crate) partial_of: Option<&'q str>,
     pub(crate) query: &'q QueryId,
     pub(crate) purpose: Option<&'q str>,
     pub(crate) timeout: Duration,
+}
+
+/// What a region is asked, by itself or by another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'q> {
+    pub(crate) sql: &'q str,
+    pub(crate) purpose: Option<&'q str>,
+    pub(crate) pins: &'q [PluginPin],
+    pub(crate) partial_of: Option<&'q str>,
+}
+
+impl Question<'_> {
+    /// The plugins as the question pins them.
+    ///
+    /// # Errors
+    /// Where this region does not have one of them, or one is pinned twice.
+    pub(crate) fn plugins(&self, region: &Region) -> Result<PluginSet, QueryError> {
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.pins.iter().find(|pin| !names.insert(&pin.name)) {
+            return Err(QueryError::sql(&format!("plugin `{}` is pinned twice", twice.name), None));
+        }
+        region.plugins().pinned(self.pins).map_err(|pin| QueryError::PluginMissing {
+            region: region.id.clone(),
+            name: pin.name,
+            sha256: pin.sha256,
+        })
+    }
 }
 
 /// What one home gave for one fragment.
@@ -73,7 +104,8 @@ pub(crate) async fn ask(region: &Region, asked: Asked<'_>) -> Result<Result<Part
 async fn ask_here(region: &Region, asked: Asked<'_>) -> Result<Part, QueryError> {
     let started = Instant::now();
     let here = region.id.clone();
-    let done = execute(region, &here, asked.sql, asked.purpose, &asked.pins).await?;
+    let Asked { sql, purpose, partial_of, .. } = asked;
+    let done = execute(region, &here, Question { sql, purpose, pins: &asked.pins, partial_of }).await?;
     Ok(Part {
         fragment: asked.fragment,
         home: here,
@@ -95,6 +127,7 @@ async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> 
         sql: asked.sql.to_owned(),
         purpose: asked.purpose.map(str::to_owned),
         plugins: asked.pins,
+        partial_of: asked.partial_of.map(str::to_owned),
         timeout_ms: u64::try_from(asked.timeout.as_millis()).unwrap_or(u64::MAX),
     };
     let body = serde_json::to_vec(&request).map_err(|e| malformed(e.to_string()))?;
@@ -102,6 +135,11 @@ async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> 
     let facts = answer.headers.get(header::RECEIPT).map(|value| value.as_bytes()).unwrap_or_default();
     let facts = ReplyFacts::from_header(facts).ok_or_else(|| malformed("the receipt cannot be read".to_owned()))?;
     check_receipt(&facts.receipt, asked.home, &region.id, asked.query, asked.sql, &answer.body)?;
+    let named = |name: &str| facts.receipt.receipt.plugins.iter().any(|plugin| plugin.name == name);
+    if asked.partial_of.is_some_and(|name| !named(name)) {
+        let detail = "it does not name the plugin".to_owned();
+        return Err(WireError::Receipt { region: asked.home.clone(), detail });
+    }
     let (_, batches) = frame::decode(&answer.body)?;
     Ok(Part {
         fragment: asked.fragment,
@@ -158,7 +196,13 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
     let reply = async {
         let _slot = region.fragment_slots.acquire().await;
         let started = Instant::now();
-        let done = execute(region, caller, &request.sql, request.purpose.as_deref(), &request.plugins).await?;
+        let question = Question {
+            sql: &request.sql,
+            purpose: request.purpose.as_deref(),
+            pins: &request.plugins,
+            partial_of: request.partial_of.as_deref(),
+        };
+        let done = execute(region, caller, question).await?;
         let body = frame::encode(&done.released.schema, &done.released.batches)?;
         let draft = draft(region, caller, &request, &done, &body);
         let question = request.sql;
@@ -196,23 +240,24 @@ fn fit_to_cross(error: QueryError, here: &RegionId) -> QueryError {
     }
 }
 
-struct Done {
-    released: Released,
-    admitted: AdmittedFragment,
-    as_of: u64,
+/// A question answered.
+pub(crate) struct Done {
+    pub(crate) released: Released,
+    pub(crate) admitted: AdmittedFragment,
+    /// Distinct entities that each released group has at least; 0 where no group was held back.
+    pub(crate) minimum_entities: u64,
+    pub(crate) as_of: u64,
 }
 
-async fn execute(
-    region: &Region,
-    to: &RegionId,
-    sql: &str,
-    purpose: Option<&str>,
-    pins: &[PluginPin],
-) -> Result<Done, QueryError> {
-    let ready = Ready::new(region, to, sql, purpose, pins).await?;
+async fn execute(region: &Region, to: &RegionId, question: Question<'_>) -> Result<Done, QueryError> {
+    if let Some(name) = question.partial_of {
+        return contribute(region, to, &question, name).await;
+    }
+    let ready = Ready::new(region, to, question).await?;
     let released =
         leaf::execute(&ready.admitted, &ready.names, &ready.binder(region), &ready.session, &region.compute).await?;
-    Ok(Done { released, as_of: ready.snapshot.version, admitted: ready.admitted })
+    let minimum_entities = ready.admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities);
+    Ok(Done { released, as_of: ready.snapshot.version, admitted: ready.admitted, minimum_entities })
 }
 
 /// How this region would compute a fragment for itself.
@@ -220,7 +265,8 @@ async fn execute(
 /// # Errors
 /// Where the fragment is not valid, or a table cannot be opened.
 pub(crate) async fn explain_here(region: &Region, sql: &str, pins: &[PluginPin]) -> Result<String, QueryError> {
-    let ready = Ready::new(region, &region.id, sql, None, pins).await?;
+    let question = Question { sql, purpose: None, pins, partial_of: None };
+    let ready = Ready::new(region, &region.id, question).await?;
     let plan = leaf::plan(&ready.admitted, &ready.names, &ready.binder(region))?;
     region.compute.explain(&ready.session, plan).await
 }
@@ -235,22 +281,12 @@ struct Ready {
 }
 
 impl Ready {
-    async fn new(
-        region: &Region,
-        to: &RegionId,
-        sql: &str,
-        purpose: Option<&str>,
-        pins: &[PluginPin],
-    ) -> Result<Self, QueryError> {
-        let plugins = region.plugins().pinned(pins).map_err(|pin| QueryError::PluginMissing {
-            region: region.id.clone(),
-            name: pin.name,
-            sha256: pin.sha256,
-        })?;
-        let session = region.catalog.planning_session(&plugins, &region.runtime)?;
-        let plan = parse(&session, sql).await?;
+    async fn new(region: &Region, to: &RegionId, question: Question<'_>) -> Result<Self, QueryError> {
+        let plugins = question.plugins(region)?;
+        let session = region.catalog.fragment_session(&plugins, &region.runtime)?;
+        let plan = parse(&session, question.sql).await?;
         let (fragment, names) = Fragment::recognize(&plan, &region.catalog)?;
-        let admitted = admit_fragment(fragment, &region.catalog, &region.id, to, purpose, region.today())?;
+        let admitted = admit_fragment(fragment, &region.catalog, &region.id, to, question.purpose, region.today())?;
         Ok(Self { admitted, names, session, plugins, snapshot: region.reader.snapshot() })
     }
 
@@ -264,6 +300,7 @@ impl Ready {
             &self.session,
             BTreeMap::new(),
         )
+        .isolating(self.admitted.verdict.is_some())
     }
 }
 
@@ -293,11 +330,23 @@ fn draft(region: &Region, to: &RegionId, request: &FragmentRequest, done: &Done,
         columns,
         clauses: clauses.collect(),
         purpose: request.purpose.clone(),
-        minimum_entities: done.admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities),
+        plugins: made_by(&request.plugins, facts),
+        minimum_entities: done.minimum_entities,
         rows_released: done.released.rows,
         groups_suppressed: done.released.suppressed,
         bytes: body.len() as u64,
         body_sha256: sha256(body).to_string(),
         question_sha256: String::new(),
     }
+}
+
+/// The plugins whose own bytes are in what crossed.
+fn made_by(pins: &[PluginPin], facts: &FragmentFacts) -> Vec<PluginRecord> {
+    let approved = |pin: &&PluginPin| facts.plugins.iter().any(|digest| digest.to_string() == pin.sha256);
+    let record = |pin: &PluginPin| PluginRecord {
+        name: pin.name.clone(),
+        sha256: pin.sha256.clone(),
+        parameters: pin.parameters.clone(),
+    };
+    pins.iter().filter(approved).map(record).collect()
 }

@@ -14,6 +14,7 @@ use datafusion::prelude::SessionContext;
 use domicile_types::limits::ANSWER_ROWS_MAX;
 use domicile_types::{PluginName, QueryId, RegionId};
 use domicile_wire::api::{AnswerColumn, AnswerFacts, Coverage, ReceiptSummary, RegionReason};
+use domicile_wire::plugins::PluginUse;
 use domicile_wire::receipt::SignedReceipt;
 
 use crate::QueryError;
@@ -22,7 +23,7 @@ use crate::bind::Binder;
 use crate::catalog::session_state;
 use crate::explain;
 use crate::parse::{Question, question};
-use crate::plugins::PluginSet;
+use crate::plugins::{PluginSet, Taken, order_matters};
 use crate::region::Region;
 use crate::remote::{Asked, Part, ask};
 
@@ -41,12 +42,14 @@ pub struct QueryRequest {
     pub partial: bool,
     /// Longest it may take.
     pub timeout: Duration,
-    /// Parameters of one mapper.
+    /// Parameters of one mapper or query plugin.
     pub parameters: Option<(PluginName, BTreeMap<String, String>)>,
+    /// The query plugin that answers, from its own SQL, instead of `sql`.
+    pub query_plugin: Option<PluginName>,
 }
 
 /// An answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     /// Schema of the rows.
     pub schema: SchemaRef,
@@ -56,39 +59,66 @@ pub struct Answer {
     pub facts: AnswerFacts,
 }
 
-/// Answers a question.
+/// Answers a question. Each plugin that has a canary is picked once for all regions and all of the question; what its
+/// answer used and has a shadow is asked again later.
 ///
 /// # Errors
 /// Where it is not valid, may not be answered, or was not answered in time or by every home.
 pub async fn run(region: &Region, request: QueryRequest) -> Result<Answer, QueryError> {
+    let plugins = region.plugins().picked_for(&request.id);
+    let taken = run_with(region, request.clone(), plugins.clone()).await?;
+    region.shadows.offer(&request, &plugins, &taken);
+    Ok(taken.answer)
+}
+
+/// Answers a question with these plugins.
+///
+/// # Errors
+/// As for [`run`].
+pub(crate) async fn run_with(region: &Region, request: QueryRequest, plugins: PluginSet) -> Result<Taken, QueryError> {
     let timeout = request.timeout;
     let answer = async {
-        let query = Query::new(region, request)?;
+        let mut query = Query::new(region, request, plugins)?;
         let _slot = region.query_slots.acquire().await;
+        if let Some(name) = query.request.query_plugin.clone() {
+            query.used = query.plugins.used_as(&name);
+            let mut count = query.plugins.count(&query.used);
+            let answer = query.answer_of(&name).await?;
+            count.answered = true;
+            return Ok(Taken { answer, order_matters: false });
+        }
         match query.question().await? {
             Question::Rows(plan) => {
+                query.used = query.plugins.used_by(&plan)?;
+                let order_matters = order_matters(&plan);
+                let mut count = query.plugins.count(&query.used);
                 let admitted = query.admit(plan)?;
-                let parts = query.ask(&admitted).await?;
-                query.merge(admitted, parts).await
+                let parts = query.ask(&admitted, None).await?;
+                let answer = query.merge(admitted, parts).await?;
+                count.answered = true;
+                Ok(Taken { answer, order_matters })
             }
             Question::Explain(plan) => {
                 let admitted = query.admit(plan)?;
-                query.explain(admitted).await
+                Ok(Taken { answer: query.explain(admitted).await?, order_matters: false })
             }
         }
     };
     tokio::time::timeout(timeout, answer).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
 }
 
-struct Query<'r> {
-    region: &'r Region,
+/// A question under way.
+pub(crate) struct Query<'r> {
+    pub(crate) region: &'r Region,
     request: QueryRequest,
-    plugins: PluginSet,
+    pub(crate) plugins: PluginSet,
+    /// What of them the question uses.
+    used: Vec<PluginUse>,
     started: Instant,
 }
 
 /// What the regions gave, by fragment.
-struct Parts {
+pub(crate) struct Parts {
     /// With the home that each came from.
     batches: Vec<Vec<(String, RecordBatch)>>,
     coverage: Coverage,
@@ -100,18 +130,17 @@ struct Parts {
 }
 
 impl<'r> Query<'r> {
-    fn new(region: &'r Region, request: QueryRequest) -> Result<Self, QueryError> {
+    fn new(region: &'r Region, request: QueryRequest, mut plugins: PluginSet) -> Result<Self, QueryError> {
         let known = region.regions();
         for home in request.scope.iter().flatten() {
             if !known.contains(home) {
                 return Err(QueryError::unknown("region", home.as_str(), known.iter().map(RegionId::as_str)));
             }
         }
-        let mut plugins = region.plugins().as_ref().clone();
         if let Some((name, given)) = request.parameters.clone() {
             plugins = plugins.with_parameters(&name, given)?;
         }
-        Ok(Self { region, request, plugins, started: Instant::now() })
+        Ok(Self { region, request, plugins, used: Vec::new(), started: Instant::now() })
     }
 
     async fn question(&self) -> Result<Question, QueryError> {
@@ -120,16 +149,23 @@ impl<'r> Query<'r> {
     }
 
     fn admit(&self, plan: LogicalPlan) -> Result<AdmittedPlan, QueryError> {
-        let asking = Asking {
+        admit(plan, &self.region.catalog, self.asking())
+    }
+
+    pub(crate) fn asking(&self) -> Asking<'_> {
+        Asking {
             here: &self.region.id,
             scope: self.request.scope.as_ref(),
             purpose: self.request.purpose.as_deref(),
             today: self.region.today(),
-        };
-        admit(plan, &self.region.catalog, asking)
+        }
     }
 
-    async fn ask(&self, admitted: &AdmittedPlan) -> Result<Parts, QueryError> {
+    /// Asks every home for its part; with `partial_of`, for what that query plugin makes of it.
+    ///
+    /// # Errors
+    /// Where a home refuses, or does not answer and the caller wants all.
+    pub(crate) async fn ask(&self, admitted: &AdmittedPlan, partial_of: Option<&str>) -> Result<Parts, QueryError> {
         let remaining = self.request.timeout.saturating_sub(self.started.elapsed());
         let asked = admitted.fragments.iter().enumerate().flat_map(|(index, (text, homes))| {
             homes.iter().map(move |home| Asked {
@@ -137,6 +173,7 @@ impl<'r> Query<'r> {
                 home,
                 sql: &text.sql,
                 pins: self.plugins.pins(&text.fragment.facts.functions),
+                partial_of,
                 query: &self.request.id,
                 purpose: self.request.purpose.as_deref(),
                 timeout: remaining,
@@ -214,7 +251,7 @@ impl<'r> Query<'r> {
         binder.bind(admitted.rest)
     }
 
-    fn answer(&self, schema: SchemaRef, batches: Vec<RecordBatch>, parts: Parts) -> Answer {
+    pub(crate) fn answer(&self, schema: SchemaRef, batches: Vec<RecordBatch>, parts: Parts) -> Answer {
         self.region.remember(self.request.id.as_str(), parts.receipts.clone());
         let facts = self.facts(&schema, &batches, parts);
         Answer { schema, batches, facts }
@@ -238,6 +275,7 @@ impl<'r> Query<'r> {
             as_of: parts.as_of,
             border_bytes: parts.border_bytes,
             suppressed_groups: parts.suppressed,
+            plugins: self.used.clone(),
             receipts: parts.receipts.iter().map(receipt).collect(),
             region_ms: parts.region_ms,
             served_by: self.region.id.to_string(),
@@ -269,8 +307,19 @@ impl Parts {
     /// The partial results of one fragment, from homes that answered all they were asked: a home that is missing from
     /// one part of the answer is missing from all of it.
     fn batches_of(&self, fragment: usize) -> Vec<RecordBatch> {
-        let missing = |home: &str| self.coverage.missing.iter().any(|missing| missing.region == home);
-        self.batches[fragment].iter().filter(|(home, _)| !missing(home)).map(|(_, batch)| batch.clone()).collect()
+        let counts = |(home, _): &&(String, RecordBatch)| !self.is_missing(home);
+        self.batches[fragment].iter().filter(counts).map(|(_, batch)| batch.clone()).collect()
+    }
+
+    fn is_missing(&self, home: &str) -> bool {
+        self.coverage.missing.iter().any(|missing| missing.region == home)
+    }
+
+    /// The same, in the order of the homes' names.
+    pub(crate) fn batches_by_home(&self, fragment: usize) -> Vec<RecordBatch> {
+        let mut batches: Vec<&(String, RecordBatch)> = self.batches[fragment].iter().collect();
+        batches.sort_by(|(one, _), (other, _)| one.cmp(other));
+        batches.into_iter().filter(|(home, _)| !self.is_missing(home)).map(|(_, batch)| batch.clone()).collect()
     }
 
     fn miss(&mut self, missing: RegionReason) {

@@ -16,6 +16,7 @@ use datafusion::sql::unparser::plan_to_sql;
 use domicile_types::DatasetName;
 
 use crate::QueryError;
+use crate::aggregate::plugin_aggregate;
 use crate::catalog::{Catalog, PlannedTable, Relation, relation};
 use crate::fragment::{Fragment, aggregate_function};
 
@@ -209,9 +210,12 @@ fn dedup(exprs: &[Expr]) -> Vec<Expr> {
     unique
 }
 
-/// The mergeable aggregates that one aggregate is made of: `avg` is a sum and a count.
+/// The mergeable aggregates that one aggregate is made of: `avg` is a sum and a count, a plugin's is its state.
 fn partial_aggregates(expr: &Expr) -> Result<Vec<Expr>, QueryError> {
     let function = aggregate_function(expr)?;
+    if let Some(aggregate) = plugin_aggregate(function) {
+        return Ok(vec![aggregate.state_of(function)]);
+    }
     if function.func.name() != "avg" {
         return Ok(vec![expr.clone().unalias()]);
     }
@@ -236,18 +240,19 @@ fn merge(aggregate: &Aggregate, partial: Partial, places: &[usize]) -> Result<Lo
     for (index, expr) in aggregate.aggr_expr.iter().enumerate() {
         let function = aggregate_function(expr)?;
         let (qualifier, field) = aggregate.schema.qualified_field(groups + index);
-        let mut next = |combine: fn(Expr) -> Expr| {
+        let mut next = |combine: &dyn Fn(Expr) -> Expr| {
             let place = places.next().copied().unwrap_or_default();
             let combined = combine(partial.column(&format!("a{place}")));
             merging.push(combined.clone());
             col(combined.schema_name().to_string())
         };
-        let value = match function.func.name() {
-            "min" => next(min),
-            "max" => next(max),
-            "count" => coalesce(vec![next(sum), lit(0_i64)]),
-            "avg" => mean(next(sum), next(sum), field.data_type()),
-            _ => next(sum),
+        let value = match (plugin_aggregate(function), function.func.name()) {
+            (Some(aggregate), _) => next(&|states| aggregate.merge_of(states)),
+            (None, "min") => next(&min),
+            (None, "max") => next(&max),
+            (None, "count") => coalesce(vec![next(&sum), lit(0_i64)]),
+            (None, "avg") => mean(next(&sum), next(&sum), field.data_type()),
+            (None, _) => next(&sum),
         };
         finals.push(restore(value, field.data_type(), qualifier, field.name()));
     }

@@ -1,5 +1,6 @@
 //! Blobs: files named by the SHA-256 digest of their content.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,21 @@ impl Blobs {
             return Err(StoreError::Blob { path, actual });
         }
         Ok(Some(bytes))
+    }
+
+    /// Removes every blob but these.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn keep_only(&self, kept: &BTreeSet<Digest>) -> Result<(), StoreError> {
+        for entry in fs::read_dir(&self.dir).map_err(StoreError::io("list", &self.dir))? {
+            let path = entry.map_err(StoreError::io("list", &self.dir))?.path();
+            let digest = path.file_name().and_then(|name| name.to_str()?.parse::<Digest>().ok());
+            if digest.is_some_and(|digest| !kept.contains(&digest)) {
+                disk::discard(&LocalDisk, &path);
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {

@@ -2,4 +2,5 @@
 
 pub mod check;
 pub mod oracle;
+pub mod wasm;
 pub mod world;

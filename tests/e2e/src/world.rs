@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 use domicile_harness::data::DataFile;
 use domicile_harness::{Answer, Cluster, Edge, Options, Response, build};
+use sha2::{Digest as _, Sha256};
 
 /// Scale factor of the tests' data: 1,500 customers, 15,000 orders, 60,000 line items.
 pub const SCALE: f64 = 0.01;
@@ -104,6 +105,15 @@ pub fn plugin(component: &str) -> Result<&'static Path> {
     };
     let path = plugins.get(component).with_context(|| format!("guest/ builds no `{component}.wasm`"))?;
     Ok(path)
+}
+
+/// SHA-256 of a component of `guest/`, by its file name without `.wasm`.
+///
+/// # Errors
+/// As for [`plugin`], and where it cannot be read.
+pub fn digest(component: &str) -> Result<String> {
+    let digest = Sha256::digest(std::fs::read(plugin(component)?)?);
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The value in `cell`, made by the first caller; a caller that comes meanwhile waits.

@@ -82,10 +82,10 @@ fn executables(names: &[&str], profile: Profile) -> Result<BTreeMap<String, Path
 pub fn plugins() -> Result<BTreeMap<String, PathBuf>> {
     let target_dir = workspace::target_dir()?.join("guest");
     let mut command = workspace::cargo();
+    // From its folder, where cargo finds the settings of the plugins' target.
     command
-        .args(["build", "--release", "--target", WASM_TARGET, "--manifest-path"])
-        .arg(workspace::root().join("guest/Cargo.toml"))
-        .arg("--target-dir")
+        .current_dir(workspace::root().join("guest"))
+        .args(["build", "--release", "--target", WASM_TARGET, "--target-dir"])
         .arg(target_dir);
     let built =
         artifacts(command, |path, _| (path.extension() == Some(OsStr::new("wasm"))).then(|| path.to_path_buf()))?;
@@ -101,27 +101,35 @@ pub fn plugins() -> Result<BTreeMap<String, PathBuf>> {
 /// # Errors
 /// Where it is missing and `rustup` is not there to add it, or fails.
 pub fn ensure_wasm_target() -> Result<bool> {
-    if wasm_target_installed() {
+    ensure_target(WASM_TARGET)
+}
+
+/// Makes sure that a target is installed, and says whether it had to be added.
+///
+/// # Errors
+/// Where it is missing and `rustup` is not there to add it, or fails.
+pub fn ensure_target(target: &str) -> Result<bool> {
+    if target_installed(target) {
         return Ok(false);
     }
     let added = Command::new("rustup")
-        .args(["target", "add", WASM_TARGET])
+        .args(["target", "add", target])
         .current_dir(workspace::root())
         .stdin(Stdio::null())
         .status();
     match added {
         Ok(status) if status.success() => Ok(true),
-        Ok(_) => bail!("`rustup target add {WASM_TARGET}` failed; is the network reachable?"),
+        Ok(_) => bail!("`rustup target add {target}` failed; is the network reachable?"),
         Err(_) => bail!(
-            "the plugins need Rust's `{WASM_TARGET}` target, and `rustup` was not found to add it.\n\
+            "the plugins need Rust's `{target}` target, and `rustup` was not found to add it.\n\
              Install Rust with rustup (https://rustup.rs), or add the target the way your Rust was installed."
         ),
     }
 }
 
-fn wasm_target_installed() -> bool {
+fn target_installed(target: &str) -> bool {
     let Ok(output) = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .args(["--print", "target-libdir", "--target", target])
         .current_dir(workspace::root())
         .output()
     else {

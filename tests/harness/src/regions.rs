@@ -65,6 +65,8 @@ pub struct Changes {
     pub limits: Vec<(String, i64)>,
     /// Names and texts of dataset files beside those of the project.
     pub datasets: Vec<(String, String)>,
+    /// Regions that run signed plugins only, each with a public key that it trusts.
+    pub trusted_keys: Vec<(&'static str, String)>,
 }
 
 /// Copies the region files of `from` into `to`, with free loopback ports, and secrets, data and backups below `to`.
@@ -90,12 +92,24 @@ pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<Re
         for (key, value) in &changes.limits {
             section(&mut table, "limits")?.insert(key.clone(), Value::Integer(*value));
         }
+        trust(&mut table, changes.trusted_keys.iter().filter(|(region, _)| region == id))?;
         let backups = Value::Array(vec![path_value(&to.join(format!("{id}.backups")))?]);
         section(&mut table, "storage")?.insert("backup_urls".to_owned(), backups);
         move_peers(&mut table, to, &addresses)?;
         fs::write(to.join(format!("{id}.toml")), toml::to_string(&table)?)?;
     }
     read_all(to)
+}
+
+/// Lets a region run plugins only that one of its keys signed, where it has any.
+fn trust<'k>(table: &mut Table, keys: impl Iterator<Item = &'k (&'static str, String)>) -> Result<()> {
+    let keys: Vec<Value> = keys.map(|(_, key)| Value::String(key.clone())).collect();
+    if !keys.is_empty() {
+        let plugins = section(table, "plugins")?;
+        plugins.remove("allow_unsigned");
+        plugins.insert("trusted_keys".to_owned(), Value::Array(keys));
+    }
+    Ok(())
 }
 
 /// The folder of the dataset files: the project's own, or a copy with more of them.

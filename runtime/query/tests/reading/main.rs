@@ -9,5 +9,6 @@ mod explain;
 mod loads;
 mod objects;
 mod oracle;
+mod plugins;
 mod s3;
 mod world;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 use domicile_policy::PolicySet;
-use domicile_query::{Answer, Catalog, ObjectThreads, QueryError, QueryRequest, Region, RegionParts, run};
-use domicile_sandbox::{Sandbox, SandboxLimits};
+use domicile_query::{
+    Answer, Catalog, Deployment, ObjectThreads, PluginTrust, QueryError, QueryRequest, Region, RegionParts, deploy, run,
+};
+use domicile_sandbox::{Compiler, Sandbox, SandboxLimits};
 use domicile_store::{Batch, DatasetSpec, Format, Operation, Sizes, Source, Store, StoreParts};
 use domicile_types::{Dataset, RegionId, Residency, Secret};
 use ed25519_dalek::SigningKey;
@@ -101,7 +103,7 @@ impl Writing {
     pub(crate) fn read(self) -> World {
         let datasets: Vec<_> = self.datasets.iter().map(|dataset| (dataset.clone(), true)).collect();
         let policies = PolicySet::load(&datasets, &[]).unwrap();
-        let limits = SandboxLimits { instances_max: 1, ..SandboxLimits::default() };
+        let limits = SandboxLimits { instances_max: 32, ..SandboxLimits::default() };
         let region = Region::start(RegionParts {
             id: region_id(),
             catalog: Catalog::new(specs(&self.datasets), policies),
@@ -110,7 +112,8 @@ impl Writing {
             background_bytes_per_s_max: 64 * 1024 * 1024,
             object_threads: ObjectThreads::start().unwrap(),
             data_dir: self.dir.path().to_owned(),
-            sandbox: Sandbox::new(limits).unwrap(),
+            sandbox: Sandbox::new(limits, Compiler::InProcess).unwrap(),
+            plugin_trust: PluginTrust { allow_unsigned: true, ..Default::default() },
             receipt_key: SigningKey::from_bytes(&[7; 32]),
             secret: Secret::new(vec![7; 32]),
             peers: Vec::new(),
@@ -124,6 +127,12 @@ impl Writing {
 impl World {
     pub(crate) fn region(&self) -> &Region {
         &self.region
+    }
+
+    pub(crate) fn deploy(&self, name: &str, wasm: Vec<u8>) {
+        let (name, version, wasm) = (name.parse().unwrap(), "1.0.0".to_owned(), wasm.into());
+        let deployment = Deployment { name, version, wasm, envelope: None, promote: false };
+        self.runtime.block_on(deploy(&self.region, deployment)).unwrap();
     }
 
     /// A directory for rows on their way in.
@@ -140,6 +149,7 @@ impl World {
             partial: false,
             timeout: Duration::from_secs(60),
             parameters: None,
+            query_plugin: None,
         };
         self.runtime.block_on(run(&self.region, request))
     }

@@ -22,10 +22,14 @@ pub struct Options {
     /// Regions whose policies admit everything and suppress nothing, with the same residency. The others have the
     /// policies of `regions/policies/`.
     pub permissive: Vec<&'static str>,
+    /// SHA-256 of the plugins that these policies approve.
+    pub approved: Vec<String>,
     /// Keys for the `[limits]` section of every region.
     pub limits: Vec<(String, i64)>,
     /// Names and texts of dataset files beside those of the project.
     pub datasets: Vec<(String, String)>,
+    /// Regions that run signed plugins only, each with a public key that it trusts.
+    pub trusted_keys: Vec<(&'static str, String)>,
     /// A region and a peer of it: what the first asks of the second goes through a recorder.
     pub record: Option<(&'static str, &'static str)>,
 }
@@ -83,12 +87,13 @@ impl Cluster {
         let dir = tempfile::Builder::new().prefix("domicile-").tempdir()?;
         let regions_dir = workspace::regions_dir();
         let permissive = dir.path().join("policies");
-        policies::write_permissive(&regions_dir.join("policies"), &permissive)?;
+        policies::write_permissive(&regions_dir.join("policies"), &permissive, &options.approved)?;
         let policies_dirs = options.permissive.iter().map(|region| ((*region).to_owned(), permissive.clone()));
         let changes = Changes {
             policies_dirs: policies_dirs.collect(),
             limits: options.limits.clone(),
             datasets: options.datasets.clone(),
+            trusted_keys: options.trusted_keys.clone(),
         };
         let files = regions::copy_for_test(&regions_dir, dir.path(), &changes)?;
         make_secrets(binary, &files)?;
