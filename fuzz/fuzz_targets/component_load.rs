@@ -1,0 +1,7 @@
+//! Hands `component_load` to libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: domicile_fuzz::let_panics_unwind(), |input: &[u8]| {
+    domicile_fuzz::run_loudly("component_load", input);
+});
