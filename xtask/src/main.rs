@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod stop;
 mod test;
 mod voice;
@@ -45,6 +46,14 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Try inputs that nobody thought of wherever bytes of outsiders are read: those kept, then new ones.
+    Fuzz {
+        /// One target only.
+        target: Option<String>,
+        /// How long to look for new inputs, for each target.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+    },
     /// Measure. The last line printed is one JSON object.
     Bench {
         #[command(subcommand)]
@@ -79,6 +88,33 @@ enum Benchmark {
         #[arg(last = true)]
         further: Vec<String>,
     },
+    /// An ordinary question's latency beside plugins that never return, against its latency alone.
+    Neighbours(NeighboursArguments),
+    /// Starting plugins, calling them, and their code against the same code on the machine itself and `arrow-udf`.
+    Plugin {
+        /// Times that everything is measured.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+struct NeighboursArguments {
+    /// TPC-H scale factor of the data.
+    #[arg(long, default_value_t = 0.05, value_parser = scale)]
+    scale: f64,
+    /// Times that the question is asked in each round.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Rounds, each alone and beside hostile questions.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How many keep asking hostile questions at once.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    hostile: u32,
+    /// Profile of the binary.
+    #[arg(long, value_enum, default_value_t = Profile::Dev)]
+    profile: Profile,
 }
 
 #[derive(Debug, Args)]
@@ -118,14 +154,24 @@ fn scale(text: &str) -> Result<f64, String> {
 }
 
 fn main() -> ExitCode {
+    match fuzz::as_wrapper() {
+        Some(Ok(true)) => return ExitCode::SUCCESS,
+        Some(_) => return ExitCode::FAILURE,
+        None => (),
+    }
     let outcome = match Arguments::parse().verb {
         Verb::Demo(arguments) => demo::run(&arguments, Voice::new(arguments.json)),
         Verb::Stop => stop::run(&Voice::new(false)),
         Verb::Test { further } => test::run(&further, &Voice::new(false)),
         Verb::Crash { cycles, seed } => test::crash(cycles, seed, &Voice::new(false)),
+        Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds, &Voice::new(false)),
         Verb::BuildPlugins => test::build_plugins(&Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Spine(arguments) } => bench::spine(&arguments, &Voice::new(false)),
+        Verb::Bench { benchmark: Benchmark::Neighbours(arguments) } => {
+            bench::neighbours(&arguments, &Voice::new(false))
+        }
         Verb::Bench { benchmark: Benchmark::Ingest { further } } => bench::ingest(&further),
+        Verb::Bench { benchmark: Benchmark::Plugin { rounds } } => bench::plugin(rounds, &Voice::new(false)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use domicile_harness::workspace::REGIONS;
 use domicile_harness::{Cluster, Edge, Options, build, questions};
 use serde_json::json;
 
+use super::Times;
 use crate::SpineArguments;
 use crate::voice::{Voice, grouped};
 
@@ -15,19 +16,6 @@ use crate::voice::{Voice, grouped};
 const ASKING: &str = "us-east";
 /// Times that each question is asked before the measured ones.
 const WARM_UP_RUNS: u32 = 3;
-
-/// Times of one kind of request.
-#[derive(Default)]
-struct Times(Vec<Duration>);
-
-impl Times {
-    /// The time that this share of the requests stayed within, in milliseconds.
-    fn percentile_ms(&mut self, share: f64) -> f64 {
-        self.0.sort();
-        let rank = (share * self.0.len() as f64).ceil() as usize;
-        self.0[rank.clamp(1, self.0.len()) - 1].as_secs_f64() * 1e3
-    }
-}
 
 /// Runs the benchmark.
 ///

@@ -68,7 +68,7 @@ pub(super) fn plugins(demo: &mut Demo, built: &BTreeMap<String, PathBuf>) -> Res
         let arguments = ["plugin", "deploy", utf8(path)?, "--name", name, "--version", "1.0.0"];
         let deployed = demo.cli("eu-central", &arguments)?.success()?.document()?;
         let active: Vec<_> =
-            deployed["active_in"].as_array().into_iter().flatten().filter_map(|id| id.as_str()).collect();
+            deployed["deployed_in"].as_array().into_iter().flatten().filter_map(|id| id.as_str()).collect();
         let sha256 = deployed["sha256"].as_str().and_then(|digest| digest.get(..12)).unwrap_or("?");
         demo.voice.line(format_args!("  {name} 1.0.0, sha256 {sha256}…, active in {}", active.join(", ")));
         demo.report.promise(active.len() == REGIONS.len(), "a plugin deployed at one edge is active in all regions");
