@@ -62,12 +62,26 @@ pub(crate) fn as_wrapper() -> Option<Result<bool>> {
     Some(command.status().map(|status| status.success()).context("cannot run rustc"))
 }
 
-/// Fuzzes one target, or all, for so many seconds each. The kept inputs come first.
+/// How to look for inputs.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// One target only.
+    target: Option<String>,
+    /// How long to look for new inputs, for each target.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+    /// Try the same inputs, in the same order, as every run with this seed, whatever runs before it found.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    seed: Option<u32>,
+}
+
+/// Fuzzes one target, or all. The kept inputs come first.
 ///
 /// # Errors
 /// Where there is no such target, it does not build, or an input breaks it; the input is kept.
-pub(crate) fn run(target: Option<&str>, seconds: u32, voice: &Voice) -> Result<()> {
-    let targets: Vec<&str> = TARGETS.into_iter().filter(|name| target.is_none_or(|wanted| wanted == *name)).collect();
+pub(crate) fn run(arguments: &Arguments, voice: &Voice) -> Result<()> {
+    let wanted = |name: &&str| arguments.target.as_deref().is_none_or(|target| target == *name);
+    let targets: Vec<&str> = TARGETS.into_iter().filter(wanted).collect();
     ensure!(!targets.is_empty(), "there is no such target; there are: {}", TARGETS.join(", "));
     if !has_cxx() {
         voice.line("libFuzzer needs a C++ compiler, and none was found. The kept inputs are tried, and no others.");
@@ -79,8 +93,8 @@ pub(crate) fn run(target: Option<&str>, seconds: u32, voice: &Voice) -> Result<(
     let host = host()?;
     build(&targets, &host, &dir)?;
     for name in targets {
-        voice.heading(format_args!("Fuzzing {name}, {seconds} s"));
-        fuzz(name, seconds, &dir.join(&host).join("release").join(name), &dir)?;
+        voice.heading(format_args!("Fuzzing {name}, {} s", arguments.seconds));
+        fuzz(name, arguments, &dir.join(&host).join("release").join(name), &dir)?;
     }
     voice.heading("Every target held");
     Ok(())
@@ -130,13 +144,18 @@ fn build(targets: &[&str], host: &str, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn fuzz(target: &str, seconds: u32, program: &Path, dir: &Path) -> Result<()> {
+fn fuzz(target: &str, arguments: &Arguments, program: &Path, dir: &Path) -> Result<()> {
     // What is found goes beside the build; whoever wants to keep it copies it into the corpus.
-    let (found, broken) = (dir.join("found").join(target), dir.join("artifacts").join(target));
+    let (mut found, broken) = (dir.join("found").join(target), dir.join("artifacts").join(target));
+    if let Some(seed) = arguments.seed {
+        found = dir.join("found").join(format!("{target}-{seed}"));
+        fs::remove_dir_all(&found).or_else(|error| if found.exists() { Err(error) } else { Ok(()) })?;
+    }
     fs::create_dir_all(&found)?;
     fs::create_dir_all(&broken)?;
     let status = Command::new(program)
-        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_total_time={}", arguments.seconds))
+        .args(arguments.seed.map(|seed| format!("-seed={seed}")))
         .arg(format!("-max_len={INPUT_BYTES_MAX}"))
         .arg(format!("-timeout={INPUT_TIMEOUT_S}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))

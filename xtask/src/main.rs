@@ -47,13 +47,7 @@ enum Verb {
         seed: Option<u64>,
     },
     /// Try inputs that nobody thought of wherever bytes of outsiders are read: those kept, then new ones.
-    Fuzz {
-        /// One target only.
-        target: Option<String>,
-        /// How long to look for new inputs, for each target.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-        seconds: u32,
-    },
+    Fuzz(fuzz::Arguments),
     /// Measure. The last line printed is one JSON object.
     Bench {
         #[command(subcommand)]
@@ -164,7 +158,7 @@ fn main() -> ExitCode {
         Verb::Stop => stop::run(&Voice::new(false)),
         Verb::Test { further } => test::run(&further, &Voice::new(false)),
         Verb::Crash { cycles, seed } => test::crash(cycles, seed, &Voice::new(false)),
-        Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds, &Voice::new(false)),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments, &Voice::new(false)),
         Verb::BuildPlugins => test::build_plugins(&Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Spine(arguments) } => bench::spine(&arguments, &Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Neighbours(arguments) } => {

@@ -20,6 +20,8 @@ use crate::unchecked::Elements;
 use crate::wit::{ContentsIn, ContentsOut, DictionaryOut, RunsIn, RunsOut, ValuesIn, ValuesOut};
 use crate::{Field, ValueType};
 
+const OFFSETS: &str = "runs whose offsets are negative, descending or beyond their bytes";
+
 /// The functions of the interface.
 pub(crate) const FUNCTIONS: [&str; 4] = ["read", "write", "kind", "rows"];
 
@@ -180,12 +182,19 @@ fn lift_primitive<T: ArrowPrimitiveType>(
 }
 
 fn lift_runs(runs: RunsOut) -> Result<(OffsetBuffer<i32>, Buffer), String> {
-    let RunsOut { offsets, bytes } = runs;
-    let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else {
+    let RunsOut { mut offsets, mut bytes } = runs;
+    let (Some(&first), Some(&last)) = (offsets.first(), offsets.last()) else {
         return Err("runs without offsets, of which there is one more than there are rows".to_owned());
     };
-    if *first < 0 || !offsets.is_sorted() || usize::try_from(*last).is_ok_and(|last| last > bytes.len()) {
-        return Err("runs whose offsets are negative, descending or beyond their bytes".to_owned());
+    let (Ok(start), Ok(end)) = (usize::try_from(first), usize::try_from(last)) else { return Err(OFFSETS.to_owned()) };
+    if end > bytes.len() || !offsets.is_sorted() {
+        return Err(OFFSETS.to_owned());
+    }
+    // Bytes of no row mean nothing, so what they are is not looked at.
+    bytes.truncate(end);
+    if start > 0 {
+        bytes.drain(..start);
+        offsets.iter_mut().for_each(|offset| *offset -= first);
     }
     Ok((OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(bytes)))
 }
