@@ -8,6 +8,7 @@ mod data;
 mod edge;
 mod output;
 mod plugin;
+mod policy;
 mod private_file;
 mod query;
 mod serve;
@@ -18,14 +19,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use domicile_types::limits::THREAD_STACK_BYTES;
 
-use crate::args::{Args, Verb};
+use crate::args::{Args, COMPILE_PLUGIN, Verb};
 use crate::output::{Failure, Output};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    if matches!(args.verb, Verb::CompilePlugin) {
+    if std::env::args_os().skip(1).eq([COMPILE_PLUGIN]) {
         return compile_plugin();
     }
+    let args = Args::parse();
     let output = Output { json: args.json };
     match run(args, output) {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,10 +50,10 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
             Verb::Backup(of) => backup::backup(&edge, output, of).await,
             Verb::Restore(of) => backup::restore(output, of).await,
             Verb::Plugin(verb) => plugin::run(&edge, output, verb).await,
-            Verb::CompilePlugin => Ok(()),
             Verb::Audit(verb) => audit::run(&edge, output, verb).await,
             Verb::Region(verb) => status::region(&edge, output, &verb).await,
             Verb::Config(verb) => status::config(output, &verb),
+            Verb::Policy(verb) => policy::run(output, &verb),
             Verb::Secret(verb) => status::secret(output, &verb),
         }
     })

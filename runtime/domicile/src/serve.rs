@@ -13,7 +13,7 @@ use domicile_policy::PolicySet;
 use domicile_query::{
     Catalog, ObjectFiles, ObjectThreads, PluginTrust, Region, RegionParts, compare_with_peers, run_shadows,
 };
-use domicile_sandbox::{Compiler, Sandbox, SandboxLimits};
+use domicile_sandbox::{ArtefactCache, Compiler, Sandbox, SandboxLimits};
 use domicile_store::{DatasetSpec, Objects, Store, StoreError, StoreParts};
 use domicile_wire::client::Peer;
 use ed25519_dalek::{SigningKey, VerifyingKey};
@@ -128,7 +128,9 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
         ..SandboxLimits::default()
     };
     let program = std::env::current_exe().context("this program does not know where it is")?;
-    let sandbox = Sandbox::new(sandbox_limits, Compiler::Process { program, args: vec![COMPILE_PLUGIN.into()] })?;
+    let cache = Some(ArtefactCache::new(data_dir.join("plugins").join("compiled")));
+    let sandbox =
+        Sandbox::new(sandbox_limits, Compiler::Process { program, args: vec![COMPILE_PLUGIN.into()], cache })?;
     let receipt_key = receipt_key(&data_dir.join("receipts.ed25519"))?;
     Ok(Region::start(RegionParts {
         id: config.id,

@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Precompiled};
 
+use crate::artefact::{Artefact, ArtefactCache, Purpose};
 use crate::error::clip;
 use crate::runtime::{Runtime, config};
 use crate::{PluginId, SandboxError, SandboxLimits, unchecked};
@@ -31,6 +32,8 @@ pub enum Compiler {
         program: PathBuf,
         /// Its arguments.
         args: Vec<OsString>,
+        /// Where what it makes is kept, so that the next sandbox need not start it.
+        cache: Option<ArtefactCache>,
     },
 }
 
@@ -41,15 +44,6 @@ const PURE: u8 = 1;
 const COMPILED: u8 = 0;
 const REFUSED: u8 = 1;
 
-/// What the process that compiles made. Only [`Compiler::compile`] makes one.
-pub(crate) struct Artefact(Vec<u8>);
-
-impl Artefact {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 impl Compiler {
     pub(crate) fn compile(
         &self,
@@ -59,32 +53,56 @@ impl Compiler {
         wasm: &[u8],
     ) -> Result<Component, SandboxError> {
         let engine = runtime.engine(pure);
-        let malformed =
-            |detail: String| SandboxError::ComponentMalformed { plugin: Arc::clone(plugin), detail: clip(detail) };
-        let Self::Process { program, args } = self else {
-            return Component::from_binary(engine, wasm).map_err(|error| malformed(format!("{error:#}")));
+        let malformed = |error: wasmtime::Error| malformed(plugin, format!("{error:#}"));
+        let Self::Process { program, args, cache } = self else {
+            return Component::from_binary(engine, wasm).map_err(malformed);
         };
-        let failed = |detail: String| SandboxError::CompileFailed { plugin: Arc::clone(plugin), detail };
+        let purpose = Purpose::new(engine, plugin.digest, pure);
+        let kept = cache.as_ref().and_then(|cache| cache.get(&purpose));
+        // What was kept does not fit where the limits are narrower now; compiling says so again.
+        if let Some(component) = kept.and_then(|kept| unchecked::deserialize(engine, &kept).ok()) {
+            return Ok(component);
+        }
         let mut command = Command::new(program);
         command.args(args);
-        let limit = runtime.limits.compile_timeout;
-        let mut request = Vec::with_capacity(wasm.len() + 9);
-        request.push(if pure { PURE } else { PLAIN });
-        request.extend_from_slice(&(runtime.limits.stack_bytes_max as u64).to_le_bytes());
-        request.extend_from_slice(wasm);
-        let answer = converse(command, request, limit).map_err(|problem| match problem {
-            Problem::TimedOut => SandboxError::CompileTimeout { plugin: Arc::clone(plugin), limit },
-            Problem::Failed(detail) => failed(detail),
-        })?;
-        match answer.split_first() {
-            Some((&COMPILED, artefact)) if Engine::detect_precompiled(artefact) == Some(Precompiled::Component) => {
-                // What does not fit into this sandbox's pool shows now.
-                unchecked::deserialize(engine, &Artefact(artefact.to_vec()))
-                    .map_err(|error| malformed(format!("{error:#}")))
-            }
-            Some((&REFUSED, detail)) => Err(malformed(String::from_utf8_lossy(detail).into_owned())),
-            _ => Err(failed("the process that compiles ended without an answer that makes sense".to_owned())),
+        let artefact = compiled_by(command, &runtime.limits, pure, plugin, wasm)?;
+        // What does not fit into this sandbox's pool shows now.
+        let component = unchecked::deserialize(engine, &artefact).map_err(malformed)?;
+        if let Some(cache) = cache {
+            cache.put(&purpose, &artefact);
         }
+        Ok(component)
+    }
+}
+
+fn malformed(plugin: &Arc<PluginId>, detail: String) -> SandboxError {
+    SandboxError::ComponentMalformed { plugin: Arc::clone(plugin), detail: clip(detail) }
+}
+
+/// What a process of its own makes of a component.
+fn compiled_by(
+    command: Command,
+    limits: &SandboxLimits,
+    pure: bool,
+    plugin: &Arc<PluginId>,
+    wasm: &[u8],
+) -> Result<Artefact, SandboxError> {
+    let failed = |detail: String| SandboxError::CompileFailed { plugin: Arc::clone(plugin), detail };
+    let limit = limits.compile_timeout;
+    let mut request = Vec::with_capacity(wasm.len() + 9);
+    request.push(if pure { PURE } else { PLAIN });
+    request.extend_from_slice(&(limits.stack_bytes_max as u64).to_le_bytes());
+    request.extend_from_slice(wasm);
+    let answer = converse(command, request, limit).map_err(|problem| match problem {
+        Problem::TimedOut => SandboxError::CompileTimeout { plugin: Arc::clone(plugin), limit },
+        Problem::Failed(detail) => failed(detail),
+    })?;
+    match answer.split_first() {
+        Some((&COMPILED, artefact)) if Engine::detect_precompiled(artefact) == Some(Precompiled::Component) => {
+            Ok(Artefact::of_compiler(artefact.to_vec()))
+        }
+        Some((&REFUSED, detail)) => Err(malformed(plugin, String::from_utf8_lossy(detail).into_owned())),
+        _ => Err(failed("the process that compiles ended without an answer that makes sense".to_owned())),
     }
 }
 

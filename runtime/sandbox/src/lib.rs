@@ -11,6 +11,7 @@
 //! Calls block the thread they are made on, for at most [`SandboxLimits::call_timeout`].
 
 mod accumulator;
+mod artefact;
 mod clock;
 mod columns;
 mod compile;
@@ -37,12 +38,14 @@ mod refusal;
 mod runtime;
 mod sandbox;
 mod session;
+mod turns;
 mod unchecked;
 mod validate;
 mod value;
 mod wit;
 
 pub use accumulator::Accumulator;
+pub use artefact::ArtefactCache;
 pub use compile::{Compiler, compile_stdin_to_stdout};
 pub use contract::CONTRACT_VERSION;
 pub use error::{ErrorKind, SandboxError};

@@ -11,7 +11,7 @@ use wasmtime::component::{
 };
 use wasmtime::{AsContextMut, Engine, Result, Store};
 
-use crate::compile::Artefact;
+use crate::artefact::Artefact;
 use crate::host::HostState;
 
 /// Part of an Arrow buffer, on its way into a plugin as a list, without a copy on the host's side.
@@ -94,10 +94,15 @@ impl<S: Signature> Bound<S> {
     }
 }
 
-/// Takes in what a compiler made.
+/// Takes in what a compiler made, now or earlier.
 pub(crate) fn deserialize(engine: &Engine, artefact: &Artefact) -> Result<Component> {
-    // SAFETY: an `Artefact` is only made from the standard output of the process that `compile` started itself, whose
-    // program is part of the host's configuration and runs `compile_stdin_to_stdout`. It has never been a file, nor
-    // come over a network. The engine compares its own version and settings with those in it.
+    // SAFETY: an `Artefact` is made in two places. `compile` makes one from the standard output of a process that it
+    // started itself, whose program is part of the host's configuration and runs `compile_stdin_to_stdout`.
+    // `ArtefactCache::get` makes one from a file, once its HMAC-SHA256 is that of these bytes for this engine and this
+    // component, under a key of 32 random bytes that nothing but the cache's directory has. Only
+    // `ArtefactCache::put` makes such a code, and it takes an `Artefact`; someone else could only with the key, and who
+    // can read or replace that in the host's own directory could as well replace the program. The bytes were read once,
+    // into memory that nothing else writes, and are those that were verified: a file that changes later changes nothing.
+    // Neither has come over a network. The engine compares its own version and settings with those in it.
     unsafe { Component::deserialize(engine, artefact.bytes()) }
 }

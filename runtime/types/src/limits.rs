@@ -101,6 +101,8 @@ pub const JOURNAL_RECORD_BYTES_MAX: usize = 1024 * 1024;
 pub const REMEMBERED_QUERIES_MAX: usize = 1024;
 /// Queries that run at once in one region; further ones wait.
 pub const CONCURRENT_QUERIES_MAX: usize = 32;
+/// Queries that run at once in one region and call plugins; further ones wait. The rest is for those that call none.
+pub const CONCURRENT_PLUGIN_QUERIES_MAX: usize = CONCURRENT_QUERIES_MAX / 2;
 /// Batches that are read or prepared at once in one region; further ones wait.
 pub const CONCURRENT_LOADS_MAX: usize = 16;
 /// Batches of one dataset that are under way in one region, those that wait included; further ones are refused.
@@ -119,6 +121,8 @@ pub const DISCARDED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub const LOAD_QUEUE_MAX: usize = 16;
 /// Longest a query may take where the caller names no `Query-Timeout`.
 pub const QUERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Of so many parts of a question's time, homes do not get the last one: it is for answering without those that hang.
+pub const QUERY_TIMEOUT_PARTS: u32 = 10;
 /// Longest `Query-Timeout` accepted.
 pub const QUERY_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 /// Longest a connection to a peer may take to open.
@@ -140,6 +144,8 @@ pub const THREAD_STACK_BYTES: usize = 64 * 1024 * 1024;
 pub const COMPUTE_THREADS_MIN: usize = 4;
 /// Fragments for other regions that run at once in one region; further ones wait.
 pub const CONCURRENT_FRAGMENTS_MAX: usize = 32;
+/// Fragments for other regions that run at once in one region and call plugins; further ones wait.
+pub const CONCURRENT_PLUGIN_FRAGMENTS_MAX: usize = CONCURRENT_FRAGMENTS_MAX / 2;
 /// Deepest nesting of a query plan that is admitted.
 pub const PLAN_DEPTH_MAX: usize = 256;
 /// Linear memory that one plugin instance may have, in bytes.
@@ -148,6 +154,12 @@ pub const PLUGIN_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const PLUGIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest that one call into a plugin may compute, in time of its thread's processor.
 pub const PLUGIN_CPU_TIME_MAX: Duration = Duration::from_secs(4);
+/// Bytes of a component's debug information, which is read whenever its code traps.
+pub const PLUGIN_DEBUG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes that a logged line counts for beside its text.
+pub const PLUGIN_LOG_LINE_BYTES: usize = 64;
+/// How long a call into a plugin may take before it has to wait for a turn: such calls leave one processor to others.
+pub const PLUGIN_LONG_CALL_AFTER: Duration = Duration::from_millis(50);
 /// Longest that a plugin's instance may take to start, in wall-clock time.
 pub const PLUGIN_START_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest that compiling a plugin may take, where that happens in a process of its own.
@@ -156,6 +168,8 @@ pub const PLUGIN_COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const PLUGIN_COMPILE_MEMORY_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Bytes of a compiled plugin.
 pub const PLUGIN_ARTEFACT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of the compiled plugins that one region keeps for its next start; what was written first is removed first.
+pub const PLUGIN_ARTEFACTS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Functions that a plugin's code may have.
 pub const PLUGIN_CODE_FUNCTIONS_MAX: usize = 65_536;
 /// Bytes of one function of a plugin's code.

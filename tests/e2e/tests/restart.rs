@@ -1,7 +1,11 @@
 //! What was acknowledged is there after a restart, however the process ended.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use domicile_harness::workspace::REGIONS;
@@ -33,12 +37,25 @@ fn remembered(world: &World, region: &str) -> Result<Memory> {
     })
 }
 
+/// The files of compiled plugins in a region. One that is compiled again is another file.
+fn compiled(world: &World, region: &str) -> Result<BTreeMap<PathBuf, (u64, SystemTime)>> {
+    let dir = world.cluster.file(region).data_dir.join("plugins/compiled");
+    let file = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        Ok((entry.path(), (metadata.ino(), metadata.modified()?)))
+    };
+    fs::read_dir(dir)?.map(file).collect()
+}
+
 #[test]
 fn data_plugins_and_ledger_survive() -> Result<()> {
     let mut world = World::with_plugins(&Options::default())?;
     let before = remembered(&world, "eu-central")?;
     let ledger = world.edge("ap-south").ledger()?;
     assert!(!ledger.is_empty() && !before.revenue.is_empty());
+    let kept = compiled(&world, "eu-central")?;
+    assert_eq!(kept.len(), 3, "two plugins and a key: {kept:?}");
 
     for region in REGIONS {
         world.cluster.kill(region)?;
@@ -54,6 +71,7 @@ fn data_plugins_and_ledger_survive() -> Result<()> {
         world.cluster.resume(region)?;
     }
     assert_eq!(remembered(&world, "eu-central")?, before, "after a stop");
+    assert_eq!(compiled(&world, "eu-central")?, kept, "nothing is compiled again");
 
     let longer = world.edge("ap-south").ledger()?;
     assert_eq!(longer[..ledger.len()], ledger, "the ledger only grows");

@@ -10,8 +10,8 @@ use domicile_sandbox::{Compiler, ErrorKind, Sandbox, SandboxError, SandboxLimits
 use crate::guest::{VERSION, component, load, text_component};
 
 fn process(program: &str, args: &[&str], compile_timeout: Duration) -> Sandbox {
-    let compiler =
-        Compiler::Process { program: PathBuf::from(program), args: args.iter().map(|arg| (*arg).into()).collect() };
+    let args = args.iter().map(|arg| (*arg).into()).collect();
+    let compiler = Compiler::Process { program: PathBuf::from(program), args, cache: None };
     Sandbox::new(SandboxLimits { compile_timeout, ..SandboxLimits::default() }, compiler).unwrap()
 }
 

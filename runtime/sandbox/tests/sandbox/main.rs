@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod aggregates;
+mod cache;
 mod compile;
 mod contract;
 mod functions;
@@ -12,3 +13,4 @@ mod mapper;
 mod merge;
 mod metrics;
 mod query;
+mod released;
