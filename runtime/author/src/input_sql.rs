@@ -22,13 +22,3 @@ pub trait InputSql {
     /// What the engine says, for people.
     fn select(&self, sql: &str, tables: &[Table], parameters: &[(String, Value)]) -> Result<Vec<RecordBatch>, String>;
 }
-
-/// No engine: queries are tried with the rows that their SQL would give.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoInputSql;
-
-impl InputSql for NoInputSql {
-    fn select(&self, _: &str, _: &[Table], _: &[(String, Value)]) -> Result<Vec<RecordBatch>, String> {
-        Err("there is no SQL engine here; give the rows that the SQL would give as `--input`".to_owned())
-    }
-}

@@ -24,7 +24,7 @@ pub use build::{Built, build};
 pub use cases::{CaseReport, Check, Difference, Outcome, TestOptions, TestReport, test};
 pub use error::AuthorError;
 pub use files::{Format, write};
-pub use input_sql::{InputSql, NoInputSql, Table};
+pub use input_sql::{InputSql, Table};
 pub use project::Progress;
 pub use run::{RunOptions, run, shown};
 pub use scaffold::{NewOptions, World, create};

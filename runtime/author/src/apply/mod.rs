@@ -1,6 +1,7 @@
 //! One question to a plugin over local rows: what `run` and `test` share.
 
 mod aggregate;
+mod function;
 mod mapper;
 mod merge;
 mod query;
@@ -10,9 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use domicile_sandbox::{Field, FunctionKind, FunctionSignature, Interface, Parameter, Plugin, Value, ValueType};
+use domicile_sandbox::{FunctionKind, Interface, Parameter, Plugin, Value, ValueType};
 use domicile_types::nearest;
 
+use self::function::Function;
+pub(crate) use self::function::index_of;
 use crate::files::{LocalRows, parse_value};
 use crate::{AuthorError, Check, InputSql, Table};
 
@@ -94,15 +97,10 @@ pub(crate) fn prepare(
     only_what_means_something(plugin.interface(), request)?;
     Ok(match plugin.interface() {
         Interface::Functions(functions) => {
-            let index = function(functions, request.function.as_deref())?;
-            let arguments = arguments(&functions[index], &request.columns, input.rows()?)?;
-            match functions[index].kind {
-                FunctionKind::Scalar => {
-                    Box::new(scalar::Scalar::new(plugin, index, arguments, request, input.rows()?)?)
-                }
-                FunctionKind::Aggregate => {
-                    Box::new(aggregate::Aggregate::new(plugin, index, arguments, request, input.rows()?)?)
-                }
+            let function = Function::new(plugin, functions, request, input.rows()?)?;
+            match function.signature.kind {
+                FunctionKind::Scalar => Box::new(scalar::Scalar::new(function, request)?),
+                FunctionKind::Aggregate => Box::new(aggregate::Aggregate::new(function, request, input.rows()?)?),
             }
         }
         Interface::Mapper(interface) => Box::new(mapper::Mapper::new(plugin, interface, request, input.rows()?)?),
@@ -135,35 +133,6 @@ fn only_what_means_something(interface: &Interface, request: &Request) -> Result
 
 fn unknown<'a>(what: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> AuthorError {
     AuthorError::Unknown { what, name: name.to_owned(), nearest: nearest(name, known).map(str::to_owned) }
-}
-
-pub(crate) fn function(functions: &[FunctionSignature], name: Option<&str>) -> Result<usize, AuthorError> {
-    let names = || functions.iter().map(|function| function.name.as_str());
-    match name {
-        Some(name) => names().position(|known| known == name).ok_or_else(|| unknown("function", name, names())),
-        None if functions.len() == 1 => Ok(0),
-        None => {
-            let names = names().collect::<Vec<_>>().join("`, `");
-            Err(AuthorError::setting(format!("name a `function`: the plugin has `{names}`")))
-        }
-    }
-}
-
-/// The columns of a function's arguments, by name.
-fn arguments(
-    function: &FunctionSignature,
-    columns: &BTreeMap<String, String>,
-    rows: &LocalRows,
-) -> Result<Vec<(String, ArrayRef)>, AuthorError> {
-    let names = || function.arguments.iter().map(|argument| argument.name.as_str());
-    if let Some(name) = columns.keys().find(|name| !names().any(|known| known == *name)) {
-        return Err(unknown("argument", name, names()));
-    }
-    let read = |argument: &Field| {
-        let column = columns.get(&argument.name).unwrap_or(&argument.name);
-        Ok((argument.name.clone(), rows.column(column, argument.kind)?))
-    };
-    function.arguments.iter().map(read).collect()
 }
 
 /// The values of all parameters: what is given as text, or the default.

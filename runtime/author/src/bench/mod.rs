@@ -71,7 +71,7 @@ pub fn bench(options: &BenchOptions, progress: Progress) -> Result<BenchReport, 
         false => None,
     };
     if let (Interface::Functions(functions), Some(name)) = (plugin.interface(), &options.function) {
-        let index = crate::apply::function(functions, Some(name))?;
+        let index = crate::apply::index_of(functions, Some(name))?;
         workloads.retain(|workload| workload.index == index);
     }
     let mut bench = Bench { plugin, native, options };

@@ -1,8 +1,8 @@
 //! The world `functions`.
 
-use domicile_author::{Format, NoInputSql, Progress, Request, RunOptions, World, write};
+use domicile_author::{Format, Progress, Request, RunOptions, World, write};
 
-use crate::project::Project;
+use crate::project::{NoSql, Project};
 
 fn discounts() -> Request {
     Request { function: Some("net_price".to_owned()), ..Request::default() }
@@ -49,7 +49,7 @@ fn every_format_is_the_same(project: &Project, plugin: &std::path::Path, expecte
         tables: Vec::new(),
         request: discounts(),
     };
-    let rows = domicile_author::run(&options, &NoInputSql, Progress::Quiet).unwrap();
+    let rows = domicile_author::run(&options, &NoSql, Progress::Quiet).unwrap();
     for name in ["rows.json", "rows.ndjson", "rows.parquet"] {
         let path = project.folder.join(name);
         write(&rows, Format::of(&path).unwrap(), std::fs::File::create(&path).unwrap()).unwrap();

@@ -5,10 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use domicile_author::{
-    AuthorError, BenchOptions, BenchReport, Built, NewOptions, NoInputSql, Outcome, Progress, Request, RunOptions,
+    AuthorError, BenchOptions, BenchReport, Built, InputSql, NewOptions, Outcome, Progress, Request, RunOptions, Table,
     TestOptions, TestReport, World, write,
 };
+use domicile_sandbox::Value;
+
+/// For tests that give the rows themselves.
+pub(crate) struct NoSql;
+
+impl InputSql for NoSql {
+    fn select(&self, sql: &str, _: &[Table], _: &[(String, Value)]) -> Result<Vec<RecordBatch>, String> {
+        Err(format!("no test that gives rows runs SQL: {sql}"))
+    }
+}
 
 /// A plugin as `plugin new` makes it. All of them share what cargo builds for them.
 pub(crate) struct Project {
@@ -77,7 +88,7 @@ impl Project {
     }
 
     pub(crate) fn test(&self) -> TestReport {
-        domicile_author::test(&self.options(false), &NoInputSql, Progress::Quiet).unwrap()
+        domicile_author::test(&self.options(false), &NoSql, Progress::Quiet).unwrap()
     }
 
     #[track_caller]
@@ -106,7 +117,7 @@ impl Project {
         let text = report.to_string();
         let line = text.lines().find(|line| line.split_whitespace().collect::<Vec<_>>() == shown);
         assert!(line.is_some() && text.contains("expected rows:") && report.failures() == 1, "{text}");
-        domicile_author::test(&self.options(true), &NoInputSql, Progress::Quiet).unwrap();
+        domicile_author::test(&self.options(true), &NoSql, Progress::Quiet).unwrap();
         self.passes();
         self.write(expected, &before);
         self.passes();
@@ -132,7 +143,7 @@ impl Project {
             tables: Vec::new(),
             request,
         };
-        csv(domicile_author::run(&options, &NoInputSql, Progress::Quiet)?)
+        csv(domicile_author::run(&options, &NoSql, Progress::Quiet)?)
     }
 }
 

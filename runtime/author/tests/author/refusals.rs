@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domicile_author::{AuthorError, NewOptions, NoInputSql, Progress, TestOptions, World};
+use domicile_author::{AuthorError, NewOptions, Progress, TestOptions, World};
+
+use crate::project::NoSql;
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("refusals").join(name);
@@ -67,9 +69,9 @@ fn a_folder_without_a_package_is_no_plugin() {
     let refused = domicile_author::build(&path, Progress::Quiet).unwrap_err();
     assert!(matches!(refused, AuthorError::NoPackage { .. }), "{refused}");
     let options = TestOptions { plugin: path.join("sample.wasm"), cases: None, update: false };
-    let refused = domicile_author::test(&options, &NoInputSql, Progress::Quiet).unwrap_err();
+    let refused = domicile_author::test(&options, &NoSql, Progress::Quiet).unwrap_err();
     assert!(matches!(refused, AuthorError::Io { .. }), "{refused}");
     fs::write(path.join("sample.wasm"), "no component").unwrap();
-    let refused = domicile_author::test(&options, &NoInputSql, Progress::Quiet).unwrap_err();
+    let refused = domicile_author::test(&options, &NoSql, Progress::Quiet).unwrap_err();
     assert!(matches!(refused, AuthorError::Sandbox(_)), "{refused}");
 }
