@@ -7,9 +7,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col};
 use datafusion::prelude::SessionContext;
-use domicile_sandbox::{Field as PluginField, Interface, Plugin, QueryInterface, Value};
+use domicile_sandbox::{Field as PluginField, Interface, Plugin, QueryInterface, QuerySession, SandboxError, Value};
 use domicile_types::limits::{ANSWER_ROWS_MAX, FRAGMENT_ROWS_MAX};
 use domicile_types::{PluginName, RegionId};
 use futures::TryStreamExt;
@@ -111,7 +112,8 @@ pub(crate) async fn contribute(
     let snapshot = region.reader.snapshot();
     let partials = Default::default();
     let binder =
-        Binder::new(&admitted.admission, &region.catalog, &region.reader, &snapshot, &none, &session, partials);
+        Binder::new(&admitted.admission, &region.catalog, &region.reader, &snapshot, &none, &session, partials)
+            .of(&admitted);
     let plan = declared(crossing(&admitted, &binder)?, &query.columns)?;
     let partial = partial_of(region, &plugin, values, session.state(), plan).await?;
     let rows = partial.num_rows() as u64;
@@ -127,20 +129,42 @@ async fn partial_of(
     state: SessionState,
     plan: LogicalPlan,
 ) -> Result<RecordBatch, QueryError> {
-    let plugin = Arc::clone(plugin);
+    let (plugin, pool) = (Arc::clone(plugin), Arc::clone(&region.runtime.memory_pool));
     let work = async move {
-        let mut query = blocking(|| plugin.query(&values))?;
+        let mut query = Charged::open(&plugin, &values, &pool)?;
         let mut rows = rows(&state, plan).await?;
         while let Some(batch) = rows.try_next().await? {
-            blocking(|| query.input(&batch))?;
+            query.call(|session| session.input(&batch))?;
         }
-        Ok(blocking(|| query.partial())?)
+        query.call(QuerySession::partial)
     };
     let partial = region.compute.run(work).await?;
     if partial.num_rows() > FRAGMENT_ROWS_MAX {
         return Err(QueryError::TooLarge { what: "a region's contribution", limit: FRAGMENT_ROWS_MAX, unit: "rows" });
     }
     Ok(partial)
+}
+
+/// A plugin at work on a question, whose memory counts as that of queries. What one call takes is counted once it
+/// returns; until then the limit of one plugin holds.
+struct Charged {
+    session: QuerySession,
+    charge: MemoryReservation,
+}
+
+impl Charged {
+    fn open(plugin: &Arc<Plugin>, values: &[Value], pool: &Arc<dyn MemoryPool>) -> Result<Self, QueryError> {
+        let charge = MemoryConsumer::new(format!("plugin `{}`", plugin.id().name)).register(pool);
+        let session = blocking(|| plugin.query(values))?;
+        charge.try_resize(session.memory_bytes())?;
+        Ok(Self { session, charge })
+    }
+
+    fn call<T>(&mut self, call: impl FnOnce(&mut QuerySession) -> Result<T, SandboxError>) -> Result<T, QueryError> {
+        let answer = blocking(|| call(&mut self.session))?;
+        self.charge.try_resize(self.session.memory_bytes())?;
+        Ok(answer)
+    }
 }
 
 /// The plan's columns under the names and types that the plugin declares.
@@ -176,13 +200,11 @@ impl Query<'_> {
     async fn merged_by(self, plugin: Arc<Plugin>, parts: Parts) -> Result<Answer, QueryError> {
         let values = self.plugins.parameters_of(&plugin)?;
         let contributions = parts.batches_by_home(0);
+        let pool = Arc::clone(&self.region.runtime.memory_pool);
         let work = async move {
-            blocking(|| {
-                let mut query = plugin.query(&values)?;
-                contributions.iter().try_for_each(|batch| query.merge(batch))?;
-                query.finish()
-            })
-            .map_err(QueryError::from)
+            let mut query = Charged::open(&plugin, &values, &pool)?;
+            contributions.iter().try_for_each(|batch| query.call(|session| session.merge(batch)))?;
+            query.call(QuerySession::finish)
         };
         let answer: RecordBatch = self.region.compute.run(work).await?;
         if answer.num_rows() > ANSWER_ROWS_MAX {

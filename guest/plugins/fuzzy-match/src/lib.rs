@@ -72,6 +72,54 @@ mod tests {
         assert_eq!(edit_distance("日本", "日本"), Some(0));
     }
 
+    /// Numbers by chance, the same in every run.
+    struct Chance(u64);
+
+    impl Chance {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as usize % end
+        }
+
+        /// A text of less than so many letters, of few enough kinds for them to match.
+        fn text(&mut self, letters: usize) -> Vec<char> {
+            (0..self.below(letters)).map(|_| ['a', 'b', 'c', 'é', '日', '🦀'][self.below(6)]).collect()
+        }
+
+        /// The text with some letters replaced, removed, doubled or moved.
+        fn changed(&mut self, text: &[char]) -> Vec<char> {
+            let mut text = text.to_vec();
+            for _ in 0..self.below(4) {
+                if text.is_empty() {
+                    break;
+                }
+                let (place, other) = (self.below(text.len()), self.below(text.len()));
+                match self.below(4) {
+                    0 => text[place] = 'x',
+                    1 => drop(text.remove(place)),
+                    2 => text.insert(place, text[other]),
+                    _ => text.swap(place, other),
+                }
+            }
+            text
+        }
+    }
+
+    #[test]
+    fn another_implementation_says_the_same() {
+        let mut chance = Chance(5);
+        for round in 0..40_000 {
+            let letters = if round % 200 == 0 { LETTERS_MAX } else { 14 };
+            let left = chance.text(letters);
+            let right = if round % 2 == 0 { chance.text(letters) } else { chance.changed(&left) };
+            let [a, b]: [String; 2] = [&left, &right].map(|text| text.iter().collect());
+            let distance = rapidfuzz::distance::levenshtein::distance(left.iter().copied(), right.iter().copied());
+            assert_eq!(edit_distance(&a, &b), Some(distance as i64), "{a} and {b}");
+            let expect = rapidfuzz::distance::jaro_winkler::similarity(left.iter().copied(), right.iter().copied());
+            check_similarity(&a, &b, expect);
+        }
+    }
+
     #[test]
     fn long_texts_are_not_compared() {
         let long = "ü".repeat(LETTERS_MAX);

@@ -1,10 +1,13 @@
-//! Aggregates of plugins over one region's rows: the engine's own ways of taking an aggregate apart.
+//! Plugins over one region's rows: the engine's own ways of taking an aggregate apart, and what counts as memory.
 
 use std::path::Path;
 use std::process::Command;
 
+use domicile_query::QueryError;
+use domicile_sandbox::SandboxLimits;
 use domicile_store::Sizes;
 use domicile_types::ColumnType;
+use domicile_types::limits::QUERY_MEMORY_BYTES_MAX;
 use serde_json::json;
 
 use crate::data::{Chance, dataset};
@@ -12,16 +15,16 @@ use crate::world::{World, Writing};
 
 const ROWS: u64 = 240_000;
 
-/// The component of `guest/plugins/quantile-sketch`.
-fn quantile_sketch() -> Vec<u8> {
+/// The component of a crate of `guest/`.
+fn component(package: &str) -> Vec<u8> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("guest");
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "-p", "quantile-sketch", "--target-dir"])
+        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "-p", package, "--target-dir"])
         .arg(&target)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest"))
         .status();
     assert!(status.unwrap().success(), "the plugin does not build");
-    std::fs::read(target.join("wasm32-wasip2/release/quantile_sketch.wasm")).unwrap()
+    std::fs::read(target.join(format!("wasm32-wasip2/release/{}.wasm", package.replace('-', "_")))).unwrap()
 }
 
 /// A table of `ROWS` rows: `k` is unique, `g` is one of 7,000, `v` is any number.
@@ -35,7 +38,7 @@ fn world() -> World {
         store.upsert("numbers", &(start..start + 20_000).map(row).collect::<Vec<_>>());
     }
     let world = store.read();
-    world.deploy("quantiles", quantile_sketch());
+    world.deploy("quantiles", component("quantile-sketch"));
     world
 }
 
@@ -78,4 +81,27 @@ fn groups_of_every_number_are_answered() {
         ),
         [1, 0, 1],
     );
+}
+
+#[test]
+fn the_memory_of_a_query_counts() {
+    let customer = dataset("customer", &[("c_custkey", ColumnType::BigInt, false)], &["c_custkey"]);
+    let mut store = Writing::with_sizes(vec![customer], Sizes::default());
+    store.upsert("customer", &[json!({"c_custkey": 1}), json!({"c_custkey": 2})]);
+    let gib = 1024 * 1024 * 1024;
+    assert_eq!(QUERY_MEMORY_BYTES_MAX, 2 * gib);
+    let world =
+        store.read_with(SandboxLimits { memory_bytes_max: 3 * gib, instances_max: 8, ..SandboxLimits::default() });
+    world.deploy("gorges", component("hostile-gorges"));
+    for place in ["open", "input", "partial", "merge", "finish"] {
+        let ask = |mib| world.ask_endpoint("gorges", &[("place", place), ("mib", mib)]);
+        let error = ask("2112").expect_err("more memory than all queries may have");
+        assert!(matches!(&error, QueryError::Execution(_)), "{place}: {error}");
+        let expect = "the query failed while running: Resources exhausted: ";
+        assert!(error.to_string().starts_with(expect) && error.to_string().contains("`gorges`"), "{place}: {error}");
+        // What a query had is given back with it: two of these would be too much.
+        for _ in 0..2 {
+            assert_eq!(ask("1536").unwrap().batches[0].num_rows(), 1, "{place}");
+        }
+    }
 }

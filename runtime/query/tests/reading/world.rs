@@ -8,7 +8,8 @@ use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 use domicile_policy::PolicySet;
 use domicile_query::{
-    Answer, Catalog, Deployment, ObjectThreads, PluginTrust, QueryError, QueryRequest, Region, RegionParts, deploy, run,
+    Answer, Catalog, Deployment, ObjectThreads, PluginTrust, QueryError, QueryRequest, Region, RegionParts, deploy,
+    endpoint_request, run,
 };
 use domicile_sandbox::{Compiler, Sandbox, SandboxLimits};
 use domicile_store::{Batch, DatasetSpec, Format, Operation, Sizes, Source, Store, StoreParts};
@@ -101,9 +102,13 @@ impl Writing {
     }
 
     pub(crate) fn read(self) -> World {
+        self.read_with(SandboxLimits { instances_max: 32, ..SandboxLimits::default() })
+    }
+
+    /// With other limits of plugins.
+    pub(crate) fn read_with(self, limits: SandboxLimits) -> World {
         let datasets: Vec<_> = self.datasets.iter().map(|dataset| (dataset.clone(), true)).collect();
         let policies = PolicySet::load(&datasets, &[]).unwrap();
-        let limits = SandboxLimits { instances_max: 32, ..SandboxLimits::default() };
         let region = Region::start(RegionParts {
             id: region_id(),
             catalog: Catalog::new(specs(&self.datasets), policies),
@@ -141,16 +146,13 @@ impl World {
     }
 
     pub(crate) fn ask(&self, sql: &str) -> Result<Answer, QueryError> {
-        let request = QueryRequest {
-            id: "q".parse().unwrap(),
-            sql: sql.to_owned(),
-            purpose: None,
-            scope: None,
-            partial: false,
-            timeout: Duration::from_secs(60),
-            parameters: None,
-            query_plugin: None,
-        };
+        self.runtime.block_on(run(&self.region, request(sql)))
+    }
+
+    /// What a plugin's endpoint answers.
+    pub(crate) fn ask_endpoint(&self, name: &str, parameters: &[(&str, &str)]) -> Result<Answer, QueryError> {
+        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let request = endpoint_request(&self.region, name, parameters, request(""))?;
         self.runtime.block_on(run(&self.region, request))
     }
 
@@ -169,6 +171,19 @@ impl World {
     pub(crate) fn segment_files(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.dir.path().join("store/segments")).unwrap();
         files.map(|file| file.unwrap().path()).collect()
+    }
+}
+
+fn request(sql: &str) -> QueryRequest {
+    QueryRequest {
+        id: "q".parse().unwrap(),
+        sql: sql.to_owned(),
+        purpose: None,
+        scope: None,
+        partial: false,
+        timeout: Duration::from_secs(60),
+        parameters: None,
+        query_plugin: None,
     }
 }
 
