@@ -7,10 +7,23 @@ use crate::limit::Limit;
 use crate::refusal::Refusal;
 use crate::{SandboxLimits, ValueType};
 
+/// What kernels see of a column.
+#[derive(Debug, Clone)]
+pub(crate) enum Seen {
+    /// Nobody looked yet.
+    Unknown,
+    /// The column itself.
+    Same,
+    /// A copy.
+    Other(ArrayRef),
+}
+
 /// Columns by their numbers: first the arguments of the call, then those that imports made.
 #[derive(Debug, Default)]
 pub(crate) struct Frame {
     columns: Vec<ArrayRef>,
+    /// What kernels see of each column: the same, or with one NaN for all.
+    seen: Vec<Seen>,
     arguments: usize,
     made_bytes: usize,
     columns_max: usize,
@@ -32,12 +45,14 @@ impl Frame {
     pub(crate) fn begin(&mut self, arguments: &[ArrayRef]) {
         self.clear();
         self.columns.extend_from_slice(arguments);
+        self.seen.resize(arguments.len(), Seen::Unknown);
         self.arguments = arguments.len();
     }
 
     /// Forgets all columns, so that their numbers mean nothing in the next call.
     pub(crate) fn clear(&mut self) {
         self.columns.clear();
+        self.seen.clear();
         self.made_bytes = 0;
     }
 
@@ -69,7 +84,24 @@ impl Frame {
         let number = number.ok_or(Refusal::Limit(Limit::Columns(self.columns_max)))?;
         self.made_bytes += bytes;
         self.columns.push(column);
+        self.seen.push(Seen::Unknown);
         Ok(number)
+    }
+
+    /// What kernels see of a column, as far as that is known.
+    pub(crate) fn seen(&self, column: u32) -> Seen {
+        let seen = usize::try_from(column).ok().and_then(|column| self.seen.get(column));
+        seen.cloned().unwrap_or(Seen::Unknown)
+    }
+
+    /// Notes what kernels see of a column. A copy counts as a column of the call.
+    pub(crate) fn note(&mut self, column: u32, seen: Seen) {
+        if let Seen::Other(copy) = &seen {
+            self.made_bytes += bytes_of(copy);
+        }
+        if let Some(noted) = usize::try_from(column).ok().and_then(|column| self.seen.get_mut(column)) {
+            *noted = seen;
+        }
     }
 }
 

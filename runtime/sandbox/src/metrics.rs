@@ -31,8 +31,8 @@ pub struct PluginMetrics {
     pub failures: u64,
     /// How long the calls took, in nanoseconds, to two significant digits.
     pub time_ns: Histogram<u64>,
-    /// The processor's time. Calls of fewer than 256 rows are sampled: one in sixteen is measured, and counts sixteen
-    /// times.
+    /// The processor's time. Of an instance's calls with fewer than 256 rows one in 64 is measured, the first one too;
+    /// the others count as these do on average.
     pub cpu_time: Duration,
     /// The largest linear memory of an instance, in bytes.
     pub memory_bytes_peak: usize,
@@ -87,7 +87,6 @@ pub(crate) struct Recorder {
     traps: u64,
     limit_hits: u64,
     failures: u64,
-    cpu_time: Duration,
     memory_bytes: usize,
     traffic: Traffic,
     told: Instant,
@@ -103,7 +102,6 @@ impl Recorder {
             traps: 0,
             limit_hits: 0,
             failures: 0,
-            cpu_time: Duration::ZERO,
             memory_bytes: 0,
             traffic: Traffic::default(),
             told: Instant::now(),
@@ -112,6 +110,11 @@ impl Recorder {
 
     pub(crate) fn start(&mut self, rows: usize) -> Option<CpuSample> {
         self.sampler.start(rows)
+    }
+
+    /// Ends a measurement, before the call is recorded.
+    pub(crate) fn stop(&mut self, sample: &CpuSample) {
+        self.sampler.stop(sample);
     }
 
     pub(crate) fn record(&mut self, call: &CallRecord) {
@@ -125,7 +128,6 @@ impl Recorder {
             Outcome::Trapped => self.traps += 1,
             Outcome::LimitHit => self.limit_hits += 1,
         }
-        self.cpu_time += call.cpu_time;
         self.memory_bytes = self.memory_bytes.max(call.memory_bytes);
         self.traffic.bytes_in += call.traffic.bytes_in;
         self.traffic.bytes_out += call.traffic.bytes_out;
@@ -147,7 +149,7 @@ impl Recorder {
             for duration in self.durations_ns.iter().take(self.calls) {
                 sums.time_ns.saturating_record(*duration);
             }
-            sums.cpu_time += self.cpu_time;
+            sums.cpu_time += self.sampler.take();
             sums.memory_bytes_peak = sums.memory_bytes_peak.max(self.memory_bytes);
             sums.bytes_in += self.traffic.bytes_in;
             sums.bytes_out += self.traffic.bytes_out;
@@ -155,7 +157,6 @@ impl Recorder {
         }
         self.calls = 0;
         (self.traps, self.limit_hits, self.failures) = (0, 0, 0);
-        self.cpu_time = Duration::ZERO;
         self.traffic = Traffic::default();
         self.told = Instant::now();
     }
@@ -170,7 +171,6 @@ impl Drop for Recorder {
 /// One call.
 pub(crate) struct CallRecord {
     pub(crate) duration: Duration,
-    pub(crate) cpu_time: Duration,
     pub(crate) outcome: Outcome,
     pub(crate) memory_bytes: usize,
     pub(crate) traffic: Traffic,

@@ -19,7 +19,7 @@ pub(super) enum Side {
 }
 
 impl Side {
-    pub(super) fn new(kernel: &Kernel<'_>, operand: Operand) -> Result<Self, Refusal> {
+    pub(super) fn new(kernel: &mut Kernel<'_>, operand: Operand) -> Result<Self, Refusal> {
         Ok(match operand {
             Operand::Column(number) => Self::Column(kernel.column(number)?),
             Operand::Value(Value::Double(value)) => Self::Value(Value::Double(one_nan(value))),
@@ -37,7 +37,7 @@ impl Side {
 }
 
 /// Both sides, and the rows that they have.
-pub(super) fn sides(kernel: &Kernel<'_>, left: Operand, right: Operand) -> Result<(Side, Side, usize), Refusal> {
+pub(super) fn sides(kernel: &mut Kernel<'_>, left: Operand, right: Operand) -> Result<(Side, Side, usize), Refusal> {
     let (left, right) = (Side::new(kernel, left)?, Side::new(kernel, right)?);
     let rows = match (&left, &right) {
         (Side::Column(left), Side::Column(right)) => {

@@ -9,7 +9,7 @@ use domicile_types::limits::PLUGIN_ITEMS_MAX;
 use wasmtime::StoreContextMut;
 
 use crate::ValueType;
-use crate::frame::kind_of;
+use crate::frame::{Seen, bytes_of, kind_of};
 use crate::host::HostState;
 use crate::limit::Limit;
 use crate::refusal::Refusal;
@@ -43,35 +43,50 @@ impl<'a> Kernel<'a> {
     }
 
     /// A column. Of doubles, every NaN is the same one.
-    pub(super) fn column(&self, number: u32) -> Result<ArrayRef, Refusal> {
-        let array = self.state.frame.get(self.import, number)?;
-        Ok(if kind_of(array)? == ValueType::Double { with_one_nan(array) } else { Arc::clone(array) })
+    pub(super) fn column(&mut self, number: u32) -> Result<ArrayRef, Refusal> {
+        let array = Arc::clone(self.state.frame.get(self.import, number)?);
+        match self.state.frame.seen(number) {
+            Seen::Same => return Ok(array),
+            Seen::Other(copy) => return Ok(copy),
+            Seen::Unknown => self.state.check_time()?,
+        }
+        kind_of(&array)?;
+        if !has_other_nan(&array) {
+            self.state.frame.note(number, Seen::Same);
+            return Ok(array);
+        }
+        self.admit(bytes_of(&array))?;
+        let copy = with_one_nan(array);
+        self.state.frame.note(number, Seen::Other(Arc::clone(&copy)));
+        Ok(copy)
     }
 
     /// Columns of the same length, at least one of them.
-    pub(super) fn columns(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>, Refusal> {
+    pub(super) fn columns(&mut self, numbers: &[u32]) -> Result<Vec<ArrayRef>, Refusal> {
         if numbers.is_empty() || numbers.len() > PLUGIN_ITEMS_MAX {
             return Err(self.misuse(format!("{} columns, from 1 to {PLUGIN_ITEMS_MAX} are accepted", numbers.len())));
         }
         let columns = numbers.iter().map(|number| self.column(*number)).collect::<Result<Vec<_>, _>>()?;
-        let rows = columns.first().map_or(0, |column| column.len());
+        let rows = rows_of(&columns);
         columns.iter().try_for_each(|column| self.same_rows(rows, column.len()))?;
         Ok(columns)
     }
 
-    pub(super) fn booleans(&self, number: u32) -> Result<BooleanArray, Refusal> {
+    pub(super) fn booleans(&mut self, number: u32) -> Result<BooleanArray, Refusal> {
         let column = self.column(number)?;
         column.as_boolean_opt().cloned().ok_or_else(|| self.wrong_type(&column, ValueType::Boolean))
     }
 
-    pub(super) fn bigints(&self, number: u32) -> Result<Int64Array, Refusal> {
+    pub(super) fn bigints(&mut self, number: u32) -> Result<Int64Array, Refusal> {
         let column = self.column(number)?;
         column.as_primitive_opt::<Int64Type>().cloned().ok_or_else(|| self.wrong_type(&column, ValueType::BigInt))
     }
 
     /// Takes in what the kernel made.
     pub(super) fn add(&mut self, column: ArrayRef) -> Result<u32, Refusal> {
-        self.state.frame.add(column)
+        let number = self.state.frame.add(column)?;
+        self.state.frame.note(number, Seen::Same);
+        Ok(number)
     }
 
     /// Whether the call may have so many bytes of columns more.
@@ -107,13 +122,20 @@ impl<'a> Kernel<'a> {
 }
 
 /// NaNs differ in bits that mean nothing, and some count as below all numbers. Here there is one, above all of them.
-fn with_one_nan(array: &ArrayRef) -> ArrayRef {
-    let doubles = array.as_primitive::<Float64Type>();
-    let is_other = |value: &f64| value.is_nan() && value.to_bits() != f64::NAN.to_bits();
-    if !doubles.values().iter().any(is_other) {
-        return Arc::clone(array);
+pub(super) fn with_one_nan(array: ArrayRef) -> ArrayRef {
+    match array.as_primitive_opt::<Float64Type>() {
+        Some(doubles) if has_other_nan(&array) => Arc::new(doubles.unary::<_, Float64Type>(one_nan)),
+        _ => array,
     }
-    Arc::new(doubles.unary::<_, Float64Type>(one_nan))
+}
+
+/// Whether a column of doubles has another NaN.
+fn has_other_nan(array: &ArrayRef) -> bool {
+    let Some(doubles) = array.as_primitive_opt::<Float64Type>() else { return false };
+    // Without a way out of the loop, it is one of vector instructions.
+    let any = doubles.values().iter().fold(false, |any, value| any | value.is_nan());
+    let is_other = |value: &f64| value.is_nan() && value.to_bits() != f64::NAN.to_bits();
+    any && doubles.values().iter().any(is_other)
 }
 
 /// The value, with the one NaN for every NaN.
@@ -122,6 +144,34 @@ pub(super) fn one_nan(value: f64) -> f64 {
 }
 
 /// Row or group numbers as a column without nulls.
-pub(super) fn numbers(numbers: impl IntoIterator<Item = u32>) -> ArrayRef {
-    Arc::new(Int64Array::from_iter_values(numbers.into_iter().map(i64::from)))
+pub(super) fn numbers(numbers: &[u32]) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(numbers.iter().copied().map(i64::from)))
+}
+
+/// The rows of columns that have the same length.
+pub(super) fn rows_of(columns: &[ArrayRef]) -> usize {
+    columns.first().map_or(0, |column| column.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Call, array};
+    use super::*;
+    use crate::frame::Frame;
+    use crate::{SandboxLimits, Value};
+
+    #[test]
+    fn a_column_with_other_nans_is_copied_once_and_counts() {
+        let mut call = Call::new(&[(ValueType::Double, &[Value::Double(-f64::NAN), Value::Double(1.0)])]);
+        let columns = call.kernel().columns(&[0; 64]).expect("columns");
+        assert!(columns.iter().all(|column| Arc::ptr_eq(column, &columns[0])));
+        let limits = SandboxLimits { column_bytes_max: 16, ..SandboxLimits::default() };
+        call.0.frame = Frame::new(&limits);
+        call.0.frame.begin(&[
+            Arc::clone(&columns[0]),
+            array(ValueType::Double, &[Value::Double(-f64::NAN), Value::Null, Value::Null]),
+        ]);
+        assert!(call.kernel().column(0).is_ok());
+        assert!(matches!(call.kernel().column(1), Err(Refusal::Limit(Limit::ColumnBytes(16)))));
+    }
 }

@@ -3,7 +3,7 @@
 use arrow::array::Array;
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 
-use super::context::Kernel;
+use super::context::{Kernel, with_one_nan};
 use crate::ValueType;
 use crate::frame::{kind_of, run_bytes};
 use crate::refusal::Refusal;
@@ -24,5 +24,6 @@ pub(super) fn convert(kernel: &mut Kernel<'_>, column: u32, to: ValueType) -> Re
     kernel.admit(column.len().saturating_mul(row_bytes).saturating_add(run_bytes(&column)))?;
     let options = CastOptions { safe: true, ..CastOptions::default() };
     let answer = cast_with_options(&column, &to.arrow_type(), &options).map_err(|error| kernel.arrow(&error))?;
-    kernel.add(answer)
+    // A text may name another NaN.
+    kernel.add(with_one_nan(answer))
 }

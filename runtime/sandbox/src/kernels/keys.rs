@@ -5,15 +5,35 @@
 //! little-endian. [`hash`](super::group::hash) is of these bytes, which is why they never change.
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, StringArray};
-use arrow::datatypes::{Date32Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type};
 
-use super::context::Kernel;
+use super::context::{Kernel, rows_of};
 use crate::ValueType;
 use crate::frame::{bytes_of, kind_of};
 use crate::refusal::Refusal;
 
 /// Bytes that a row of one column takes beyond its value's.
 const KEY_BYTES: usize = 17;
+
+/// A single column whose rows all have a value is told apart by its values as they are.
+pub(super) enum Plain<'a> {
+    BigInt(&'a [i64]),
+    Text(&'a StringArray),
+}
+
+impl<'a> Plain<'a> {
+    pub(super) fn of(columns: &'a [ArrayRef]) -> Option<Self> {
+        let [column] = columns else { return None };
+        if column.null_count() > 0 {
+            return None;
+        }
+        match column.data_type() {
+            DataType::Int64 => Some(Self::BigInt(column.as_primitive::<Int64Type>().values())),
+            DataType::Utf8 => Some(Self::Text(column.as_string())),
+            _ => None,
+        }
+    }
+}
 
 /// The rows of some columns.
 pub(super) struct Keys {
@@ -62,7 +82,7 @@ impl<'a> Column<'a> {
 impl Keys {
     /// The rows of columns, which have the same length.
     pub(super) fn new(kernel: &mut Kernel<'_>, columns: &[ArrayRef]) -> Result<Self, Refusal> {
-        let rows = columns.first().map_or(0, |column| column.len());
+        let rows = rows_of(columns);
         let work = columns.iter().map(|column| bytes_of(column).saturating_add(rows.saturating_mul(KEY_BYTES)));
         let work = work.fold(0, usize::saturating_add);
         kernel.admit(work)?;
@@ -89,15 +109,14 @@ impl Keys {
         Ok(keys)
     }
 
-    pub(super) fn rows(&self) -> usize {
-        self.ends.len()
+    /// The bytes of a row.
+    pub(super) fn row(&self, row: usize) -> &[u8] {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[row]]
     }
 
-    /// The bytes of each row, and whether any of its columns has no value.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], bool)> + ExactSizeIterator {
-        (0..self.rows()).map(|row| {
-            let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-            (&self.bytes[start..self.ends[row]], self.has_null[row])
-        })
+    /// Whether any column of a row has no value.
+    pub(super) fn has_null(&self, row: usize) -> bool {
+        self.has_null[row]
     }
 }

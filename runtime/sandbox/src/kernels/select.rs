@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::compute::{FilterBuilder, concat};
 use domicile_types::limits::PLUGIN_COLUMNS_MAX;
 
-use super::context::Kernel;
+use super::context::{Kernel, rows_of};
 use crate::ValueType;
 use crate::frame::{bytes_of, kind_of};
 use crate::refusal::Refusal;
@@ -25,7 +25,7 @@ pub(super) fn filter(kernel: &mut Kernel<'_>, columns: &[u32], mask: u32) -> Res
 
 pub(super) fn take(kernel: &mut Kernel<'_>, columns: &[u32], rows: u32) -> Result<Vec<u32>, Refusal> {
     let (columns, rows) = (kernel.columns(columns)?, kernel.bigints(rows)?);
-    let length = columns.first().map_or(0, |column| column.len());
+    let length = rows_of(&columns);
     let is_row = |row: i64| usize::try_from(row).is_ok_and(|row| row < length);
     if !rows.iter().flatten().all(is_row) {
         return Err(kernel.misuse(format!("a row number that is not among the {length} that there are")));

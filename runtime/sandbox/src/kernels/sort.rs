@@ -4,7 +4,7 @@ use arrow::array::Array;
 use arrow::compute::SortOptions;
 use arrow::row::{RowConverter, Rows, SortField};
 
-use super::context::{Kernel, ROWS_BETWEEN_LOOKS, numbers};
+use super::context::{Kernel, ROWS_BETWEEN_LOOKS, numbers, rows_of};
 use super::types::SortKey;
 use crate::frame::bytes_of;
 use crate::refusal::Refusal;
@@ -14,7 +14,7 @@ const KEY_BYTES: usize = 40;
 
 pub(super) fn sort(kernel: &mut Kernel<'_>, keys: &[SortKey]) -> Result<u32, Refusal> {
     let columns = kernel.columns(&keys.iter().map(|key| key.column).collect::<Vec<_>>())?;
-    let rows = columns.first().map_or(0, |column| column.len());
+    let rows = rows_of(&columns);
     let work = columns.iter().map(|column| bytes_of(column).saturating_add(rows.saturating_mul(KEY_BYTES)));
     kernel.admit(work.fold(rows.saturating_mul(16), usize::saturating_add))?;
     let fields = columns.iter().zip(keys).map(|(column, key)| {
@@ -25,7 +25,7 @@ pub(super) fn sort(kernel: &mut Kernel<'_>, keys: &[SortKey]) -> Result<u32, Ref
     let encoded = converter.convert_columns(&columns).map_err(|error| kernel.arrow(&error))?;
     let count = u32::try_from(rows).map_err(|_| kernel.misuse("more rows than a column may have".to_owned()))?;
     let order = sorted(kernel, &encoded, (0..count).collect())?;
-    kernel.add(numbers(order))
+    kernel.add(numbers(&order))
 }
 
 /// Sorts in runs that grow, so that the clock is looked at on the way. Stable.

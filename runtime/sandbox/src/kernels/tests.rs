@@ -13,22 +13,24 @@ use super::{calculate, compare, convert, group, join, reduce, select, sort};
 use crate::host::HostState;
 use crate::log::Log;
 use crate::refusal::Refusal;
+use crate::turns::Turns;
 use crate::{PluginId, SandboxLimits, Value, ValueType};
 
 /// A call whose arguments are columns of these values.
-struct Call(HostState);
+pub(super) struct Call(pub(super) HostState);
 
 impl Call {
-    fn new(columns: &[(ValueType, &[Value])]) -> Self {
+    pub(super) fn new(columns: &[(ValueType, &[Value])]) -> Self {
         let name = "demo".parse().expect("a plugin name");
         let id = Arc::new(PluginId { name, version: "1.0.0".to_owned(), digest: Digest([0; 32]) });
-        let mut state = HostState::new(&id, &Arc::new(Log::default()), &Arc::new(SandboxLimits::default()));
+        let mut state =
+            HostState::new(&id, &Arc::new(Log::default()), &Arc::new(SandboxLimits::default()), &Turns::new(1));
         state.begin();
         state.frame.begin(&columns.iter().map(|(kind, values)| array(*kind, values)).collect::<Vec<_>>());
         Self(state)
     }
 
-    fn kernel(&mut self) -> Kernel<'_> {
+    pub(super) fn kernel(&mut self) -> Kernel<'_> {
         Kernel::new("kernels.test", &mut self.0)
     }
 
@@ -44,7 +46,7 @@ impl Call {
     }
 }
 
-fn array(kind: ValueType, values: &[Value]) -> ArrayRef {
+pub(super) fn array(kind: ValueType, values: &[Value]) -> ArrayRef {
     let rows = values
         .iter()
         .map(|value| value.to_array().unwrap_or_else(|| arrow::array::new_null_array(&kind.arrow_type(), 1)));
@@ -74,9 +76,11 @@ fn same(left: &[Value], right: &[Value]) -> bool {
 }
 
 /// NaNs as processors make them, which differ in their signs, and texts that begin alike.
-fn value(kind: ValueType) -> BoxedStrategy<Value> {
+fn value(kind: ValueType, nulls: bool) -> BoxedStrategy<Value> {
     let some = match kind {
-        ValueType::BigInt => prop_oneof![-2_i64..3, Just(i64::MIN), Just(i64::MAX)].prop_map(Value::BigInt).boxed(),
+        ValueType::BigInt => {
+            prop_oneof![8 => -2_i64..3, 1 => Just(i64::MIN), 1 => Just(i64::MAX)].prop_map(Value::BigInt).boxed()
+        }
         ValueType::Double => {
             let special = prop::sample::select(vec![f64::NAN, -f64::NAN, 0.0, -0.0, f64::INFINITY, -1.5, 2.5]);
             special.prop_map(Value::Double).boxed()
@@ -86,7 +90,7 @@ fn value(kind: ValueType) -> BoxedStrategy<Value> {
         ValueType::Boolean => any::<bool>().prop_map(Value::Boolean).boxed(),
         ValueType::Bytes => prop::collection::vec(0_u8..3, 0..3).prop_map(Value::Bytes).boxed(),
     };
-    prop_oneof![1 => Just(Value::Null), 4 => some].boxed()
+    if nulls { prop_oneof![1 => Just(Value::Null), 4 => some].boxed() } else { some }
 }
 
 fn kind() -> impl Strategy<Value = ValueType> {
@@ -96,8 +100,8 @@ fn kind() -> impl Strategy<Value = ValueType> {
 
 /// A type, and columns of it that have as many rows.
 fn columns(count: usize) -> impl Strategy<Value = (ValueType, Vec<Vec<Value>>)> {
-    (kind(), 0_usize..20).prop_flat_map(move |(kind, rows)| {
-        let column = prop::collection::vec(value(kind), rows);
+    (kind(), 0_usize..20, any::<bool>()).prop_flat_map(move |(kind, rows, nulls)| {
+        let column = prop::collection::vec(value(kind, nulls), rows);
         (Just(kind), prop::collection::vec(column, count))
     })
 }
@@ -144,7 +148,7 @@ proptest! {
 
     #[test]
     fn arithmetic(
-        values in prop::collection::vec((value(ValueType::BigInt), value(ValueType::BigInt)), 0..20),
+        values in prop::collection::vec((value(ValueType::BigInt, true), value(ValueType::BigInt, true)), 0..20),
         by_value in any::<bool>(),
     ) {
         let (mut left, right): (Vec<_>, Vec<_>) = values.into_iter().unzip();
@@ -171,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn filtering_and_taking((kind, values) in columns(1), mask in prop::collection::vec(value(ValueType::Boolean), 20)) {
+    fn filtering_and_taking((kind, values) in columns(1), mask in prop::collection::vec(value(ValueType::Boolean, true), 20)) {
         let values = &values[0];
         let mask = &mask[..values.len()];
         let mut call = Call::new(&[(kind, values), (ValueType::Boolean, mask)]);
@@ -216,13 +220,15 @@ proptest! {
     }
 
     #[test]
-    fn grouping_and_reducing((kind, values) in columns(2), (of, more) in columns(1)) {
+    fn grouping_and_reducing((kind, values) in columns(2), (of, more) in columns(1), keys in 1_usize..3) {
         let rows = values[0].len().min(more[0].len());
         let (first, second, third) = (&values[0][..rows], &values[1][..rows], &more[0][..rows]);
         let mut call = Call::new(&[(kind, first), (kind, second), (of, third)]);
-        let grouping = group::group(&mut call.kernel(), &[0, 1]).expect("groups");
+        let keys = &[0, 1][..keys];
+        let grouping = group::group(&mut call.kernel(), keys).expect("groups");
         let equal = |left: usize, right: usize| {
-            order(&first[left], &first[right]).is_eq() && order(&second[left], &second[right]).is_eq()
+            let equal = |column: &[Value]| order(&column[left], &column[right]).is_eq();
+            [first, second][..keys.len()].iter().all(|column| equal(column))
         };
         let (mut firsts, mut expect) = (Vec::<usize>::new(), Vec::new());
         for row in 0..rows {
@@ -236,7 +242,7 @@ proptest! {
         prop_assert_eq!(grouping.groups as usize, firsts.len());
         prop_assert_eq!(call.read(grouping.group_of_row), numbers(&expect));
         prop_assert_eq!(call.read(grouping.first_row), numbers(&firsts));
-        let hashes = call.column(|kernel| group::hash(kernel, &[0, 1]));
+        let hashes = call.column(|kernel| group::hash(kernel, keys));
         for (left, right) in (0..rows).flat_map(|left| (0..rows).map(move |right| (left, right))) {
             prop_assert_eq!(hashes[left] == hashes[right], equal(left, right));
         }
@@ -257,18 +263,19 @@ proptest! {
     }
 
     #[test]
-    fn joining((kind, values) in columns(2), (other, more) in columns(2)) {
+    fn joining((kind, values) in columns(2), (other, more) in columns(2), both in any::<bool>()) {
         let rows = values[0].len().min(more[0].len());
         let (left, right) = ([&values[0], &more[0][..rows].to_vec()], [&values[1][..rows / 2], &more[1][..rows / 2]]);
         let mut call =
             Call::new(&[(kind, &left[0][..rows]), (other, left[1]), (kind, right[0]), (other, right[1])]);
-        let pairs = join::join(&mut call.kernel(), &[0, 1], &[2, 3]).expect("pairs");
+        let keys: (&[u32], &[u32]) = if both { (&[0, 1], &[2, 3]) } else { (&[0], &[2]) };
+        let pairs = join::join(&mut call.kernel(), keys.0, keys.1).expect("pairs");
         let matches = |left: &Value, right: &Value| {
             *left != Value::Null && *right != Value::Null && order(left, right).is_eq()
         };
         let expect: Vec<(Value, Value)> = (0..rows)
             .flat_map(|l| (0..rows / 2).map(move |r| (l, r)))
-            .filter(|(l, r)| matches(&left[0][*l], &right[0][*r]) && matches(&left[1][*l], &right[1][*r]))
+            .filter(|(l, r)| matches(&left[0][*l], &right[0][*r]) && (!both || matches(&left[1][*l], &right[1][*r])))
             .map(|(l, r)| (Value::BigInt(l as i64), Value::BigInt(r as i64)))
             .collect();
         let got: Vec<_> = call.read(pairs.left).into_iter().zip(call.read(pairs.right)).collect();
