@@ -63,7 +63,7 @@ pub(crate) fn as_wrapper() -> Option<Result<bool>> {
 }
 
 /// How to look for inputs.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// One target only.
     target: Option<String>,

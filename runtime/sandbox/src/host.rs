@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domicile_types::limits::{PLUGIN_LOG_LINE_BYTES, PLUGIN_LONG_CALL_AFTER};
 use wasmtime::ResourceLimiter;
 
 use crate::clock::CallClock;
@@ -11,6 +12,7 @@ use crate::frame::Frame;
 use crate::limit::Limit;
 use crate::log::Log;
 use crate::refusal::Refusal;
+use crate::turns::{Turn, Turns};
 use crate::wit::Level;
 use crate::{PluginId, SandboxLimits};
 
@@ -19,6 +21,8 @@ pub(crate) struct HostState {
     pub(crate) frame: Frame,
     pub(crate) traffic: Traffic,
     pub(crate) clock: CallClock,
+    turns: Arc<Turns>,
+    turn: Option<Turn>,
     plugin: Arc<PluginId>,
     log: Arc<Log>,
     limits: Arc<SandboxLimits>,
@@ -37,11 +41,13 @@ pub(crate) struct Traffic {
 }
 
 impl HostState {
-    pub(crate) fn new(plugin: &Arc<PluginId>, log: &Arc<Log>, limits: &Arc<SandboxLimits>) -> Self {
+    pub(crate) fn new(plugin: &Arc<PluginId>, log: &Arc<Log>, limits: &Arc<SandboxLimits>, turns: &Arc<Turns>) -> Self {
         Self {
             frame: Frame::new(limits),
             traffic: Traffic::default(),
             clock: CallClock::start(limits.start_timeout, limits.cpu_time_max),
+            turns: Arc::clone(turns),
+            turn: None,
             plugin: Arc::clone(plugin),
             log: Arc::clone(log),
             host_calls_left: limits.host_calls_max,
@@ -69,9 +75,26 @@ impl HostState {
         Ok(())
     }
 
-    /// Whether the call has time left; for work of the host's own, which ticks do not interrupt.
+    /// Ends a call, or the start of the instance: its turn goes to another.
+    pub(crate) fn end(&mut self) {
+        self.turn = None;
+    }
+
+    /// Whether the call has time left. A call that has taken long waits for its turn here, so all work of plugins, and
+    /// all that the host does for them, comes by now and then.
     pub(crate) fn check_time(&mut self) -> Result<(), Refusal> {
-        self.clock.check().map_err(Refusal::Limit)
+        let elapsed = self.clock.check().map_err(Refusal::Limit)?;
+        if elapsed < PLUGIN_LONG_CALL_AFTER {
+            return Ok(());
+        }
+        if self.turn.as_ref().is_some_and(Turn::is_over) {
+            self.turn = None;
+        }
+        if self.turn.is_none() {
+            self.turn = self.turns.take(self.clock.deadline());
+            self.clock.check().map_err(Refusal::Limit)?;
+        }
+        Ok(())
     }
 
     /// Bytes of the instance's linear memory.
@@ -81,7 +104,9 @@ impl HostState {
 
     /// Takes a line from the plugin, unless the call has logged its fill.
     pub(crate) fn log(&mut self, level: Level, message: String) {
-        let Some(left) = self.log_bytes_left.checked_sub(message.len()) else {
+        // Each line costs, however little it says.
+        let bytes = message.len().saturating_add(PLUGIN_LOG_LINE_BYTES);
+        let Some(left) = self.log_bytes_left.checked_sub(bytes) else {
             return;
         };
         self.log_bytes_left = left;
@@ -120,5 +145,28 @@ impl ResourceLimiter for HostState {
             return Err(Refusal::Limit(Limit::Table(limit)).into());
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domicile_types::Digest;
+
+    use super::*;
+
+    #[test]
+    fn lines_that_say_nothing_count_too() {
+        let name = "demo".parse().expect("a plugin name");
+        let id = Arc::new(PluginId { name, version: "1.0.0".to_owned(), digest: Digest([0; 32]) });
+        let limits = SandboxLimits { log_bytes_max: PLUGIN_LOG_LINE_BYTES * 10, ..SandboxLimits::default() };
+        let log = Arc::new(Log::default());
+        let mut state = HostState::new(&id, &log, &Arc::new(limits), &Turns::new(1));
+        for _ in 0..100 {
+            state.log(Level::Info, String::new());
+        }
+        assert_eq!(log.lines().len(), 10);
+        state.begin();
+        state.log(Level::Info, String::new());
+        assert_eq!(log.lines().len(), 11, "each call has its own");
     }
 }

@@ -30,6 +30,7 @@ struct Found {
     parts: usize,
     functions: usize,
     items: usize,
+    debug_bytes: usize,
 }
 
 /// Why a component goes no further.
@@ -142,6 +143,10 @@ fn count(found: &mut Found, payload: &Payload<'_>) -> Result<(), Refused> {
             found.functions += section.count() as usize;
             0
         }
+        Payload::CustomSection(section) if section.name().starts_with(".debug_") => {
+            found.debug_bytes += section.data().len();
+            0
+        }
         Payload::CodeSectionEntry(body) => return body_within(body),
         Payload::InstanceSection(section) => {
             found.parts += section.count() as usize;
@@ -184,7 +189,8 @@ fn body_within(body: &FunctionBody<'_>) -> Result<(), Refused> {
 fn within(found: &Found) -> Result<(), Refused> {
     at_most("modules, components and instances", found.parts, limits::PLUGIN_CODE_PARTS_MAX)?;
     at_most("functions", found.functions, limits::PLUGIN_CODE_FUNCTIONS_MAX)?;
-    at_most("types, imports, exports and segments", found.items, limits::PLUGIN_CODE_ITEMS_MAX)
+    at_most("types, imports, exports and segments", found.items, limits::PLUGIN_CODE_ITEMS_MAX)?;
+    at_most("bytes of debug information", found.debug_bytes, limits::PLUGIN_DEBUG_BYTES_MAX)
 }
 
 fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), Refused> {

@@ -1,7 +1,6 @@
 //! One instance of a component, and the calls into it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::ArrayRef;
 use domicile_types::limits::{PLUGIN_HANDLES_MAX, PLUGIN_ITEMS_MAX};
@@ -72,11 +71,11 @@ impl Started {
     /// A fresh instance. Code of the plugin may run already, within the time that an instance may take to start.
     pub(crate) fn new(origin: &Arc<Origin>) -> Result<Self, SandboxError> {
         let slot = origin.runtime.slot(&origin.id)?;
-        let limits = &origin.runtime.limits;
-        let pure = origin.world.is_pure();
-        let mut store = Store::new(origin.runtime.engine(pure), HostState::new(&origin.id, &origin.log, limits));
+        let (runtime, pure) = (&origin.runtime, origin.world.is_pure());
+        let state = HostState::new(&origin.id, &origin.log, &runtime.limits, &runtime.turns);
+        let mut store = Store::new(runtime.engine(pure), state);
         store.limiter(|state| state);
-        store.set_hostcall_fuel(limits.output_bytes_max);
+        store.set_hostcall_fuel(runtime.limits.output_bytes_max);
         store.set_max_component_handles(PLUGIN_HANDLES_MAX);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| {
@@ -85,6 +84,7 @@ impl Started {
         });
         let made = refuel(&mut store, origin).and_then(|()| origin.pre.instantiate(&mut store));
         let instance = made.map_err(|error| explain(origin, "start", store.data_mut(), &error))?;
+        store.data_mut().end();
         let recorder = Box::new(Recorder::new(&origin.metrics));
         Ok(Self { store, instance, origin: Arc::clone(origin), recorder, failed: false, _slot: slot })
     }
@@ -109,6 +109,7 @@ impl Started {
         self.store.data_mut().frame.begin(arguments);
         self.store.set_epoch_deadline(1);
         let returned = refuel(&mut self.store, &self.origin).and_then(|()| call(&mut self.store));
+        self.store.data_mut().end();
         let answer = match returned {
             Ok(returned) => finish(returned, &self.store.data().frame)
                 .map_err(|unanswered| self.origin.unanswered(function, unanswered)),
@@ -117,11 +118,13 @@ impl Started {
                 Err(explain(&self.origin, function, self.store.data_mut(), &error))
             }
         };
+        if let Some(sample) = sample {
+            self.recorder.stop(&sample);
+        }
         let state = self.store.data_mut();
         state.frame.clear();
         self.recorder.record(&CallRecord {
             duration: state.elapsed(),
-            cpu_time: sample.map_or(Duration::ZERO, |sample| sample.stop()),
             outcome: outcome(&answer),
             memory_bytes: state.memory_bytes(),
             traffic: state.traffic,

@@ -7,8 +7,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use domicile_types::limits::PLUGIN_MERGE_INSTANCES_MAX;
-use wasmtime::{Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
+use crate::turns::Turns;
 use crate::{PluginId, SandboxError, SandboxLimits};
 
 /// How often running plugins are looked at. A call ends at most two ticks after its time limit.
@@ -22,11 +25,15 @@ const INSTANCE_BYTES_MAX: usize = 1024 * 1024;
 /// Memory that an instance keeps between two lives, in bytes; the rest goes back to the system.
 const KEPT_RESIDENT_BYTES: usize = 1024 * 1024;
 
+/// As of memory, of a table.
+const KEPT_TABLE_BYTES: usize = 64 * 1024;
+
 /// Everything that outlives a single plugin.
 pub(crate) struct Runtime {
     engine: Engine,
     pure_engine: Engine,
     pub(crate) limits: Arc<SandboxLimits>,
+    pub(crate) turns: Arc<Turns>,
     live: AtomicUsize,
     _ticker: Ticker,
 }
@@ -40,7 +47,9 @@ impl Runtime {
         let pure_engine = Engine::new(&pooled(config(&limits, true), &limits, instances)?).map_err(failed)?;
         let ticker = Ticker::start([engine.clone(), pure_engine.clone()])
             .map_err(|error| SandboxError::Engine { detail: error.to_string() })?;
-        Ok(Self { engine, pure_engine, limits: Arc::new(limits), live: AtomicUsize::new(0), _ticker: ticker })
+        let turns = Turns::new(thread::available_parallelism().map_or(1, usize::from).saturating_sub(1));
+        let limits = Arc::new(limits);
+        Ok(Self { engine, pure_engine, limits, turns, live: AtomicUsize::new(0), _ticker: ticker })
     }
 
     /// The engine for plugins that are given something, or for pure ones.
@@ -105,7 +114,10 @@ fn pooled(mut config: Config, limits: &SandboxLimits, instances: usize) -> Resul
         .max_core_instance_size(INSTANCE_BYTES_MAX)
         .max_memory_size(limits.memory_bytes_max)
         .table_elements(limits.table_elements_max)
-        .linear_memory_keep_resident(KEPT_RESIDENT_BYTES);
+        .linear_memory_keep_resident(KEPT_RESIDENT_BYTES)
+        .table_keep_resident(KEPT_TABLE_BYTES)
+        // Where the system tells which pages were written, only those are reset.
+        .pagemap_scan(Enabled::Auto);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Ok(config)
 }

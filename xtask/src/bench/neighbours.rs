@@ -1,8 +1,9 @@
 //! How an ordinary question fares beside plugins that never return: its latency with them, against its latency alone.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use domicile_harness::data::Generator;
@@ -71,31 +72,35 @@ fn ask(edge: &Edge, runs: u32, times: &mut Times) -> Result<()> {
     Ok(())
 }
 
-/// Does `work` while others keep asking hostile questions, and says how many of those were ended at a limit.
+/// Does `work` while others keep asking hostile questions, and says how many of those were ended at a limit meanwhile.
 fn beside_hostile(edge: &Edge, askers: u32, work: impl FnOnce() -> Result<()>) -> Result<u64> {
-    let (stop, ended, begun) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let hostile = || -> Result<()> {
+    let (stop, ended) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (sender, underway) = mpsc::channel();
+    let hostile = |underway: Sender<()>| -> Result<()> {
+        let mut underway = Some(underway);
         while !stop.load(Ordering::Relaxed) {
-            begun.fetch_add(1, Ordering::Relaxed);
             let response = edge.query_with(HOSTILE[1], &[("Data-Region", REGION)])?;
             ensure!(response.status == 504, "a question that never ends was answered: {}", response.text());
             ended.fetch_add(1, Ordering::Relaxed);
+            if let Some(underway) = underway.take() {
+                underway.send(()).context("nobody waits for the hostile questions")?;
+            }
         }
         Ok(())
     };
     thread::scope(|scope| {
-        let askers: Vec<_> = (0..askers).map(|_| scope.spawn(hostile)).collect();
-        while begun.load(Ordering::Relaxed) < askers.len() as u64 {
-            thread::yield_now();
-        }
-        // Until the first of them burns in the region.
-        thread::sleep(Duration::from_millis(200));
-        let worked = work();
+        let hostile = &hostile;
+        let askers: Vec<_> = (0..askers).map(|_| sender.clone()).map(|s| scope.spawn(move || hostile(s))).collect();
+        drop(sender);
+        // Whoever was ended once keeps asking. Fewer come where one failed, which is said below.
+        let started = underway.iter().count();
+        let before = ended.load(Ordering::Relaxed);
+        let worked = if started == askers.len() { work() } else { Ok(()) };
+        let meanwhile = ended.load(Ordering::Relaxed) - before;
         stop.store(true, Ordering::Relaxed);
         askers.into_iter().try_for_each(|asker| asker.join().expect("an asker does not panic"))?;
-        worked
-    })?;
-    Ok(ended.into_inner())
+        worked.map(|()| meanwhile)
+    })
 }
 
 fn report(arguments: &NeighboursArguments, voice: &Voice, alone: &mut Times, beside: &mut Times, ended: u64) {

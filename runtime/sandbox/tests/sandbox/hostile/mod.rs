@@ -53,7 +53,7 @@ hostile! {
     load: crowds, doubles, gambles, hurries, impostor, lingers, mutes, reaches, stalls, stranger, swells, whispers;
     panics: collapses, panics, stumbles, trips;
     state: reenters, remembers, returns;
-    usage: chatters, dawdles, fills, grasps, hoard, labours, nags, piles, recurses, spin, tables;
+    usage: chatters, dawdles, fills, gorges, grasps, hoard, labours, nags, piles, recurses, spin, tables;
 }
 
 /// Limits of time that a test can wait for. The processor's is the shorter one.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Float64Type;
 use domicile_sandbox::{ErrorKind, Limit, RowVersion, SandboxError, SandboxLimits, Value};
 
@@ -72,7 +72,9 @@ pub(super) fn chatters() {
     call(&chatters, 0, integer()).unwrap();
     call(&chatters, 1, integer()).unwrap();
     let lines = chatters.log_lines();
-    assert_eq!(lines.len(), 256, "the newest lines are kept");
+    // 16 KiB a call, of which a line takes 64 bytes beside its text.
+    let bytes: usize = lines.iter().map(|line| line.text.len() + 64).sum();
+    assert!(bytes <= 2 * 16 * 1024 && lines.len() > 150, "{} lines of {bytes} bytes", lines.len());
     assert!(lines.windows(2).all(|pair| pair[0].sequence + 1 == pair[1].sequence));
     assert_eq!(lines.last().map(|line| line.text.len()), Some(1024), "a long line is cut");
 }
@@ -102,6 +104,22 @@ pub(super) fn grasps() {
     let sandbox = sandbox();
     let expect = "`open` of plugin `grasps` 1.2.3 exceeded its limit of 1024 handles";
     check(load(&sandbox, "hostile_grasps").query(&[]), ErrorKind::Plugin, expect);
+}
+
+pub(super) fn gorges() {
+    let limits = SandboxLimits { memory_bytes_max: 512 << 20, ..SandboxLimits::default() };
+    let gorges = load(&limited(limits), "hostile_gorges");
+    let mut session = gorges.query(&[Value::Text("input".to_owned()), Value::BigInt(192)]).unwrap();
+    let before = session.memory_bytes();
+    let rows = RecordBatch::try_from_iter([("n", integer())]).unwrap();
+    session.input(&rows).unwrap();
+    assert!((192 << 20..200 << 20).contains(&(session.memory_bytes() - before)), "{}", session.memory_bytes());
+    session.input(&rows).unwrap();
+    check(
+        session.input(&rows),
+        ErrorKind::Plugin,
+        "`input` of plugin `gorges` 1.2.3 exceeded its memory limit of 536870912 bytes",
+    );
 }
 
 pub(super) fn tables() {
