@@ -1,5 +1,6 @@
 //! Comparisons that say where two things differ.
 
+use anyhow::Result;
 use domicile_harness::{Answer, Response};
 use serde_json::Value;
 
@@ -26,6 +27,19 @@ pub fn same_rows(answer: &Answer, expect: &[Vec<Cell>]) {
         }
     }
     assert_eq!(answer.rows().len(), expect.len(), "rows");
+}
+
+/// The same answer with its rows in the order of the texts in their first column.
+///
+/// # Errors
+/// None but those of [`Answer::new`].
+pub fn by_first_column(answer: &Answer) -> Result<Answer> {
+    let first = answer.columns().first().map(|column| (*column).to_owned()).unwrap_or_default();
+    let mut rows = answer.rows().to_vec();
+    rows.sort_by_key(|row| row[&first].as_str().unwrap_or_default().to_owned());
+    let mut document = answer.document().clone();
+    document["rows"] = Value::Array(rows);
+    Answer::new(document)
 }
 
 fn alike(got: &Value, expect: &Cell) -> bool {

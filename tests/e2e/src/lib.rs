@@ -2,5 +2,8 @@
 
 pub mod check;
 pub mod oracle;
+pub mod peer;
+pub mod quantiles;
+pub mod release;
 pub mod wasm;
 pub mod world;

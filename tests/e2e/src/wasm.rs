@@ -24,3 +24,17 @@ pub fn with_text(wasm: &[u8], from: &str, to: &str) -> Result<Vec<u8>> {
     changed[places[0]..places[0] + to.len()].copy_from_slice(to.as_bytes());
     Ok(changed)
 }
+
+/// The component with a number in it replaced, wherever the code has it.
+///
+/// # Errors
+/// Where it does not have the number.
+pub fn with_number(wasm: &[u8], from: f64, to: f64) -> Result<Vec<u8>> {
+    let (from, to) = (from.to_le_bytes(), to.to_le_bytes());
+    let places: Vec<usize> =
+        wasm.windows(from.len()).enumerate().filter(|(_, part)| *part == from).map(|(at, _)| at).collect();
+    ensure!(!places.is_empty(), "{from:?} is not in the component");
+    let mut changed = wasm.to_vec();
+    places.into_iter().for_each(|at| changed[at..at + to.len()].copy_from_slice(&to));
+    Ok(changed)
+}

@@ -112,8 +112,12 @@ pub fn plugin(component: &str) -> Result<&'static Path> {
 /// # Errors
 /// As for [`plugin`], and where it cannot be read.
 pub fn digest(component: &str) -> Result<String> {
-    let digest = Sha256::digest(std::fs::read(plugin(component)?)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256(&std::fs::read(plugin(component)?)?))
+}
+
+/// SHA-256 of bytes, hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The value in `cell`, made by the first caller; a caller that comes meanwhile waits.

@@ -1,0 +1,51 @@
+//! What a region could ask of another once it was taken over: it holds its secret, and keeps to nothing else.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use domicile_harness::{Cluster, Response};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::world::sha256;
+
+const PATH: &str = "/v1/peer/fragments";
+
+/// Who asks whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// The region whose secret signs.
+    pub from: &'a str,
+    /// The region asked.
+    pub to: &'a str,
+}
+
+/// Asks a region for a fragment, properly signed.
+///
+/// # Errors
+/// Where there is no secret, or the region cannot be reached.
+pub fn ask(cluster: &Cluster, way: Way<'_>, fragment: &Value) -> Result<Response> {
+    let body = fragment.to_string();
+    send(cluster, way, body.as_bytes(), body.as_bytes())
+}
+
+/// Signs one body and sends another.
+///
+/// # Errors
+/// As for [`ask`].
+pub fn send(cluster: &Cluster, way: Way<'_>, signed: &[u8], sent: &[u8]) -> Result<Response> {
+    let secret = std::fs::read(&cluster.file(way.from).secret_file).context("no secret")?;
+    let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().to_string();
+    let nonce = sha256(&[time.as_bytes(), sent].concat());
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.trim_ascii())?;
+    let digest = Sha256::digest(signed);
+    let texts = ["request", way.from, way.to, &time, &nonce, "POST", PATH].map(str::as_bytes);
+    for part in texts.into_iter().chain([digest.as_slice()]) {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part);
+    }
+    let mac: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let headers = [("peer-region", way.from), ("peer-time", &time), ("peer-nonce", &nonce), ("peer-mac", &mac)];
+    cluster.edge(way.to).send("POST", PATH, &headers, sent)
+}
