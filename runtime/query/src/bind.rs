@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DataFusionError, JoinType};
+use datafusion::common::{Column, DataFusionError, JoinType, ScalarValue};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, col};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, col, lit, when};
 use datafusion::prelude::SessionContext;
+use domicile_policy::{Bounds, Form};
 use domicile_store::{DatasetSpec, ENTITY_COLUMN, Snapshot, StoreReader, arrow_schema};
 use domicile_types::DatasetName;
 
 use crate::QueryError;
-use crate::admit::Admission;
+use crate::admit::{Admission, AdmittedFragment};
 use crate::catalog::{Catalog, Relation, relation};
 use crate::mapper_table::mapper_table;
 use crate::plugins::PluginSet;
@@ -30,6 +31,7 @@ pub(crate) struct Binder<'b> {
     /// Partial results by fragment.
     partials: BTreeMap<usize, Arc<dyn TableProvider>>,
     isolated: bool,
+    bounded: bool,
 }
 
 impl<'b> Binder<'b> {
@@ -43,12 +45,14 @@ impl<'b> Binder<'b> {
         session: &'b SessionContext,
         partials: BTreeMap<usize, Arc<dyn TableProvider>>,
     ) -> Self {
-        Self { catalog, reader, snapshot, plugins, session, partials, isolated: false }
+        Self { catalog, reader, snapshot, plugins, session, partials, isolated: false, bounded: false }
     }
 
-    /// The same binder; with `isolated`, mappers see one entity at a time, as they must where the result crosses.
-    pub(crate) fn isolating(self, isolated: bool) -> Self {
-        Self { isolated, ..self }
+    /// The same binder for an admitted fragment. Where its result crosses a border, mappers see one entity at a time; and
+    /// where that is no rows, values beyond the bounds that a policy declares count as the bounds.
+    pub(crate) fn of(self, admitted: &AdmittedFragment) -> Self {
+        let isolated = admitted.verdict.is_some();
+        Self { isolated, bounded: isolated && admitted.fragment.facts.form == Form::Aggregate, ..self }
     }
 
     /// The plan over real tables, with the columns that their declarations name.
@@ -58,9 +62,11 @@ impl<'b> Binder<'b> {
     pub(crate) fn bind(&self, plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
         let bound = plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::TableScan(scan) => {
-                let provider = self.provider(&scan, false).map_err(|e| DataFusionError::External(Box::new(e)))?;
+                let external = |e: QueryError| DataFusionError::External(Box::new(e));
+                let provider = self.provider(&scan, false).map_err(external)?;
+                let table = relation(&scan).map_err(external)?;
                 let scan = LogicalPlanBuilder::scan(scan.table_name, provider_as_source(provider), scan.projection)?;
-                Ok(Transformed::yes(scan.build()?))
+                Ok(Transformed::yes(self.bounded(scan.build()?, &table)?))
             }
             other => Ok(Transformed::no(other)),
         })?;
@@ -104,12 +110,32 @@ impl<'b> Binder<'b> {
     }
 
     fn entity_scan(&self, scan: &TableScan) -> Result<Option<(LogicalPlan, Column)>, QueryError> {
-        if matches!(relation(scan)?, Relation::Reference { .. } | Relation::Partial { .. }) {
+        let table = relation(scan)?;
+        if matches!(table, Relation::Reference { .. } | Relation::Partial { .. }) {
             return Ok(None);
         }
         let source = provider_as_source(self.provider(scan, true)?);
         let plan = LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)?.build()?;
+        let plan = self.bounded(plan, &table)?;
         Ok(Some((plan, Column::new(Some(scan.table_name.clone()), ENTITY_COLUMN))))
+    }
+
+    /// The scan with its measures within their bounds, where the result crosses.
+    fn bounded(&self, scan: LogicalPlan, table: &Relation) -> Result<LogicalPlan, DataFusionError> {
+        let Relation::Resident { dataset } = table else { return Ok(scan) };
+        let policy = self.catalog.policies().policy(dataset).filter(|policy| self.bounded && !policy.bounds.is_empty());
+        let Some(policy) = policy else { return Ok(scan) };
+        let columns = scan.schema().iter().map(|(qualifier, field)| {
+            let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+            match policy.bounds.get(field.name()) {
+                Some(bounds) => {
+                    Ok(within(column, *bounds, field.data_type())?.alias_qualified(qualifier.cloned(), field.name()))
+                }
+                None => Ok(column),
+            }
+        });
+        let columns = columns.collect::<Result<Vec<_>, DataFusionError>>()?;
+        LogicalPlanBuilder::from(scan).project(columns)?.build()
     }
 
     /// All resident sides of an admitted join are about the same entity, so one side's column is enough; it has to be
@@ -187,4 +213,11 @@ impl<'b> Binder<'b> {
         let snapshot = Arc::clone(self.snapshot);
         Ok(Arc::new(SegmentsTable::new(spec, schema, stored, snapshot, partitions)?))
     }
+}
+
+/// The column's value, or the bound that it lies beyond. Nothing stays nothing.
+fn within(column: Expr, bounds: Bounds, kind: &DataType) -> Result<Expr, DataFusionError> {
+    let bound = |value: f64| Ok::<_, DataFusionError>(lit(ScalarValue::Float64(Some(value)).cast_to(kind)?));
+    let (min, max) = (bound(bounds.min)?, bound(bounds.max)?);
+    when(column.clone().lt(min.clone()), min).when(column.clone().gt(max.clone()), max).otherwise(column)
 }

@@ -114,6 +114,14 @@ impl Fragment {
         Self { shape: Shape::Rows(plan), facts, fixed: Vec::new() }
     }
 
+    /// Group keys that it has; they are its first columns.
+    pub(crate) fn keys(&self) -> usize {
+        match &self.shape {
+            Shape::Groups { group, .. } => group.len(),
+            Shape::Rows(_) => 0,
+        }
+    }
+
     /// The fragment that an analyzed fragment text is: an aggregate whose outputs are only renamed, or rows.
     /// Returns the names of the outputs with the index of the column that each one renames.
     ///

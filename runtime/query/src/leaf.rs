@@ -3,14 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Int64Type, SchemaRef};
-use datafusion::common::Column;
-use datafusion::functions_aggregate::expr_fn::count_distinct;
-use datafusion::logical_expr::{
-    Aggregate, Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, col, ident,
-};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::{Aggregate, LogicalPlan, LogicalPlanBuilder, col, ident};
 use datafusion::prelude::SessionContext;
 use domicile_types::limits::FRAGMENT_ROWS_MAX;
 
@@ -18,12 +13,9 @@ use crate::QueryError;
 use crate::admit::AdmittedFragment;
 use crate::bind::Binder;
 use crate::compute::Compute;
-use crate::fragment::{Shape, aggregate_function};
+use crate::fragment::Shape;
+use crate::guard::{self, GuardColumns, Guarded};
 use crate::total::total;
-
-/// Columns of the guard's own, removed before anything is released: distinct entities of a group, then those behind
-/// each value that may be missing in some rows.
-const ENTITIES_COLUMN: &str = "_entities";
 
 /// What a fragment gives.
 #[derive(Debug)]
@@ -47,13 +39,23 @@ pub(crate) async fn execute(
     session: &SessionContext,
     compute: &Compute,
 ) -> Result<Released, QueryError> {
-    let plan = plan(admitted, names, binder)?;
+    let (plan, guards) = guarded(admitted, names, binder)?;
     let schema: SchemaRef = Arc::clone(plan.schema().inner());
     let batches = compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result").await?;
-    guard(&schema, &batches, names.len(), minimum(admitted))
+    match (&admitted.verdict, guards) {
+        (Some(verdict), Some(guards)) => {
+            let keys = admitted.fragment.keys();
+            let is_value: Vec<bool> = names.iter().map(|(index, _)| *index >= keys).collect();
+            guard::release(&schema, &batches, &is_value, &guards, verdict)
+        }
+        _ => {
+            let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+            Ok(Released { schema, batches, rows, suppressed: 0 })
+        }
+    }
 }
 
-/// The plan of an admitted fragment over the region's rows, with the guard's own columns last.
+/// The plan of an admitted fragment over the region's rows.
 ///
 /// # Errors
 /// Where a table cannot be opened.
@@ -62,23 +64,31 @@ pub(crate) fn plan(
     names: &[(usize, String)],
     binder: &Binder<'_>,
 ) -> Result<LogicalPlan, QueryError> {
-    let minimum = minimum(admitted);
-    let mut guards = Vec::new();
-    let plan = match &admitted.fragment.shape {
-        Shape::Rows(plan) => project(binder.bind(plan.clone())?, names, &guards)?,
-        Shape::Groups { input, group, aggregates } if minimum > 0 => {
+    Ok(guarded(admitted, names, binder)?.0)
+}
+
+/// The plan, with the guard's own columns last where there are any.
+fn guarded(
+    admitted: &AdmittedFragment,
+    names: &[(usize, String)],
+    binder: &Binder<'_>,
+) -> Result<(LogicalPlan, Option<GuardColumns>), QueryError> {
+    let mut guards = None;
+    let plan = match (&admitted.fragment.shape, &admitted.verdict) {
+        (Shape::Rows(plan), _) => project(binder.bind(plan.clone())?, names, &[])?,
+        (Shape::Groups { input, group, aggregates }, Some(verdict)) if verdict.minimum_entities > 0 => {
             let (input, entity) = binder.bind_with_entity(input)?;
-            let counts = entity_counts(&input, &entity, aggregates)?;
-            guards = (0..counts.len()).map(|index| format!("{ENTITIES_COLUMN}{index}")).collect();
-            let counts = counts.into_iter().zip(&guards).map(|(count, name)| count.alias(name));
-            let aggregates = aggregates.iter().cloned().chain(counts).collect();
-            project(grouped(input, group, aggregates)?, names, &guards)?
+            let Guarded { plan, names: own, columns } = guard::plan(input, &entity, group, aggregates, verdict)?;
+            guards = Some(columns);
+            project(sorted(plan, group.len())?, names, &own)?
         }
-        Shape::Groups { input, group, aggregates } => {
-            project(grouped(binder.bind(input.clone())?, group, aggregates.clone())?, names, &guards)?
+        (Shape::Groups { input, group, aggregates }, _) => {
+            let input = Arc::new(binder.bind(input.clone())?);
+            let plan = LogicalPlan::Aggregate(Aggregate::try_new(input, group.clone(), aggregates.clone())?);
+            project(sorted(plan, group.len())?, names, &[])?
         }
     };
-    Ok(if admitted.verdict.is_some() { total(plan)? } else { plan })
+    Ok((if admitted.verdict.is_some() { total(plan)? } else { plan }, guards))
 }
 
 /// The plan of an admitted fragment that is not judged by groups, over the region's rows.
@@ -93,33 +103,11 @@ pub(crate) fn crossing(admitted: &AdmittedFragment, binder: &Binder<'_>) -> Resu
     Ok(if admitted.verdict.is_some() { total(plan)? } else { plan })
 }
 
-fn minimum(admitted: &AdmittedFragment) -> u64 {
-    admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities)
-}
-
-/// Distinct entities of the group, and of the rows in which an argument that may be missing is there.
-fn entity_counts(input: &LogicalPlan, entity: &Column, aggregates: &[Expr]) -> Result<Vec<Expr>, QueryError> {
-    let mut counts = vec![count_distinct(col(entity.clone()))];
-    for aggregate in aggregates {
-        for argument in &aggregate_function(aggregate)?.params.args {
-            if argument.nullable(input.schema().as_ref())? {
-                let present = argument.clone().is_not_null();
-                counts.push(count_distinct(col(entity.clone())).filter(present).build()?);
-            }
-        }
-    }
-    Ok(counts)
-}
-
-fn grouped(input: LogicalPlan, group: &[Expr], aggregates: Vec<Expr>) -> Result<LogicalPlan, QueryError> {
-    // Group keys in order compress several times better than in the order of a hash table, and tell nothing.
-    let aggregate = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), group.to_vec(), aggregates)?);
-    let keys = aggregate.schema().columns().into_iter().take(group.len()).map(|key| col(key).sort(true, true));
+/// Group keys in order compress several times better than in the order of a hash table, and tell nothing.
+fn sorted(plan: LogicalPlan, keys: usize) -> Result<LogicalPlan, QueryError> {
+    let keys = plan.schema().columns().into_iter().take(keys).map(|key| col(key).sort(true, true));
     let keys: Vec<_> = keys.collect();
-    if keys.is_empty() {
-        return Ok(aggregate);
-    }
-    Ok(LogicalPlanBuilder::from(aggregate).sort(keys)?.build()?)
+    Ok(if keys.is_empty() { plan } else { LogicalPlanBuilder::from(plan).sort(keys)?.build()? })
 }
 
 fn project(plan: LogicalPlan, names: &[(usize, String)], guards: &[String]) -> Result<LogicalPlan, QueryError> {
@@ -132,33 +120,4 @@ fn project(plan: LogicalPlan, names: &[(usize, String)], guards: &[String]) -> R
     }
     outputs.extend(guards.iter().map(ident));
     Ok(LogicalPlanBuilder::from(plan).project(outputs)?.build()?)
-}
-
-/// Holds back every group with fewer than `minimum` distinct entities, or with a value that fewer stand behind but
-/// not none. The first `outputs` columns are the released ones, the guard's own follow.
-fn guard(schema: &SchemaRef, batches: &[RecordBatch], outputs: usize, minimum: u64) -> Result<Released, QueryError> {
-    let failed = |e: arrow::error::ArrowError| QueryError::Execution(e.to_string());
-    let kept: Vec<usize> = (0..outputs).collect();
-    let released_schema = Arc::new(schema.project(&kept).map_err(failed)?);
-    let (mut released, mut rows, mut suppressed) = (Vec::with_capacity(batches.len()), 0, 0_u64);
-    for batch in batches {
-        let open = filter_record_batch(batch, &open_groups(batch, outputs, minimum));
-        let open = open.and_then(|open| open.project(&kept)).map_err(failed)?;
-        rows += open.num_rows() as u64;
-        suppressed += (batch.num_rows() - open.num_rows()) as u64;
-        released.push(open);
-    }
-    let suppressed = suppressed.div_ceil(minimum.max(1)) * minimum.max(1);
-    Ok(Released { schema: released_schema, batches: released, rows, suppressed })
-}
-
-fn open_groups(batch: &RecordBatch, outputs: usize, minimum: u64) -> BooleanArray {
-    let counts: Vec<_> = batch.columns()[outputs..].iter().map(|column| column.as_primitive::<Int64Type>()).collect();
-    let open = |row: usize| {
-        counts.iter().enumerate().all(|(index, count)| {
-            let entities = u64::try_from(count.value(row)).unwrap_or(0);
-            entities >= minimum || (index > 0 && entities == 0)
-        })
-    };
-    (0..batch.num_rows()).map(|row| Some(open(row))).collect()
 }

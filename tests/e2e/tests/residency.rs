@@ -12,6 +12,8 @@ use serde_json::Value;
 
 /// The threshold of the project's policies.
 const MINIMUM_ENTITIES: u64 = 10;
+/// As in `regions/policies`: the most that one customer may make up.
+const DOMINANCE_PERCENT: f64 = 80.0;
 
 type Rows = Vec<Vec<Cell>>;
 
@@ -140,23 +142,40 @@ fn a_client_in_the_region_sees_its_rows() -> Result<()> {
     Ok(())
 }
 
-/// The groups by nation and month that `edge` is to see: its own, and those of others with enough customers.
-/// A nation's customers all have one home, so no group comes from two. Also how many groups each home is to report as
-/// held back: rounded up to the threshold, so that asking twice does not show whether one group is among them.
+/// The groups by nation and month that `edge` is to see: its own, and those of others that are large enough. A nation's
+/// customers all have one home, so no group comes from two. Also how many groups each home is to report as held back:
+/// rounded up to the threshold, so that asking twice does not show whether one group is among them.
+///
+/// What a home holds back is together at least one group that would have been large enough, the smallest first: else
+/// who subtracts the groups from their total would learn about fewer customers than the threshold.
 fn expected_groups(oracle: &Oracle, edge: &str) -> Result<(Rows, BTreeMap<String, u64>)> {
-    let grouped = "SELECT n_name, strftime('%Y-%m-01', o_orderdate) AS month, count(*) AS orders, home, \
-         count(DISTINCT c_custkey) AS customers \
-         FROM orders JOIN customer ON o_custkey = c_custkey JOIN nation ON c_nationkey = n_nationkey GROUP BY 1, 2";
-    let seen = format!("home = '{edge}' OR customers >= {MINIMUM_ENTITIES}");
-    let rows = oracle.rows(&format!("SELECT n_name, month, orders FROM ({grouped}) WHERE {seen} ORDER BY 1, 2"))?;
-    let hidden = oracle.rows(&format!("SELECT home, count(*) FROM ({grouped}) WHERE NOT ({seen}) GROUP BY 1"))?;
-    let hidden = hidden.into_iter().map(|row| match row.as_slice() {
-        [Cell::Text(home), Cell::Number(groups)] => {
-            Ok((home.clone(), (*groups as u64).next_multiple_of(MINIMUM_ENTITIES)))
+    let grouped = oracle.rows(
+        "WITH of AS (SELECT n_name, strftime('%Y-%m-01', o_orderdate) AS month, home, c_custkey, count(*) AS orders \
+         FROM orders JOIN customer ON o_custkey = c_custkey JOIN nation ON c_nationkey = n_nationkey GROUP BY 1, 2, 3, 4) \
+         SELECT n_name, month, sum(orders), home, count(*), max(orders) FROM of GROUP BY 1, 2, 4 ORDER BY 5, 1, 2",
+    )?;
+    let number = |cell: &Cell| if let Cell::Number(number) = cell { *number } else { f64::NAN };
+    let is_sound = |customers: f64, orders: f64, most: f64| {
+        customers >= MINIMUM_ENTITIES as f64 && most <= orders * DOMINANCE_PERCENT / 100.0
+    };
+    let (mut seen, mut hidden) = (Vec::new(), BTreeMap::new());
+    for home in ["ap-south", "eu-central", "us-east"] {
+        let groups = grouped.iter().filter(|row| row[3] == Cell::Text(home.to_owned()));
+        let (mut open, held): (Vec<_>, Vec<_>) =
+            groups.partition(|row| home == edge || is_sound(number(&row[4]), number(&row[2]), number(&row[5])));
+        let mut held: Vec<&Vec<Cell>> = held;
+        let sum = |rows: &[&Vec<Cell>], column: usize| rows.iter().map(|row| number(&row[column])).sum::<f64>();
+        let largest = |rows: &[&Vec<Cell>]| rows.iter().map(|row| number(&row[4])).fold(0.0, f64::max);
+        while !held.is_empty() && !open.is_empty() && !is_sound(largest(&held), sum(&held, 2), sum(&held, 5)) {
+            held.push(open.remove(0));
         }
-        other => anyhow::bail!("{other:?}"),
-    });
-    Ok((rows, hidden.collect::<Result<_>>()?))
+        seen.extend(open.into_iter().map(|row| row[..3].to_vec()));
+        if !held.is_empty() {
+            hidden.insert(home.to_owned(), (held.len() as u64).next_multiple_of(MINIMUM_ENTITIES));
+        }
+    }
+    seen.sort_by(|left, right| format!("{:?}", &left[..2]).cmp(&format!("{:?}", &right[..2])));
+    Ok((seen, hidden))
 }
 
 #[test]

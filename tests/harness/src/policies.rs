@@ -41,6 +41,19 @@ pub const FUNCTIONS: [&str; 25] = [
     "spin",
 ];
 
+/// Copies the policies of `from` to `to` as they are.
+///
+/// # Errors
+/// Where one cannot be read or written.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
 /// Writes a copy of every policy in `from` to `to` that admits every column, as an identifier too, suppresses nothing,
 /// and approves plugins by these digests. Residency and classes stay as they are.
 ///

@@ -4,6 +4,7 @@ mod process;
 mod reaper;
 mod recorder;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +29,8 @@ pub struct Options {
     pub limits: Vec<(String, i64)>,
     /// Names and texts of dataset files beside those of the project.
     pub datasets: Vec<(String, String)>,
+    /// Names and texts of policy files beside those of the project, in every region.
+    pub policies: Vec<(String, String)>,
     /// Regions that run signed plugins only, each with a public key that it trusts.
     pub trusted_keys: Vec<(&'static str, String)>,
     /// A region and a peer of it: what the first asks of the second goes through a recorder.
@@ -86,11 +89,8 @@ impl Cluster {
     fn try_for_test(binary: &Path, options: &Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("domicile-").tempdir()?;
         let regions_dir = workspace::regions_dir();
-        let permissive = dir.path().join("policies");
-        policies::write_permissive(&regions_dir.join("policies"), &permissive, &options.approved)?;
-        let policies_dirs = options.permissive.iter().map(|region| ((*region).to_owned(), permissive.clone()));
         let changes = Changes {
-            policies_dirs: policies_dirs.collect(),
+            policies_dirs: policies_dirs(&regions_dir.join("policies"), dir.path(), options)?,
             limits: options.limits.clone(),
             datasets: options.datasets.clone(),
             trusted_keys: options.trusted_keys.clone(),
@@ -213,6 +213,18 @@ impl Cluster {
         process.kill()
     }
 
+    /// Lets a region hang (SIGSTOP): it takes connections, and answers nothing any more.
+    ///
+    /// # Errors
+    /// Where the process cannot be told.
+    ///
+    /// # Panics
+    /// Where there is no region of that id, or it is stopped.
+    pub fn freeze(&self, id: &str) -> Result<()> {
+        let process = self.regions[self.index(id)].process.as_ref().unwrap_or_else(|| panic!("{id} is stopped"));
+        process.freeze()
+    }
+
     /// Starts a stopped region again and waits until it is ready.
     ///
     /// # Errors
@@ -304,4 +316,18 @@ pub fn make_secrets(binary: &Path, files: &[RegionFile]) -> Result<()> {
         Cli::new(binary, &file.url).run(&["secret", "new", path])?.success()?;
     }
     Ok(())
+}
+
+/// The folder of policies of each region.
+fn policies_dirs(project: &Path, dir: &Path, options: &Options) -> Result<BTreeMap<String, PathBuf>> {
+    let (own, permissive) = (dir.join("policies"), dir.join("permissive"));
+    policies::copy(project, &own)?;
+    policies::write_permissive(project, &permissive, &options.approved)?;
+    for (name, text) in &options.policies {
+        for dir in [&own, &permissive] {
+            std::fs::write(dir.join(format!("{name}.toml")), text)?;
+        }
+    }
+    let dir_of = |region: &&str| if options.permissive.contains(region) { permissive.clone() } else { own.clone() };
+    Ok(workspace::REGIONS.iter().map(|region| ((*region).to_owned(), dir_of(region))).collect())
 }

@@ -65,10 +65,7 @@ impl Process {
 
     /// SIGTERM; kills a process that does not end in time.
     pub(super) fn terminate(&mut self) -> Result<()> {
-        // The standard library can only kill.
-        let asked =
-            Command::new("kill").args(["-TERM", &self.id().to_string()]).status().context("cannot run `kill`")?;
-        if asked.success()
+        if self.signal("-TERM")?
             && let Some(status) = self.await_end(Instant::now() + DRAIN_TIMEOUT)?
         {
             if status.success() {
@@ -78,6 +75,20 @@ impl Process {
         }
         self.kill()?;
         bail!("it did not end within {} seconds of SIGTERM and was killed", DRAIN_TIMEOUT.as_secs());
+    }
+
+    /// SIGSTOP: the process stays, and its connections with it, but does nothing.
+    pub(super) fn freeze(&self) -> Result<()> {
+        if !self.signal("-STOP")? {
+            bail!("it cannot be stopped");
+        }
+        Ok(())
+    }
+
+    /// The standard library can only kill. Says whether the signal was taken.
+    fn signal(&self, signal: &str) -> Result<bool> {
+        let sent = Command::new("kill").args([signal, &self.id().to_string()]).status();
+        Ok(sent.context("cannot run `kill`")?.success())
     }
 
     pub(super) fn kill(&mut self) -> Result<()> {

@@ -1,0 +1,29 @@
+//! The egress guard: what aggregates of a region have to keep to before anything of them leaves.
+//!
+//! [`plan`] computes, beside what was asked, how many entities stand behind each group and each value, and how much of a
+//! value its largest contributor makes up. [`release`] holds back what is too small or too dominated, and with it as
+//! much as it takes that nobody gets it back by subtracting; the rest is rounded.
+
+mod plan;
+mod release;
+
+pub(crate) use plan::{Guarded, plan};
+pub(crate) use release::release;
+
+/// The guard's own columns, by their places behind the columns that are released.
+#[derive(Debug, Default)]
+pub(crate) struct GuardColumns {
+    /// Distinct entities of the group; none where nothing is guarded.
+    pub(crate) entities: Option<usize>,
+    /// For each guarded value.
+    pub(crate) values: Vec<ValueColumns>,
+}
+
+/// What is known about one value of a group.
+#[derive(Debug)]
+pub(crate) struct ValueColumns {
+    /// Distinct entities that have part in the value.
+    pub(crate) present: usize,
+    /// The largest contribution of one entity, and all of them together; where one's share is limited.
+    pub(crate) weights: Option<(usize, usize)>,
+}
