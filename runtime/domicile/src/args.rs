@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::author::AuthorVerb;
 
-/// The verb by which a region starts this program to compile a plugin.
+/// The one argument with which a region starts this program to compile a plugin. It is no verb for people.
 pub(crate) const COMPILE_PLUGIN: &str = "compile-plugin";
 
 /// Ask questions where the data lives.
@@ -45,9 +45,6 @@ pub(crate) enum Verb {
     /// Write plugins, deploy them, choose which versions answer, or see what is deployed.
     #[command(subcommand)]
     Plugin(PluginVerb),
-    /// Compile a component from standard input for the region that started this process.
-    #[command(name = COMPILE_PLUGIN, hide = true)]
-    CompilePlugin,
     /// Read and check a region's ledger.
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -57,6 +54,9 @@ pub(crate) enum Verb {
     /// Check region, dataset and policy files.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Check and explain policies.
+    #[command(subcommand)]
+    Policy(PolicyVerb),
     /// Make a region's secret.
     #[command(subcommand)]
     Secret(SecretVerb),
@@ -286,6 +286,16 @@ pub(crate) enum ConfigVerb {
         /// Region files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyVerb {
+    /// Check the policies and datasets that a region file names, and say in plain sentences what may cross a border.
+    Check {
+        /// The region's file.
+        #[arg(value_name = "FILE")]
+        config: PathBuf,
     },
 }
 

@@ -1,12 +1,12 @@
 //! `domicile region`, `domicile config` and `domicile secret`.
 
 use domicile_config::load_region;
-use domicile_policy::PolicySet;
 use serde_json::{Value, json};
 
 use crate::args::{ConfigVerb, RegionVerb, SecretVerb};
 use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
+use crate::policy;
 use crate::private_file;
 use crate::serve::plugin_trust;
 
@@ -33,23 +33,12 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
     let mut checked = Vec::new();
     for file in files {
         let region = load_region(file).map_err(anyhow::Error::from)?;
-        let datasets: Vec<_> = region.datasets.iter().map(|d| (d.dataset.clone(), d.reference)).collect();
-        let policies = PolicySet::load(&datasets, &region.policy_texts).map_err(anyhow::Error::from)?;
-        let known = region.config.peers.iter().map(|peer| peer.id.clone()).chain([region.config.id.clone()]);
-        let known: std::collections::BTreeSet<_> = known.collect();
-        if let Some(stranger) = policies.regions().difference(&known).next() {
-            let path = file.display();
-            let message = format!(
-                "{path}: the policies name region `{stranger}`, which is neither this region nor a peer; add a [[peer]] \
-                 section for it, or let `policies_dir` name a folder of policies that know only the regions there are"
-            );
-            return Err(Failure::usage(message));
-        }
+        let policies = policy::load(file, &region)?;
         plugin_trust(&region.config.plugins).map_err(|e| e.context(file.display().to_string()))?;
         let labels: Vec<String> = policies.policies().map(domicile_policy::Policy::label).collect();
         checked.push(json!({
             "file": file.display().to_string(), "region": region.config.id.as_str(),
-            "datasets": datasets.len(), "peers": region.config.peers.len(), "policies": labels,
+            "datasets": region.datasets.len(), "peers": region.config.peers.len(), "policies": labels,
         }));
     }
     output.show(&json!({"ok": true, "files": checked}), || {

@@ -8,7 +8,8 @@ use domicile_types::{ColumnType, Dataset, DatasetName, Digest, HomeMap, KeyValue
 use sha2::{Digest as _, Sha256};
 
 use crate::file::{RawClasses, RawHome, RawPolicy, RawResidency};
-use crate::{Class, Clause, Policy, PolicyError, clause};
+use crate::reach::ClausePlaces;
+use crate::{Bounds, Class, Clause, Policy, PolicyError, clause};
 
 /// A file's text, for positions.
 #[derive(Clone, Copy)]
@@ -33,14 +34,19 @@ pub(crate) struct FollowsAt {
     pub(crate) column: Position,
 }
 
-pub(crate) fn build(
-    source: Source<'_>,
-    raw: RawPolicy,
-    dataset: &Dataset,
-) -> Result<(Policy, Option<FollowsAt>), PolicyError> {
+/// A policy, with the places that the checks between policies name.
+pub(crate) struct Built {
+    pub(crate) policy: Policy,
+    pub(crate) follows: Option<FollowsAt>,
+    /// Of each clause, in their order.
+    pub(crate) clauses: Vec<ClausePlaces>,
+}
+
+pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Result<Built, PolicyError> {
     let context = Context { source, dataset };
     let classes = context.classes(&raw.classes)?;
-    let (residency, follows_at) = context.residency(&raw.residency, &classes)?;
+    let (residency, follows) = context.residency(&raw.residency, &classes)?;
+    let clauses = raw.allow.iter().map(|clause| ClausePlaces::of(source, clause)).collect();
     let mut allow: Vec<Clause> = Vec::with_capacity(raw.allow.len());
     for clause in raw.allow {
         if allow.iter().any(|earlier| earlier.id == *clause.id.get_ref()) {
@@ -50,8 +56,10 @@ pub(crate) fn build(
         allow.push(clause::build(&context, clause, &classes)?);
     }
     let digest = Digest(Sha256::digest(source.text.as_bytes()).into());
-    let policy = Policy { dataset: dataset.name.clone(), version: raw.version, digest, residency, classes, allow };
-    Ok((policy, follows_at))
+    let bounds = context.bounds(&raw.bounds, &classes)?;
+    let policy =
+        Policy { dataset: dataset.name.clone(), version: raw.version, digest, residency, classes, bounds, allow };
+    Ok(Built { policy, follows, clauses })
 }
 
 pub(crate) type Classes = BTreeMap<String, Class>;
@@ -92,6 +100,26 @@ impl Context<'_> {
             return Ok(classes);
         }
         Err(PolicyError::Unclassified { at: self.source.at(raw), dataset: self.dataset.name.clone(), columns })
+    }
+
+    fn bounds(
+        &self,
+        raw: &BTreeMap<String, Spanned<[f64; 2]>>,
+        classes: &Classes,
+    ) -> Result<BTreeMap<String, Bounds>, PolicyError> {
+        let checked = raw.iter().map(|(column, listed)| {
+            let (at, column) = (self.source.at(listed), column.clone());
+            let numeric = self.dataset.column(&column).is_ok_and(|column| is_numeric(column.kind));
+            let [min, max] = *listed.get_ref();
+            if classes.get(&column) != Some(&Class::Measure) || !numeric {
+                Err(PolicyError::BoundsClass { at, column })
+            } else if min.is_finite() && max.is_finite() && min < max {
+                Ok((column, Bounds { min, max }))
+            } else {
+                Err(PolicyError::BoundsOrder { at, column })
+            }
+        });
+        checked.collect()
     }
 
     fn residency(
@@ -168,6 +196,10 @@ impl Context<'_> {
         }
         Ok(())
     }
+}
+
+fn is_numeric(kind: ColumnType) -> bool {
+    matches!(kind, ColumnType::BigInt | ColumnType::Integer | ColumnType::Double | ColumnType::Decimal { .. })
 }
 
 const INTEGER: &str = "integer";

@@ -9,8 +9,14 @@ use crate::build::{Classes, Context};
 use crate::file::{RawClause, RawForm};
 use crate::{Class, Clause, Form, PolicyError};
 
+/// Largest step that numbers are rounded to.
+const ROUND_TO_MAX: u64 = 1_000_000_000;
+
 /// Functions that tell values apart inside an aggregate, as fragments name them.
 const CONDITIONS: [&str; 7] = ["case", "cast", "/", "%", "nullif", "coalesce", "nvl"];
+
+/// Functions that show the value of one row, however many there are.
+const EXTREMES: [&str; 2] = ["min", "max"];
 
 pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) -> Result<Clause, PolicyError> {
     refuse_empty(context, &raw)?;
@@ -19,13 +25,15 @@ pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) ->
         refuse_aggregate_keys(context, &raw)?;
     }
     let functions = lower_case(raw.functions.as_ref());
-    refuse_conditions(context, &raw, &functions)?;
+    refuse_below_threshold(context, &raw, &functions)?;
     let lists = Lists { context, identifiers: raw.identifiers, classes };
     Ok(Clause {
         group_by: lists.columns("group_by", raw.group_by.as_ref())?,
         filter_by: lists.columns("filter_by", raw.filter_by.as_ref())?,
         measures: lists.columns("measures", raw.measures.as_ref())?,
         minimum_entities: if rows { 0 } else { minimum(context, &raw)? },
+        dominance_percent: dominance(context, &raw)?,
+        round_to: round_to(context, &raw)?,
         form: if rows { Form::Rows } else { Form::Aggregate },
         functions,
         plugins: raw.plugins.iter().flat_map(|list| list.get_ref()).map(|Parsed(digest)| *digest).collect(),
@@ -51,8 +59,15 @@ impl Lists<'_> {
         list: &'static str,
         columns: Option<&Spanned<Vec<Spanned<String>>>>,
     ) -> Result<Vec<String>, PolicyError> {
-        let columns = columns.map_or(&[][..], |columns| columns.get_ref());
-        columns.iter().map(|column| self.column(list, column)).collect()
+        let mut listed: Vec<String> = Vec::new();
+        for column in columns.map_or(&[][..], |columns| columns.get_ref()) {
+            let name = self.column(list, column)?;
+            if listed.contains(&name) {
+                return Err(PolicyError::ColumnRepeated { at: self.context.source.at(column), column: name, list });
+            }
+            listed.push(name);
+        }
+        Ok(listed)
     }
 
     fn column(&self, list: &'static str, column: &Spanned<String>) -> Result<String, PolicyError> {
@@ -88,6 +103,8 @@ fn refuse_aggregate_keys(context: &Context<'_>, raw: &RawClause) -> Result<(), P
         ("filter_by", raw.filter_by.as_ref().map(|value| source.at(value))),
         ("measures", raw.measures.as_ref().map(|value| source.at(value))),
         ("minimum_entities", raw.minimum_entities.as_ref().map(|value| source.at(value))),
+        ("dominance_percent", raw.dominance_percent.as_ref().map(|value| source.at(value))),
+        ("round_to", raw.round_to.as_ref().map(|value| source.at(value))),
     ];
     match places.into_iter().find_map(|(key, at)| Some((key, at?))) {
         Some((key, at)) => Err(PolicyError::KeyOfAggregate { at, clause: raw.id.get_ref().clone(), key }),
@@ -104,16 +121,47 @@ fn minimum(context: &Context<'_>, raw: &RawClause) -> Result<u64, PolicyError> {
     Err(PolicyError::MinimumEntities { at, clause: raw.id.get_ref().clone() })
 }
 
-/// A condition inside an aggregate picks out rows after the group was counted, so no threshold above one would hold.
-fn refuse_conditions(context: &Context<'_>, raw: &RawClause, functions: &BTreeSet<String>) -> Result<(), PolicyError> {
-    let minimum = raw.minimum_entities.as_ref().map_or(0, |minimum| *minimum.get_ref());
-    let condition = CONDITIONS.iter().find(|name| functions.contains(**name));
-    match (condition, &raw.functions) {
-        (Some(function), Some(list)) if minimum > 1 && raw.form == RawForm::Aggregate => {
-            let (at, clause) = (context.source.at(list), raw.id.get_ref().clone());
-            Err(PolicyError::ConditionBelowThreshold { at, clause, function, minimum })
+fn dominance(context: &Context<'_>, raw: &RawClause) -> Result<u64, PolicyError> {
+    match &raw.dominance_percent {
+        None => Ok(100),
+        Some(percent) if (1..100).contains(percent.get_ref()) => Ok(*percent.get_ref()),
+        Some(percent) => {
+            let (at, clause) = (context.source.at(percent), raw.id.get_ref().clone());
+            Err(PolicyError::DominancePercent { at, clause, percent: *percent.get_ref() })
         }
-        _ => Ok(()),
+    }
+}
+
+fn round_to(context: &Context<'_>, raw: &RawClause) -> Result<u64, PolicyError> {
+    match &raw.round_to {
+        None => Ok(0),
+        Some(step) if (1..=ROUND_TO_MAX).contains(step.get_ref()) => Ok(*step.get_ref()),
+        Some(step) => {
+            let (at, clause) = (context.source.at(step), raw.id.get_ref().clone());
+            Err(PolicyError::RoundTo { at, clause, largest: ROUND_TO_MAX })
+        }
+    }
+}
+
+/// A condition inside an aggregate picks out rows after the group was counted, and an extreme is the value of one row:
+/// with either, no threshold above one would hold.
+fn refuse_below_threshold(
+    context: &Context<'_>,
+    raw: &RawClause,
+    functions: &BTreeSet<String>,
+) -> Result<(), PolicyError> {
+    let minimum = raw.minimum_entities.as_ref().map_or(0, |minimum| *minimum.get_ref());
+    let Some(list) = raw.functions.as_ref().filter(|_| minimum > 1 && raw.form == RawForm::Aggregate) else {
+        return Ok(());
+    };
+    let listed = |names: &'static [&'static str]| names.iter().copied().find(|name| functions.contains(*name));
+    let (at, clause) = (context.source.at(list), raw.id.get_ref().clone());
+    if let Some(function) = listed(&CONDITIONS) {
+        return Err(PolicyError::ConditionBelowThreshold { at, clause, function, minimum });
+    }
+    match listed(&EXTREMES) {
+        Some(function) => Err(PolicyError::ExtremeBelowThreshold { at, clause, function, minimum }),
+        None => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! How far one clause is from admitting a fragment.
 
+use std::cmp::Reverse;
+
 use domicile_types::{DatasetName, Digest};
 
 use crate::{Border, Class, Clause, ColumnUse, Date, DenialReason, Form, FragmentFacts, Policy, RefusedColumn, Role};
@@ -43,7 +45,7 @@ fn uses_of<'a>(facts: &'a FragmentFacts, dataset: &'a DatasetName) -> impl Itera
     uses(facts).filter(move |(_, column)| column.dataset == *dataset)
 }
 
-/// The clause that admits the fragment with the smallest threshold, or else the closest miss.
+/// Of the clauses that admit the fragment the one that asks least of it, or else the closest miss.
 pub(crate) fn admit<'a>(
     policy: &'a Policy,
     facts: &FragmentFacts,
@@ -53,7 +55,7 @@ pub(crate) fn admit<'a>(
     let mut closest = Miss::whole(DenialReason::NoClause, facts, &policy.dataset);
     for clause in &policy.allow {
         match check(policy, clause, facts, border) {
-            Ok(()) if admitted.is_none_or(|best| clause.minimum_entities < best.minimum_entities) => {
+            Ok(()) if admitted.is_none_or(|best| asks(clause) < asks(best)) => {
                 admitted = Some(clause);
             }
             Ok(()) => {}
@@ -62,6 +64,11 @@ pub(crate) fn admit<'a>(
         }
     }
     admitted.ok_or_else(|| Box::new(closest))
+}
+
+/// Thresholds first: they decide most about what is released.
+pub(crate) fn asks(clause: &Clause) -> (u64, Reverse<u64>, u64) {
+    (clause.minimum_entities, Reverse(clause.dominance_percent), clause.round_to)
 }
 
 fn check(policy: &Policy, clause: &Clause, facts: &FragmentFacts, border: &Border<'_>) -> Result<(), Box<Miss>> {

@@ -1,5 +1,7 @@
 //! What can be wrong with a set of policies, and where.
 
+use std::fmt;
+
 use domicile_config::{ConfigError, Position};
 use domicile_types::{DatasetError, DatasetName, KeyValue, RegionId, suggestion};
 
@@ -138,6 +140,74 @@ pub enum PolicyError {
         /// The threshold.
         minimum: u64,
     },
+    /// A clause whose threshold would not hide single rows.
+    #[error(
+        "{at}: clause `{clause}` admits `{function}` with `minimum_entities = {minimum}`: it shows the value of a single \
+         row, however many entities stand behind the group; leave it out, or say `minimum_entities = 1`"
+    )]
+    ExtremeBelowThreshold {
+        /// Where the functions are listed.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// The function.
+        function: &'static str,
+        /// The threshold.
+        minimum: u64,
+    },
+    /// A clause about regions that have none of the rows.
+    #[error(
+        "{at}: clause `{clause}` would never apply: rows of `{dataset}` live in {} only; name one of these, or remove the \
+         clause", names(.homes)
+    )]
+    ClauseFromNoHome {
+        /// Where the regions are listed.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// The dataset.
+        dataset: DatasetName,
+        /// The regions where its rows live.
+        homes: Vec<RegionId>,
+    },
+    /// A clause about no border.
+    #[error(
+        "{at}: clause `{clause}` would never apply: what goes from {} to {} crosses no border; name another region, or \
+         remove the clause", names(.to), names(.to)
+    )]
+    ClauseNoBorder {
+        /// Where the regions are listed.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// The regions.
+        to: Vec<RegionId>,
+    },
+    /// A clause that another one makes needless.
+    #[error(
+        "{at}: clause `{clause}` adds nothing: clause `{by}` (line {by_line}) allows all that it does, and asks for no \
+         more; remove one of them, or let `{by}` allow less"
+    )]
+    ClauseCovered {
+        /// Where the needless one stands.
+        at: Position,
+        /// The needless one.
+        clause: String,
+        /// The other one.
+        by: String,
+        /// The line of the same file where the other one's id stands.
+        by_line: usize,
+    },
+    /// A column that a list names twice.
+    #[error("{at}: `{column}` stands in this `{list}` already; list it once")]
+    ColumnRepeated {
+        /// Where it stands for the second time.
+        at: Position,
+        /// The column.
+        column: String,
+        /// The list.
+        list: &'static str,
+    },
     /// Two clauses of one id.
     #[error("{at}: clause `{clause}` exists already; give each clause its own id")]
     ClauseRepeated {
@@ -163,6 +233,47 @@ pub enum PolicyError {
         at: Position,
         /// The clause.
         clause: String,
+    },
+    /// A share that would hold back everything, or nothing.
+    #[error(
+        "{at}: clause `{clause}` has `dominance_percent = {percent}`, and must have 1 to 99: the largest share of a count \
+         or sum that one entity may make up. Leave it out where any share may be released"
+    )]
+    DominancePercent {
+        /// Where the number stands.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// The number.
+        percent: u64,
+    },
+    /// A step that no number can be rounded to, or that leaves nothing.
+    #[error("{at}: clause `{clause}` needs `round_to` from 1 to {largest}; leave it out to release exact numbers")]
+    RoundTo {
+        /// Where the number stands.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// The largest step.
+        largest: u64,
+    },
+    /// Bounds of a column that is not a measure.
+    #[error(
+        "{at}: `{column}` is no measure of this policy, so it has no bounds; list it under `measure`, or remove this"
+    )]
+    BoundsClass {
+        /// Where the bounds stand.
+        at: Position,
+        /// The column.
+        column: String,
+    },
+    /// Bounds that no value lies between.
+    #[error("{at}: the bounds of `{column}` are the least value and then the greatest, and neither is missing")]
+    BoundsOrder {
+        /// Where they stand.
+        at: Position,
+        /// The column.
+        column: String,
     },
     /// A limit on aggregates in a clause that admits rows.
     #[error("{at}: clause `{clause}` admits whole rows (form `replicate`), so `{key}` would limit nothing; remove it")]
@@ -230,8 +341,11 @@ fn circle(datasets: &[DatasetName]) -> String {
     match datasets {
         [alone] => format!("`{alone}` follows itself"),
         _ => {
-            let names: Vec<String> = datasets.iter().map(|dataset| format!("`{dataset}`")).collect();
-            format!("{} follow each other in a circle", names.join(", "))
+            format!("{} follow each other in a circle", names(datasets))
         }
     }
+}
+
+fn names(names: &[impl fmt::Display]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -82,6 +82,10 @@ pub struct Border<'a> {
 pub struct Verdict {
     /// Fewest distinct entities of a group that may be released; 0 where no group needs to be held back.
     pub minimum_entities: u64,
+    /// Largest share of a count or sum that one entity may make up, in percent; 100 where any share may be.
+    pub dominance_percent: u64,
+    /// Numbers are released as multiples of this; 0 where they are released as they are.
+    pub round_to: u64,
     /// The clause of every resident dataset that admitted it, in the order of the datasets' names. Empty where
     /// nothing needs a permission.
     pub clauses: Vec<ClauseRef>,

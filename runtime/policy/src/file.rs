@@ -1,5 +1,6 @@
 //! The shape of a policy file, with the place of everything that a later check may refuse.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use domicile_config::strict::{Parsed, Schema, Spanned};
@@ -17,6 +18,8 @@ pub(crate) struct RawPolicy {
     pub(crate) version: u32,
     pub(crate) residency: Spanned<RawResidency>,
     pub(crate) classes: Spanned<RawClasses>,
+    #[serde(default)]
+    pub(crate) bounds: BTreeMap<String, Spanned<[f64; 2]>>,
     #[serde(default)]
     pub(crate) allow: Vec<RawClause>,
 }
@@ -70,6 +73,8 @@ pub(crate) struct RawClause {
     #[serde(default)]
     pub(crate) identifiers: bool,
     pub(crate) minimum_entities: Option<Spanned<u64>>,
+    pub(crate) dominance_percent: Option<Spanned<u64>>,
+    pub(crate) round_to: Option<Spanned<u64>>,
     #[serde(default)]
     pub(crate) purposes: Vec<String>,
     pub(crate) legal_basis: Spanned<String>,

@@ -17,7 +17,7 @@ pub(crate) fn verdict(
     facts: &FragmentFacts,
     border: &Border<'_>,
 ) -> Result<Verdict, Vec<(DatasetName, Miss)>> {
-    let mut verdict = Verdict { minimum_entities: 0, clauses: Vec::new() };
+    let mut verdict = Verdict { minimum_entities: 0, dominance_percent: 100, round_to: 0, clauses: Vec::new() };
     if border.from == border.to {
         return Ok(verdict);
     }
@@ -37,6 +37,8 @@ pub(crate) fn verdict(
             Err(miss) => misses.push((dataset.clone(), *miss)),
             Ok(clause) => {
                 verdict.minimum_entities = verdict.minimum_entities.max(clause.minimum_entities);
+                verdict.dominance_percent = verdict.dominance_percent.min(clause.dominance_percent);
+                verdict.round_to = verdict.round_to.max(clause.round_to);
                 verdict.clauses.push(ClauseRef {
                     dataset: dataset.clone(),
                     clause: clause.id.clone(),

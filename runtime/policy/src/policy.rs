@@ -32,7 +32,7 @@ impl fmt::Display for Class {
 }
 
 /// The rules for one resident dataset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// The dataset.
     pub dataset: DatasetName,
@@ -44,6 +44,9 @@ pub struct Policy {
     pub residency: Residency,
     /// Class of every column.
     pub classes: BTreeMap<String, Class>,
+    /// Least and greatest value of measures. What crosses a border is computed as if every value beyond them were the
+    /// nearer one of the two.
+    pub bounds: BTreeMap<String, Bounds>,
     /// What may cross a border. Nothing else may.
     pub allow: Vec<Clause>,
 }
@@ -57,6 +60,15 @@ impl Policy {
     pub(crate) fn class(&self, column: &str) -> Option<Class> {
         self.classes.get(column).copied()
     }
+}
+
+/// The values that a measure is taken to have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// The least one.
+    pub min: f64,
+    /// The greatest one; above `min`.
+    pub max: f64,
 }
 
 /// A permission.
@@ -84,6 +96,10 @@ pub struct Clause {
     pub identifiers: bool,
     /// Fewest entities of a group that is released; 0 where rows may cross.
     pub minimum_entities: u64,
+    /// Largest share of a count or sum that one entity may make up, in percent; 100 where any share may be.
+    pub dominance_percent: u64,
+    /// Numbers are released as multiples of this; 0 where they are released as they are.
+    pub round_to: u64,
     /// Purposes it holds for; empty: any, stated or not.
     pub purposes: BTreeSet<String>,
     /// Why this is lawful.

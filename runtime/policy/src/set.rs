@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::build::{FollowsAt, Source, build, dataset_of};
 use crate::file::RawPolicy;
-use crate::{Border, ColumnUse, Denial, FragmentFacts, Policy, PolicyError, Verdict, follows, judge};
+use crate::reach::ClausePlaces;
+use crate::{Border, ColumnUse, Denial, FragmentFacts, Policy, PolicyError, Verdict, follows, judge, reach};
 
 /// The policies of every resident dataset, and the datasets they are about.
 ///
@@ -24,13 +25,15 @@ impl PolicySet {
     /// data) and against each other.
     ///
     /// # Errors
-    /// Where a file is not a policy, contradicts itself, its dataset or another file, or a resident dataset has none.
+    /// Where a file is not a policy, contradicts itself, its dataset or another file, has a clause that could be left
+    /// out, or a resident dataset has none.
     pub fn load(datasets: &[(Dataset, bool)], files: &[(String, String)]) -> Result<Self, PolicyError> {
         let datasets: BTreeMap<DatasetName, (Dataset, bool)> =
             datasets.iter().map(|entry| (entry.0.name.clone(), entry.clone())).collect();
         let mut policies: BTreeMap<DatasetName, Policy> = BTreeMap::new();
         let mut first_file: BTreeMap<DatasetName, &str> = BTreeMap::new();
         let mut followers: BTreeMap<DatasetName, FollowsAt> = BTreeMap::new();
+        let mut clauses: BTreeMap<DatasetName, Vec<ClausePlaces>> = BTreeMap::new();
         for (file, text) in files {
             let source = Source { file, text };
             let raw = source.parse()?;
@@ -39,15 +42,17 @@ impl PolicySet {
                 let at = source.at(&raw.dataset);
                 return Err(PolicyError::PolicyRepeated { at, dataset: dataset.name.clone(), first: first.to_owned() });
             }
-            let (policy, follows_at) = build(source, raw, dataset)?;
-            followers.extend(follows_at.map(|at| (dataset.name.clone(), at)));
-            policies.insert(dataset.name.clone(), policy);
+            let built = build(source, raw, dataset)?;
+            followers.extend(built.follows.map(|at| (dataset.name.clone(), at)));
+            clauses.insert(dataset.name.clone(), built.clauses);
+            policies.insert(dataset.name.clone(), built.policy);
         }
         follows::check(&policies, &datasets, &followers)?;
         let without = datasets.iter().find(|(name, (_, reference))| !reference && !policies.contains_key(*name));
         if let Some((dataset, _)) = without {
             return Err(PolicyError::PolicyMissing { dataset: dataset.clone() });
         }
+        reach::check(&policies, &clauses)?;
         let digest = digest(&policies);
         Ok(Self { policies, datasets, digest })
     }

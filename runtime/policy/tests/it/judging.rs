@@ -220,7 +220,7 @@ fn replication_admits_rows_and_aggregates_but_no_identifiers() {
 fn the_smallest_threshold_of_the_clauses_that_admit_counts() {
     let other = |k: u32| {
         format!(
-            "legal_basis = \"test\"\n[[allow]]\nid = \"other\"\nfrom = [\"eu\"]\nto = [\"us\"]\nform = \"aggregate\"\nfunctions = [\"count\"]\ngroup_by = [\"c_nation\"]\nminimum_entities = {k}\nlegal_basis = \"x\"\n"
+            "legal_basis = \"test\"\n[[allow]]\nid = \"other\"\nfrom = [\"eu\"]\nto = [\"us\"]\nform = \"aggregate\"\nfunctions = [\"count\", \"avg\"]\ngroup_by = [\"c_nation\"]\nminimum_entities = {k}\nlegal_basis = \"x\"\n"
         )
     };
     let with = |k| changed("customer.toml", "legal_basis = \"test\"", &other(k));
@@ -229,6 +229,27 @@ fn the_smallest_threshold_of_the_clauses_that_admit_counts() {
     check_as(&with(10), &counted, None, 0, Ok((10, "customer/sales")));
     check_as(&with(50), &counted, None, 0, Ok((10, "customer/sales")));
     check_as(&with(5), &aggregate("customer.c_nation", "", "", "sum"), None, 0, Ok((10, "customer/sales")));
+}
+
+#[test]
+fn the_strictest_dominance_and_rounding_of_all_datasets_count() {
+    let with = |dataset: &str, lines: &str, files: &[(String, String)]| {
+        let file = files.iter().position(|(name, _)| name == dataset).expect("a file");
+        let mut files = files.to_vec();
+        files[file].1 = files[file].1.replacen("minimum_entities", &format!("{lines}\nminimum_entities"), 1);
+        files
+    };
+    let conditions = |files: &[(String, String)]| {
+        let joined = aggregate("customer.c_nation orders.o_day", "", "", "count");
+        let verdict = judge(&set(files), &joined, "eu", "us", None, 0).expect("admitted");
+        (verdict.minimum_entities, verdict.dominance_percent, verdict.round_to)
+    };
+    let plain = files();
+    assert_eq!(conditions(&plain), (25, 100, 0), "nothing is limited that no clause limits");
+    let customer = with("customer.toml", "dominance_percent = 70\nround_to = 10", &plain);
+    assert_eq!(conditions(&customer), (25, 70, 10));
+    let both = with("orders.toml", "dominance_percent = 90\nround_to = 50", &customer);
+    assert_eq!(conditions(&both), (25, 70, 50));
 }
 
 #[test]

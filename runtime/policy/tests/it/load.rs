@@ -1,9 +1,8 @@
-//! What a set of policies is refused for, and what it says once it is accepted.
+//! What a set of policies is refused for.
 
 use domicile_policy::PolicySet;
-use domicile_types::{KeyValue, Residency};
 
-use crate::world::{CUSTOMER, ITEM, ORDERS, changed, column, datasets, files, name, region, set};
+use crate::world::{CUSTOMER, ITEM, ORDERS, changed, datasets, name, set};
 
 /// The refusal of the good files with `from` replaced by `to` in one of them.
 #[track_caller]
@@ -171,13 +170,15 @@ fn homes_are_listed_once_and_in_the_columns_type() {
     );
 }
 
+/// A second clause behind the first one.
+const SECOND: &str = "legal_basis = \"test\"\n[[allow]]\nid = \"sales\"\nfrom = [\"eu\"]\nto = [\"us\"]\nform = \"replicate\"\nlegal_basis = \"x\"";
+
 #[test]
 fn clauses_contradict_nothing() {
-    let second = "legal_basis = \"test\"\n[[allow]]\nid = \"sales\"\nfrom = [\"eu\"]\nto = [\"us\"]\nform = \"replicate\"\nlegal_basis = \"x\"";
     check(
         "customer.toml",
         "legal_basis = \"test\"",
-        second,
+        SECOND,
         "customer.toml:35:6: clause `sales` exists already; give each clause its own id",
     );
     check(
@@ -210,6 +211,48 @@ fn clauses_contradict_nothing() {
         "minimum_entities = 0",
         "customer.toml:32:20: clause `sales` needs `minimum_entities` of at least 1",
     );
+}
+
+#[test]
+fn limits_limit_something() {
+    for percent in [0, 100] {
+        check(
+            "customer.toml",
+            "minimum_entities = 10",
+            &format!("minimum_entities = 10\ndominance_percent = {percent}"),
+            &format!(
+                "customer.toml:33:21: clause `sales` has `dominance_percent = {percent}`, and must have 1 to 99: the \
+                 largest share of a count or sum that one entity may make up. Leave it out where any share may be released"
+            ),
+        );
+    }
+    check(
+        "customer.toml",
+        "minimum_entities = 10",
+        "minimum_entities = 10\nround_to = 0",
+        "customer.toml:33:12: clause `sales` needs `round_to` from 1 to 1000000000; leave it out to release exact numbers",
+    );
+    for (bounds, expect) in [
+        (
+            "c_segment = [0, 1]",
+            "`c_segment` is no measure of this policy, so it has no bounds; list it under `measure`, or remove this",
+        ),
+        (
+            "c_balance = [1, 1]",
+            "the bounds of `c_balance` are the least value and then the greatest, and neither is missing",
+        ),
+        (
+            "c_balance = [-inf, 1]",
+            "the bounds of `c_balance` are the least value and then the greatest, and neither is missing",
+        ),
+    ] {
+        let text = format!("[bounds]\n{bounds}\n\n[[allow]]");
+        check("customer.toml", "[[allow]]", &text, &format!("customer.toml:24:13: {expect}"));
+    }
+}
+
+#[test]
+fn clauses_list_what_their_form_and_threshold_can_have() {
     check(
         "customer.toml",
         "functions = [",
@@ -226,7 +269,7 @@ fn clauses_contradict_nothing() {
     check(
         "customer.toml",
         "legal_basis = \"test\"",
-        &second.replace("\"sales\"", "\"copy\"").replace("form", &format!("plugins = [\"{}\"]\nform", "ab".repeat(32))),
+        &SECOND.replace("\"sales\"", "\"copy\"").replace("form", &format!("plugins = [\"{}\"]\nform", "ab".repeat(32))),
         "customer.toml:38:11: clause `copy` admits whole rows (form `replicate`), so `plugins` would limit nothing; remove it",
     );
 }
@@ -307,72 +350,4 @@ fn chains_end_at_a_home() {
         &[("orders.toml", ORDERS), ("item.toml", ITEM), ("customer.toml", &follower)],
         "customer.toml:5:11: `customer`, `orders` follow each other in a circle, so no column says where their rows live; give one of them `entity`, `column` and homes",
     );
-}
-
-#[test]
-fn homes_and_entities_are_those_of_the_root() {
-    let set = set(&files());
-    for dataset in ["customer", "orders", "item"] {
-        assert_eq!(set.entity_root(&name(dataset)), Some(&name("customer")));
-        assert_eq!(set.homes(&name(dataset)), [region("eu"), region("us")].into());
-    }
-    for dataset in ["part", "nowhere"] {
-        assert_eq!(set.entity_root(&name(dataset)), None);
-        assert_eq!(set.homes(&name(dataset)), [].into());
-    }
-    assert_eq!(set.residency(&name("part")), Some(&Residency::Reference));
-    assert_eq!(set.residency(&name("nowhere")), None);
-    assert_eq!(
-        set.residency(&name("item")),
-        Some(&Residency::Follows { dataset: name("orders"), column: "i_order".to_owned() })
-    );
-    let Some(Residency::Column { column, entity, homes }) = set.residency(&name("customer")) else {
-        panic!("customer's own column says its home");
-    };
-    assert_eq!((column.as_str(), entity.as_str(), homes.len()), ("c_nation", "c_key", 3));
-    assert_eq!(homes[&KeyValue::Integer(24)], region("us"));
-    assert_eq!(set.regions(), [region("eu"), region("us")].into());
-    assert_eq!(
-        set.policies().map(|policy| policy.dataset.to_string()).collect::<Vec<_>>(),
-        ["customer", "item", "orders"]
-    );
-}
-
-#[test]
-fn text_can_say_a_home_too() {
-    let files = changed("customer.toml", "column = \"c_nation\"", "column = \"c_segment\"")
-        .into_iter()
-        .map(|(file, text)| (file, text.replace("[6, 7]", "[\"A\"]").replace("[24]", "[\"B\"]")))
-        .collect::<Vec<_>>();
-    let set = set(&files);
-    let Some(Residency::Column { homes, .. }) = set.residency(&name("customer")) else { panic!("a column says it") };
-    assert_eq!(homes[&KeyValue::Text("B".to_owned())], region("us"));
-}
-
-#[test]
-fn the_digest_is_of_the_texts_in_any_order() {
-    let forward = files();
-    let mut backward = files();
-    backward.reverse();
-    assert_eq!(set(&forward).digest(), set(&backward).digest());
-    let other = changed("item.toml", "version = 1", "version = 2");
-    assert_ne!(set(&forward).digest(), set(&other).digest());
-    assert_ne!(set(&forward).policy(&name("item")).unwrap().digest, set(&other).policy(&name("item")).unwrap().digest);
-}
-
-#[test]
-fn follows_joins_are_recognized_in_both_directions() {
-    #[track_caller]
-    fn check(one: &str, other: &str, expect: bool) {
-        let set = set(&files());
-        assert_eq!(set.is_follows_join(&column(one), &column(other)), expect);
-        assert_eq!(set.is_follows_join(&column(other), &column(one)), expect);
-    }
-    check("orders.o_customer", "customer.c_key", true);
-    check("item.i_order", "orders.o_key", true);
-    check("orders.o_key", "customer.c_key", false);
-    check("orders.o_customer", "customer.c_nation", false);
-    check("item.i_order", "customer.c_key", false);
-    check("item.i_line", "part.p_key", false);
-    check("orders.o_customer", "orders.o_customer", false);
 }

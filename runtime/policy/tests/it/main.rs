@@ -1,8 +1,13 @@
 //! Policies: which are refused, and what the others admit, through the crate's public face.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accepted;
+mod brute_force;
+mod explain;
 mod judging;
 mod load;
+mod reach;
+mod reference;
 mod regions;
 mod rewrite;
 mod world;

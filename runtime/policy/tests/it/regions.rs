@@ -11,7 +11,7 @@ use crate::world::{aggregate, judge, name, read_back, region, rows};
 
 const REGIONS: [&str; 3] = ["eu-central", "us-east", "ap-south"];
 
-fn load(id: &str) -> (RegionFiles, PolicySet) {
+pub(crate) fn load(id: &str) -> (RegionFiles, PolicySet) {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "regions"].iter().collect();
     let files = load_region(&folder.join(format!("{id}.toml"))).unwrap();
     let datasets: Vec<_> = files.datasets.iter().map(|file| (file.dataset.clone(), file.reference)).collect();

@@ -1,0 +1,162 @@
+//! The sentences of an explanation.
+
+use std::fmt;
+
+use super::{ClauseExplained, Explanation, HomeValue};
+
+/// Digits of a digest that tell policies apart at a glance.
+const DIGEST_DIGITS: usize = 12;
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = self.sha256.get(..DIGEST_DIGITS).unwrap_or(&self.sha256);
+        write!(f, "{} v{} sha256:{digest}", self.dataset, self.version)?;
+        line(f, 2, &self.about())?;
+        self.homes(f)?;
+        if self.clauses.is_empty() {
+            line(f, 2, "Nothing about these rows crosses a border: there is no clause.")?;
+        }
+        for clause in &self.clauses {
+            line(f, 2, &format!("Clause `{}`:", clause.id))?;
+            clause.sentences().iter().try_for_each(|sentence| line(f, 4, sentence))?;
+        }
+        match self.stays.as_slice() {
+            [] => Ok(()),
+            [alone] => line(f, 2, &format!("No clause mentions `{alone}`: it never leaves.")),
+            columns => line(f, 2, &format!("No clause mentions {}: they never leave.", list(columns, "and"))),
+        }
+    }
+}
+
+impl Explanation {
+    fn about(&self) -> String {
+        let column = &self.entity.column;
+        if self.follows.is_none() {
+            return format!("A row is about the one that its `{column}` names. Thresholds count these: the entities.");
+        }
+        let root = &self.entity.dataset;
+        format!("A row is about the one that `{column}` of its `{root}` names. Thresholds count these: the entities.")
+    }
+
+    fn homes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = &self.follows {
+            let regions = joined(&self.homes.keys().cloned().collect::<Vec<_>>(), "or");
+            let column = &self.column;
+            return line(
+                f,
+                2,
+                &format!("It lives where the row of `{parent}` does that its `{column}` names: in {regions}."),
+            );
+        }
+        line(f, 2, &format!("It lives where its `{}` says:", self.column))?;
+        self.homes.iter().try_for_each(|(region, values)| {
+            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+            line(f, 4, &format!("{region}, for {}.", joined(&values, "and")))
+        })
+    }
+}
+
+impl fmt::Display for HomeValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Text(value) => write!(f, "'{value}'"),
+        }
+    }
+}
+
+impl ClauseExplained {
+    fn sentences(&self) -> Vec<String> {
+        let mut all = vec![self.border()];
+        all.extend(if self.form == "rows" { self.of_rows() } else { self.of_aggregates() });
+        if !self.identifiers.is_empty() {
+            all.push(format!("Among these columns are identifiers: {}.", list(&self.identifiers, "and")));
+        }
+        all.extend(self.limits());
+        all.push(match self.purposes.as_slice() {
+            [] => "It holds for any purpose, and for none.".to_owned(),
+            purposes => format!("It holds for questions that state the purpose {} only.", list(purposes, "or")),
+        });
+        all.push(match &self.expires {
+            None => "It has no last day.".to_owned(),
+            Some(day) => format!("Its last day is {day}."),
+        });
+        all.push(format!("Legal basis: {}", self.legal_basis));
+        all
+    }
+
+    fn border(&self) -> String {
+        let whose = if self.from == self.to {
+            "each other's rows".to_owned()
+        } else {
+            format!("rows that live in {}", joined(&self.from, "or"))
+        };
+        let what = match self.form {
+            "rows" => "copies, and anything computed from them",
+            _ => "aggregates: numbers over groups of rows, and no rows",
+        };
+        format!("Of {whose}, {} may get {what}.", joined(&self.to, "and"))
+    }
+
+    fn of_rows(&self) -> Vec<String> {
+        match self.columns.as_slice() {
+            [] => vec!["Rows may show no column: all of them are identifiers.".to_owned()],
+            columns => vec![format!("Rows may show {}.", list(columns, "and"))],
+        }
+    }
+
+    fn of_aggregates(&self) -> Vec<String> {
+        let told = |columns: &[String], some: &str, none: &str| match columns {
+            [] => format!("{none}."),
+            columns => format!("{some} {}.", list(columns, "and")),
+        };
+        let mut all = vec![
+            told(&self.group_by, "Groups may be made by", "No groups may be made"),
+            told(&self.filter_by, "Rows may be filtered and joined by", "Rows may be filtered or joined by no column"),
+            told(&self.measures, "Numbers may be computed from", "Numbers may be computed from no column"),
+            told(&self.functions, "Functions that may be called:", "No function may be called"),
+        ];
+        if !self.plugins.is_empty() {
+            all.push(format!("Bytes that only a plugin understands may come from {}.", list(&self.plugins, "or")));
+        }
+        all
+    }
+
+    fn limits(&self) -> Vec<String> {
+        let mut all = vec![match self.minimum_entities {
+            0 => "Nothing is held back for being about few entities.".to_owned(),
+            1 => "A group is released even if one entity alone stands behind it.".to_owned(),
+            fewest => format!("A group that fewer than {fewest} entities stand behind is held back."),
+        }];
+        all.extend(self.dominance_percent.map(|percent| {
+            format!("So is one where a single entity makes up more than {percent} percent of a count or sum.")
+        }));
+        all.extend(self.bounds.iter().map(|(column, [min, max])| {
+            format!("In what is computed, `{column}` below {min} counts as {min}, and above {max} as {max}.")
+        }));
+        all.push(match self.round_to {
+            None => "Numbers are not rounded.".to_owned(),
+            Some(step) => format!("Numbers are rounded to multiples of {step}."),
+        });
+        all
+    }
+}
+
+/// A line of its own. What a file's texts have in them cannot break it, or move a terminal's cursor.
+fn line(f: &mut fmt::Formatter<'_>, indent: usize, text: &str) -> fmt::Result {
+    write!(f, "\n{:indent$}", "")?;
+    text.chars().try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") })
+}
+
+fn list(names: &[String], last: &str) -> String {
+    joined(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>(), last)
+}
+
+/// `a, b and c`.
+fn joined(names: &[String], last: &str) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [alone] => alone.clone(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}
