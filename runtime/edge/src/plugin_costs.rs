@@ -27,7 +27,7 @@ fn of_version((tally, costs): (VersionTally, PluginMetrics)) -> VersionMetrics {
         traps: costs.traps,
         limit_hits: costs.limit_hits,
         failures: costs.failures,
-        call_ms: Times { p50: ms(0.5), p99: ms(0.99) },
+        call_ms: Times { p50: ms(0.5), p99: ms(0.99), p99_9: ms(0.999) },
         cpu_ms: costs.cpu_time.as_secs_f64() * 1e3,
         memory_bytes_peak: costs.memory_bytes_peak,
         bytes_in: costs.bytes_in,

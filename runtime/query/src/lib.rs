@@ -15,6 +15,7 @@ mod expression;
 mod flow;
 mod fragment;
 mod groups;
+mod guard;
 mod leaf;
 mod ledger;
 mod loads;

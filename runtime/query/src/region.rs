@@ -10,8 +10,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use domicile_sandbox::Sandbox;
 use domicile_store::{Ack, Batch, Source, Store, StoreReader};
 use domicile_types::limits::{
-    BACKUP_LISTINGS_MAX, CONCURRENT_FRAGMENTS_MAX, CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX,
-    REMEMBERED_QUERIES_MAX,
+    BACKUP_LISTINGS_MAX, CONCURRENT_FRAGMENTS_MAX, CONCURRENT_PLUGIN_FRAGMENTS_MAX, CONCURRENT_PLUGIN_QUERIES_MAX,
+    CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX,
 };
 use domicile_types::{RegionId, Secret};
 use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
@@ -74,9 +74,13 @@ pub struct Region {
     pub(crate) compute: Compute,
     /// Questions asked here.
     pub(crate) query_slots: Semaphore,
+    /// Those of them that call plugins, taken before the others: who waits long for plugins leaves places to the rest.
+    pub(crate) plugin_query_slots: Semaphore,
     /// Fragments asked by other regions. Apart from questions: a question waits for other regions' fragments, so
     /// sharing places would let two regions wait for each other.
     pub(crate) fragment_slots: Semaphore,
+    /// Those of them that call plugins.
+    pub(crate) plugin_fragment_slots: Semaphore,
     /// Lists of backups that are read.
     pub(crate) listing_slots: Arc<Semaphore>,
     pub(crate) object_threads: ObjectThreads,
@@ -127,7 +131,9 @@ impl Region {
             runtime,
             compute: Compute::start().map_err(thread)?,
             query_slots: Semaphore::new(CONCURRENT_QUERIES_MAX),
+            plugin_query_slots: Semaphore::new(CONCURRENT_PLUGIN_QUERIES_MAX),
             fragment_slots: Semaphore::new(CONCURRENT_FRAGMENTS_MAX),
+            plugin_fragment_slots: Semaphore::new(CONCURRENT_PLUGIN_FRAGMENTS_MAX),
             listing_slots: Arc::new(Semaphore::new(BACKUP_LISTINGS_MAX)),
             object_threads: parts.object_threads,
             ledger_reader: LedgerReader::new(ledger_path),

@@ -135,11 +135,7 @@ async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> 
     let facts = answer.headers.get(header::RECEIPT).map(|value| value.as_bytes()).unwrap_or_default();
     let facts = ReplyFacts::from_header(facts).ok_or_else(|| malformed("the receipt cannot be read".to_owned()))?;
     check_receipt(&facts.receipt, asked.home, &region.id, asked.query, asked.sql, &answer.body)?;
-    let named = |name: &str| facts.receipt.receipt.plugins.iter().any(|plugin| plugin.name == name);
-    if asked.partial_of.is_some_and(|name| !named(name)) {
-        let detail = "it does not name the plugin".to_owned();
-        return Err(WireError::Receipt { region: asked.home.clone(), detail });
-    }
+    check_plugins(&facts.receipt, asked.home, &request)?;
     let (_, batches) = frame::decode(&answer.body)?;
     Ok(Part {
         fragment: asked.fragment,
@@ -176,6 +172,22 @@ fn check_receipt(
     checks.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, detail)| Err(invalid(detail)))
 }
 
+/// Nor what code made that was not asked for, or not as it was asked for.
+fn check_plugins(signed: &SignedReceipt, from: &RegionId, request: &FragmentRequest) -> Result<(), WireError> {
+    let invalid = |detail: String| Err(WireError::Receipt { region: from.clone(), detail });
+    let made_by = &signed.receipt.plugins;
+    let pinned: Vec<PluginRecord> = request.plugins.iter().map(record).collect();
+    if let Some(other) = made_by.iter().find(|record| !pinned.contains(record)) {
+        return invalid(format!("it names plugin `{}` with other code or parameters than asked for", other.name));
+    }
+    let named = |name: &String| made_by.iter().any(|record| record.name == *name);
+    if request.partial_of.as_ref().is_none_or(named) {
+        Ok(())
+    } else {
+        invalid("it does not name the plugin".to_owned())
+    }
+}
+
 /// A fragment's answer as it crosses the border.
 #[derive(Debug)]
 pub struct FragmentReply {
@@ -194,6 +206,8 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
     let timeout = Duration::from_millis(request.timeout_ms).min(domicile_types::limits::QUERY_TIMEOUT_MAX);
     let span = tracing::info_span!("fragment", query_id = request.query_id, from = %region.id, to = %caller);
     let reply = async {
+        let calls_plugins = !request.plugins.is_empty();
+        let _plugin_slot = if calls_plugins { Some(region.plugin_fragment_slots.acquire().await) } else { None };
         let _slot = region.fragment_slots.acquire().await;
         let started = Instant::now();
         let question = Question {
@@ -300,7 +314,7 @@ impl Ready {
             &self.session,
             BTreeMap::new(),
         )
-        .isolating(self.admitted.verdict.is_some())
+        .of(&self.admitted)
     }
 }
 
@@ -343,10 +357,9 @@ fn draft(region: &Region, to: &RegionId, request: &FragmentRequest, done: &Done,
 /// The plugins whose own bytes are in what crossed.
 fn made_by(pins: &[PluginPin], facts: &FragmentFacts) -> Vec<PluginRecord> {
     let approved = |pin: &&PluginPin| facts.plugins.iter().any(|digest| digest.to_string() == pin.sha256);
-    let record = |pin: &PluginPin| PluginRecord {
-        name: pin.name.clone(),
-        sha256: pin.sha256.clone(),
-        parameters: pin.parameters.clone(),
-    };
     pins.iter().filter(approved).map(record).collect()
+}
+
+fn record(pin: &PluginPin) -> PluginRecord {
+    PluginRecord { name: pin.name.clone(), sha256: pin.sha256.clone(), parameters: pin.parameters.clone() }
 }

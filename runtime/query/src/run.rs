@@ -11,11 +11,12 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use domicile_types::limits::ANSWER_ROWS_MAX;
+use domicile_types::limits::{ANSWER_ROWS_MAX, QUERY_TIMEOUT_PARTS};
 use domicile_types::{PluginName, QueryId, RegionId};
 use domicile_wire::api::{AnswerColumn, AnswerFacts, Coverage, ReceiptSummary, RegionReason};
 use domicile_wire::plugins::PluginUse;
 use domicile_wire::receipt::SignedReceipt;
+use tokio::sync::{AcquireError, SemaphorePermit};
 
 use crate::QueryError;
 use crate::admit::{AdmittedPlan, Asking, admit};
@@ -79,8 +80,10 @@ pub(crate) async fn run_with(region: &Region, request: QueryRequest, plugins: Pl
     let timeout = request.timeout;
     let answer = async {
         let mut query = Query::new(region, request, plugins)?;
-        let _slot = region.query_slots.acquire().await;
+        let slot = region.query_slots.acquire().await;
         if let Some(name) = query.request.query_plugin.clone() {
+            drop(slot);
+            let _slots = plugin_slots(region).await;
             query.used = query.plugins.used_as(&name);
             let mut count = query.plugins.count(&query.used);
             let answer = query.answer_of(&name).await?;
@@ -90,6 +93,12 @@ pub(crate) async fn run_with(region: &Region, request: QueryRequest, plugins: Pl
         match query.question().await? {
             Question::Rows(plan) => {
                 query.used = query.plugins.used_by(&plan)?;
+                let _slots = if query.used.is_empty() {
+                    (slot, None)
+                } else {
+                    drop(slot);
+                    plugin_slots(region).await
+                };
                 let order_matters = order_matters(&plan);
                 let mut count = query.plugins.count(&query.used);
                 let admitted = query.admit(plan)?;
@@ -106,6 +115,15 @@ pub(crate) async fn run_with(region: &Region, request: QueryRequest, plugins: Pl
     };
     tokio::time::timeout(timeout, answer).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
 }
+
+/// The place of a question that calls plugins.
+async fn plugin_slots(region: &Region) -> (Place<'_>, Option<Place<'_>>) {
+    let of_plugins = region.plugin_query_slots.acquire().await;
+    (region.query_slots.acquire().await, Some(of_plugins))
+}
+
+/// A place among the questions; none only where the region is stopping.
+type Place<'r> = Result<SemaphorePermit<'r>, AcquireError>;
 
 /// A question under way.
 pub(crate) struct Query<'r> {
@@ -167,6 +185,7 @@ impl<'r> Query<'r> {
     /// Where a home refuses, or does not answer and the caller wants all.
     pub(crate) async fn ask(&self, admitted: &AdmittedPlan, partial_of: Option<&str>) -> Result<Parts, QueryError> {
         let remaining = self.request.timeout.saturating_sub(self.started.elapsed());
+        let for_homes = remaining - remaining / QUERY_TIMEOUT_PARTS;
         let asked = admitted.fragments.iter().enumerate().flat_map(|(index, (text, homes))| {
             homes.iter().map(move |home| Asked {
                 fragment: index,
@@ -176,7 +195,7 @@ impl<'r> Query<'r> {
                 partial_of,
                 query: &self.request.id,
                 purpose: self.request.purpose.as_deref(),
-                timeout: remaining,
+                timeout: for_homes,
             })
         });
         let answers = futures::future::join_all(asked.map(|asked| ask(self.region, asked))).await;

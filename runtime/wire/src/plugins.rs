@@ -205,13 +205,17 @@ pub struct PluginUse {
     pub sha256: String,
 }
 
-/// Half of the times are at most `p50`, ninety-nine of a hundred at most `p99`; in milliseconds.
+/// Half of the times are at most `p50`, ninety-nine of a hundred at most `p99`, all but one of a thousand at most `p99_9`;
+/// in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Times {
     /// The median.
     pub p50: f64,
     /// The 99th percentile.
     pub p99: f64,
+    /// The 99.9th percentile.
+    #[serde(default)]
+    pub p99_9: f64,
 }
 
 /// An answer of a shadow that was another one.

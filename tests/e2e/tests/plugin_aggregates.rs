@@ -6,11 +6,8 @@ use anyhow::{Context, Result};
 use domicile_harness::workspace::REGIONS;
 use domicile_harness::{Answer, Options};
 use domicile_tests::check::problem;
-use domicile_tests::oracle::{Cell, oracle};
+use domicile_tests::quantiles::{check_quantiles, sorted};
 use domicile_tests::world::{World, digest, shared};
-
-/// What the sketch promises.
-const RELATIVE_ERROR: f64 = 0.01;
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
@@ -24,33 +21,6 @@ fn world() -> &'static World {
         }
         Ok(world)
     })
-}
-
-/// The values of a column in ascending order, those of one group after those of another: key and values.
-fn sorted(sql: &str) -> Result<Vec<(String, Vec<f64>)>> {
-    let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
-    for row in oracle().rows(sql)? {
-        let [Cell::Text(key), Cell::Number(value)] = row.as_slice() else { anyhow::bail!("{row:?}") };
-        match groups.last_mut() {
-            Some((last, values)) if last == key => values.push(*value),
-            _ => groups.push((key.clone(), vec![*value])),
-        }
-    }
-    Ok(groups)
-}
-
-/// Every row of the answer is a key and a quantile; the exact one is that at `floor(q (n - 1))` of the sorted values.
-#[track_caller]
-fn check_quantiles(answer: &Answer, q: f64, exact: &[(String, Vec<f64>)]) -> Result<()> {
-    assert_eq!(answer.rows().len(), exact.len(), "{exact:?}");
-    for (row, (key, values)) in answer.cells().iter().zip(exact) {
-        let [Some(got_key), Some(got)] = row.as_slice() else { anyhow::bail!("{row:?}") };
-        let expected = values[(q * (values.len() - 1) as f64).floor() as usize];
-        let got: f64 = got.parse()?;
-        assert_eq!(got_key, key);
-        assert!((got - expected).abs() <= RELATIVE_ERROR * expected.abs(), "{key}: {got} for {expected} at {q}");
-    }
-    Ok(())
 }
 
 #[test]

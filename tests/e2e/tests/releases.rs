@@ -2,19 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use domicile_harness::workspace::REGIONS;
-use domicile_harness::{Answer, Edge, Options, Response};
+use domicile_harness::{Answer, Edge, Options};
 use domicile_tests::check::problem;
+use domicile_tests::release::{change, compared, post};
 use domicile_tests::wasm::{same_again, with_text};
 use domicile_tests::world::{World, plugin, shared};
 use serde_json::{Value, json};
-
-/// Longest that something may take that goes on beside the answers.
-const BESIDE_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
@@ -35,17 +31,6 @@ fn deploy_all(edge: &Edge, name: &str) -> Result<()> {
         assert_eq!(deployed.json()?["active"], json!(version == "1.0.0"), "the first one answers at once");
     }
     Ok(())
-}
-
-fn post(edge: &Edge, name: &str, what: &str, body: &Value) -> Result<Response> {
-    let headers = [("Content-Type", "application/json")];
-    edge.send("POST", &format!("/v1/plugins/{name}/{what}"), &headers, body.to_string().as_bytes())
-}
-
-fn change(edge: &Edge, name: &str, what: &str, body: &Value) -> Result<Value> {
-    let response = post(edge, name, what, body)?;
-    ensure!(response.status == 200, "{what}: {}", response.text());
-    response.json()
 }
 
 fn segments(edge: &Edge, name: &str, headers: &[(&str, &str)]) -> Result<Answer> {
@@ -147,19 +132,6 @@ fn a_canary_answers_its_share_in_every_region_alike() -> Result<()> {
     // Besides those counted: one at half, one at all, one at none.
     assert_eq!(both.0.zip(both.1).map(|(before, canary)| before + canary), Some(QUESTIONS as u64 + 3), "{metrics}");
     Ok(())
-}
-
-/// Waits until the shadow of a plugin was compared that often.
-fn compared(edge: &Edge, name: &str, times: u64) -> Result<Value> {
-    let deadline = Instant::now() + BESIDE_TIMEOUT;
-    loop {
-        let report = edge.get(&format!("/v1/plugins/{name}/shadow"))?.json()?;
-        if report["compared"].as_u64().unwrap_or_default() >= times {
-            return Ok(report);
-        }
-        ensure!(Instant::now() < deadline, "the shadow was not compared: {report}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

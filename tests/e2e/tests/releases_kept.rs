@@ -177,3 +177,26 @@ fn a_damaged_registry_is_named_and_not_served() -> Result<()> {
     assert!(known(&edge)?.to_string().contains("1.1.0"));
     Ok(())
 }
+
+#[test]
+fn a_damaged_component_keeps_nobody_from_serving() -> Result<()> {
+    let mut cluster = cluster()?;
+    let edge = cluster.edge("us-east");
+    deploy(&edge, "1.0.0")?;
+    deploy(&edge, "1.1.0")?;
+    cluster.stop("us-east")?;
+    let components = cluster.file("us-east").data_dir.join("plugins/components");
+    let mut files = std::fs::read_dir(&components)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    let damaged = files.first().context("nothing is kept")?;
+    let mut bytes = std::fs::read(damaged)?;
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(damaged, bytes)?;
+    cluster.resume("us-east")?;
+    assert_eq!(edge.query("SELECT count(*) FROM region")?.status, 200);
+    // The peers have what was damaged.
+    wait_until("both versions are there again", || {
+        let known = known(&edge)?.to_string();
+        Ok(["1.0.0", "1.1.0"].iter().all(|version| known.contains(version)))
+    })
+}

@@ -47,10 +47,11 @@ pub(crate) struct Offer {
 }
 
 impl PluginKeeper {
-    /// Opens the plugins kept under `dir`, compiling each. Those that are not trusted any more are kept and not run.
+    /// Opens the plugins kept under `dir`, loading each. Those that are not trusted any more, are damaged or do not load are
+    /// kept and not run; they can be deployed again or deleted.
     ///
     /// # Errors
-    /// Where what is kept is damaged, or a plugin does not load any more.
+    /// Where the list of what is kept is damaged.
     pub(crate) fn open(
         dir: &Path,
         here: RegionId,
@@ -72,7 +73,12 @@ impl PluginKeeper {
                     tracing::warn!(name, version, detail, "a kept plugin is not trusted any more and does not run");
                     refused.push(NotTaken { name, version: Some(version), reason: detail });
                 }
-                Err(error) => return Err(error),
+                // One that does not load must not keep the region from serving all else.
+                Err(error) => {
+                    let (name, version) = (kept.version.name.clone(), kept.version.version.clone());
+                    tracing::error!(name, version, %error, "a kept plugin does not load and does not run");
+                    refused.push(NotTaken { name, version: Some(version), reason: error.to_string() });
+                }
             }
         }
         keeper.current.store(Arc::new(PluginSet::of(deployed, Arc::new(state), Arc::new(refused))));

@@ -121,10 +121,10 @@ impl Latest<f64> {
     fn times(&self) -> Times {
         let mut sorted: Vec<f64> = self.0.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
-        let at = |of_hundred: usize| {
-            let place = (sorted.len() * of_hundred).div_ceil(100).saturating_sub(1);
+        let at = |of_thousand: usize| {
+            let place = (sorted.len() * of_thousand).div_ceil(1000).saturating_sub(1);
             sorted.get(place).copied().unwrap_or_default()
         };
-        Times { p50: at(50), p99: at(99) }
+        Times { p50: at(500), p99: at(990), p99_9: at(999) }
     }
 }
