@@ -65,6 +65,9 @@ pub struct Region {
     pub(crate) reader: StoreReader,
     pub(crate) plugins: Arc<ArcSwap<PluginSet>>,
     pub(crate) keeper: Owner<PluginKeeper>,
+    pub(crate) sandbox: Arc<Sandbox>,
+    /// Taken while a component is compiled.
+    pub(crate) compile_slot: Arc<Semaphore>,
     pub(crate) trust: PluginTrust,
     pub(crate) shadows: Shadows,
     pub(crate) ledger: Owner<Ledger>,
@@ -104,10 +107,11 @@ impl Region {
         let plugins = Arc::new(ArcSwap::from_pointee(PluginSet::default()));
         let plugins_dir = parts.data_dir.join("plugins");
         create_dir(&plugins_dir)?;
+        let sandbox = Arc::new(parts.sandbox);
         let keeper = PluginKeeper::open(
             &plugins_dir,
             parts.id.clone(),
-            parts.sandbox,
+            Arc::clone(&sandbox),
             parts.plugin_trust.clone(),
             Arc::clone(&catalog),
             Arc::clone(&plugins),
@@ -125,6 +129,8 @@ impl Region {
             trust: parts.plugin_trust,
             shadows: Shadows::new(),
             keeper: Owner::start("plugins", LOAD_QUEUE_MAX, keeper).map_err(thread)?,
+            sandbox,
+            compile_slot: Arc::new(Semaphore::new(1)),
             ledger: Owner::start("ledger", CONCURRENT_FRAGMENTS_MAX, ledger).map_err(thread)?,
             storage: Storage::start(parts.store, parts.incoming, parts.background_bytes_per_s_max).map_err(thread)?,
             peers: parts.peers,

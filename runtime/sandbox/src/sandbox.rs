@@ -25,6 +25,12 @@ pub struct Sandbox {
     compiler: Compiler,
 }
 
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("compiler", &self.compiler).finish_non_exhaustive()
+    }
+}
+
 impl Sandbox {
     /// A sandbox with these limits. Starts one thread, which ends with the sandbox and its last plugin.
     ///

@@ -1,13 +1,16 @@
 //! Plugins that never return, and everybody else.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Result, ensure};
 use domicile_harness::Options;
-use domicile_tests::check::same_rows;
+use domicile_tests::check::{problem, same_rows};
 use domicile_tests::oracle::oracle;
-use domicile_tests::world::World;
+use domicile_tests::release::change;
+use domicile_tests::wasm::{same_again, slow_to_compile};
+use domicile_tests::world::{World, plugin};
+use serde_json::json;
 
 /// More than there are places for questions.
 const ASKERS: usize = 48;
@@ -40,6 +43,36 @@ fn many_plugins_that_never_return_leave_places_to_others() -> Result<()> {
             same_rows(&answer, &oracle().ask(sql)?);
         }
         ensure!(while_all_hung, "the others waited for questions that never end");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_component_that_compiles_for_long_holds_up_no_release() -> Result<()> {
+    let world = World::start(&Options::permissive())?;
+    let edge = world.edge("us-east");
+    let rfm = std::fs::read(plugin("rfm")?)?;
+    for version in ["1.0.0", "1.1.0"] {
+        let deployed = edge.deploy("rfm", version, &same_again(&rfm, version))?;
+        ensure!(deployed.status == 200, "{}", deployed.text());
+    }
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| {
+            let refused = edge.deploy("slow", "1.0.0", &slow_to_compile());
+            ended.store(true, Ordering::SeqCst);
+            refused
+        });
+        for _ in 0..10 {
+            for version in ["1.1.0", "1.0.0"] {
+                let promoted = change(&edge, "rfm", "promote", &json!({"version": version}))?;
+                assert_eq!(promoted["release"]["active"]["version"], version, "{promoted}");
+            }
+        }
+        let meanwhile = !ended.load(Ordering::SeqCst);
+        let refused = slow.join().expect("it does not panic")?;
+        problem(&refused, 422, None, &["slow"]);
+        ensure!(meanwhile, "twenty releases took as long as compiling");
         Ok(())
     })
 }

@@ -29,7 +29,7 @@ const COMPILED_MAGIC: &[u8] = b"\x7fELF";
 /// Owns the plugins of a region.
 pub(crate) struct PluginKeeper {
     pub(crate) here: RegionId,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) trust: PluginTrust,
     pub(crate) catalog: Arc<Catalog>,
     /// Always the newest set.
@@ -44,6 +44,43 @@ pub(crate) struct Offer {
     pub(crate) version: String,
     pub(crate) wasm: bytes::Bytes,
     pub(crate) envelope: Option<Envelope>,
+    /// What it was loaded as, where it was.
+    plugin: Option<Arc<Plugin>>,
+}
+
+impl Offer {
+    pub(crate) fn new(name: PluginName, version: String, wasm: bytes::Bytes, envelope: Option<Envelope>) -> Self {
+        Self { name, version, wasm, envelope, plugin: None }
+    }
+
+    /// Compiles and loads the component, unless it is there already. It may take as long as compiling may, so this is not
+    /// done by the thread that owns the plugins, which checks everything again.
+    ///
+    /// # Errors
+    /// Where the signature or the component is refused, or the version exists with other content.
+    pub(crate) fn load(mut self, sandbox: &Sandbox, trust: &PluginTrust, set: &PluginSet) -> Result<Self, QueryError> {
+        let (_, loaded) = self.check(trust, set)?;
+        if loaded.is_none() {
+            self.plugin = Some(sandbox.load(self.name.clone(), &self.version, &self.wasm)?);
+        }
+        Ok(self)
+    }
+
+    /// Who signed it, and the same version where it is loaded.
+    fn check<'s>(
+        &self,
+        trust: &PluginTrust,
+        set: &'s PluginSet,
+    ) -> Result<(Option<String>, Option<&'s Arc<Deployed>>), QueryError> {
+        let Self { name, version, wasm, envelope, .. } = self;
+        if wasm.starts_with(COMPILED_MAGIC) {
+            return Err(QueryError::Compiled { name: name.to_string() });
+        }
+        let digest = sha256(wasm);
+        let signed_by = trust.check(name, version, &digest, envelope.as_ref())?;
+        check_content(set.state(), name, version, &digest)?;
+        Ok((signed_by, set.deployed().iter().find(|d| is(&d.version, name.as_str(), version))))
+    }
 }
 
 impl PluginKeeper {
@@ -55,7 +92,7 @@ impl PluginKeeper {
     pub(crate) fn open(
         dir: &Path,
         here: RegionId,
-        sandbox: Sandbox,
+        sandbox: Arc<Sandbox>,
         trust: PluginTrust,
         catalog: Arc<Catalog>,
         current: Arc<ArcSwap<PluginSet>>,
@@ -126,15 +163,9 @@ impl PluginKeeper {
     }
 
     fn add(&mut self, offer: Offer, deployed_at_ms: u64, own: bool) -> Result<PluginVersion, QueryError> {
-        let Offer { name, version, wasm, envelope } = offer;
-        if wasm.starts_with(COMPILED_MAGIC) {
-            return Err(QueryError::Compiled { name: name.to_string() });
-        }
         let set = self.current.load_full();
-        let digest = sha256(&wasm);
-        let signed_by = self.trust.check(&name, &version, &digest, envelope.as_ref())?;
-        check_content(set.state(), &name, &version, &digest)?;
-        let loaded = set.deployed().iter().find(|d| is(&d.version, name.as_str(), &version));
+        let (signed_by, loaded) = offer.check(&self.trust, &set)?;
+        let Offer { name, version, wasm, envelope, plugin } = offer;
         if let Some(loaded) = loaded.filter(|loaded| envelope.is_none() || loaded.version.signed_by == signed_by) {
             return Ok(loaded.version.clone());
         }
@@ -142,9 +173,10 @@ impl PluginKeeper {
         if !known && set.state().versions.len() >= PLUGINS_MAX {
             return Err(QueryError::TooLarge { what: "the number of plugins", limit: PLUGINS_MAX, unit: "plugins" });
         }
-        let plugin = match loaded {
-            Some(loaded) => Arc::clone(&loaded.plugin),
-            None => self.sandbox.load(name, &version, &wasm)?,
+        let plugin = match (loaded, plugin) {
+            (Some(loaded), _) => Arc::clone(&loaded.plugin),
+            (None, Some(plugin)) => plugin,
+            (None, None) => self.sandbox.load(name, &version, &wasm)?,
         };
         check_own_names(&self.catalog, &plugin)?;
         if own {

@@ -1,6 +1,7 @@
 //! Keeping regions in step: what changed here is told to every peer, which then fetches what it has not. Only `.wasm`
 //! travels; each region checks and compiles it itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,7 +52,7 @@ pub struct Deployment {
 /// Where this region refuses the component.
 pub async fn deploy(region: &Region, deployment: Deployment) -> Result<DeployAnswer, QueryError> {
     let Deployment { name, version, wasm, envelope, promote } = deployment;
-    let offer = Offer { name, version, wasm, envelope };
+    let offer = loaded(region, Offer::new(name, version, wasm, envelope)).await?;
     let plugin = region.keeper.run(move |keeper| keeper.deploy(offer, now_unix_ms())).await??;
     if promote {
         let change = ReleaseChange::Promote { version: plugin.version.clone() };
@@ -62,6 +63,19 @@ pub async fn deploy(region: &Region, deployment: Deployment) -> Result<DeployAns
     let (deployed_in, pending_in) = sorted(region, told, about);
     let active_version = region.plugins().release(&plugin.name)?.active.version.clone();
     Ok(DeployAnswer { active: active_version == plugin.version, active_version, plugin, deployed_in, pending_in })
+}
+
+/// The offer with its plugin. One at a time: who waits for a component that takes long holds up no release.
+async fn loaded(region: &Region, offer: Offer) -> Result<Offer, QueryError> {
+    let stopping = || QueryError::Execution("the region is stopping".to_owned());
+    let slot = Arc::clone(&region.compile_slot).acquire_owned().await.map_err(|_| stopping())?;
+    let (sandbox, trust, plugins) = (Arc::clone(&region.sandbox), region.trust.clone(), region.plugins());
+    let load = move || {
+        // Held until it is done, even where the caller gives up.
+        let _slot = slot;
+        offer.load(&sandbox, &trust, &plugins)
+    };
+    tokio::task::spawn_blocking(load).await.map_err(|_| stopping())?
 }
 
 /// Changes which versions of a plugin answer, here and then in every other region.
@@ -201,7 +215,7 @@ async fn take_version(region: &Region, peer: &Peer, offered: OfferedVersion) -> 
     region.trust.check(&name, &version.version, &digest, envelope.as_ref())?;
     let path = format!("{PLUGINS_PATH}/components/{digest}");
     let wasm = region.client.send(peer, Method::GET, &path, Bytes::new(), COMPARE_TIMEOUT).await?.body;
-    let offer = Offer { name, version: version.version.clone(), wasm, envelope };
+    let offer = loaded(region, Offer::new(name, version.version.clone(), wasm, envelope)).await?;
     region.keeper.run(move |keeper| keeper.take_version(offer, &version)).await?
 }
 
