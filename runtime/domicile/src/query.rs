@@ -77,6 +77,6 @@ fn show(answer: &Value) {
         say!("missing: {} ({})", text(&missing["region"]), text(&missing["reason"]));
     }
     for (region, groups) in answer["suppressed_groups"].as_object().into_iter().flatten() {
-        say!("up to {groups} groups in {region} have too few entities and were held back there");
+        say!("up to {groups} groups were held back in {region}, which are too small or would give away one that is");
     }
 }
