@@ -11,10 +11,10 @@ pub(crate) use plan::{Guarded, plan};
 pub(crate) use release::release;
 
 /// The guard's own columns, by their places behind the columns that are released.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct GuardColumns {
-    /// Distinct entities of the group; none where nothing is guarded.
-    pub(crate) entities: Option<usize>,
+    /// Distinct entities of the group.
+    pub(crate) entities: usize,
     /// For each guarded value.
     pub(crate) values: Vec<ValueColumns>,
 }

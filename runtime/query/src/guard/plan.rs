@@ -100,7 +100,7 @@ fn by_entity(
     let parts = LogicalPlanBuilder::from(parts).project(columns)?.build()?;
 
     let mut guards = Guards::default();
-    let entities = Some(guards.add(count(lit(1_i64))));
+    let entities = guards.add(count(lit(1_i64)));
     let mut values = Vec::with_capacity(kinds.len());
     let mut wholes = Vec::with_capacity(kinds.len());
     for (index, kind) in kinds.iter().enumerate() {
@@ -151,7 +151,7 @@ fn weight(part: &Expr) -> Result<Expr, QueryError> {
 /// The groups as they are, with entities counted: for states that only a plugin can put together.
 fn by_group(input: LogicalPlan, entity: &Column, group: &[Expr], aggregates: &[Expr]) -> Result<Guarded, QueryError> {
     let mut guards = Guards::default();
-    let entities = Some(guards.add(count_distinct(col(entity.clone()))));
+    let entities = guards.add(count_distinct(col(entity.clone())));
     let mut values = Vec::new();
     for aggregate in aggregates {
         for argument in &aggregate_function(aggregate)?.params.args {

@@ -98,7 +98,7 @@ fn groups(batch: &RecordBatch, outputs: usize, guards: &GuardColumns) -> Vec<Gro
         if weights.is_valid(row) { weights.value(row) } else { 0.0 }
     };
     let group = |row: usize| Group {
-        entities: guards.entities.map_or(u64::MAX, |column| count(column, row)),
+        entities: count(guards.entities, row),
         values: guards
             .values
             .iter()
