@@ -7,6 +7,7 @@ use domicile_config::{ConfigError, Position, strict};
 use domicile_types::{ColumnType, Dataset, DatasetName, Digest, HomeMap, KeyValue, Residency};
 use sha2::{Digest as _, Sha256};
 
+use crate::borders::Borders;
 use crate::file::{RawClasses, RawHome, RawPolicy, RawResidency};
 use crate::reach::ClausePlaces;
 use crate::{Bounds, Class, Clause, Policy, PolicyError, clause};
@@ -19,6 +20,11 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// SHA-256 of the text.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest(Sha256::digest(self.text.as_bytes()).into())
+    }
+
     pub(crate) fn parse(&self) -> Result<RawPolicy, ConfigError> {
         strict::parse(self.file, self.text)
     }
@@ -55,10 +61,19 @@ pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Re
         }
         allow.push(clause::build(&context, clause, &classes)?);
     }
-    let digest = Digest(Sha256::digest(source.text.as_bytes()).into());
+    let digest = source.digest();
     let bounds = context.bounds(&raw.bounds, &classes)?;
-    let policy =
-        Policy { dataset: dataset.name.clone(), version: raw.version, digest, residency, classes, bounds, allow };
+    let policy = Policy {
+        file: source.file.to_owned(),
+        dataset: dataset.name.clone(),
+        version: raw.version,
+        digest,
+        residency,
+        classes,
+        bounds,
+        borders: Borders::of(&allow),
+        allow,
+    };
     Ok(Built { policy, follows, clauses })
 }
 
@@ -71,10 +86,13 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(crate) fn kind(&self, column: &Spanned<String>) -> Result<ColumnType, PolicyError> {
-        let found = self.dataset.column(column.get_ref());
-        found
-            .map(|column| column.kind)
-            .map_err(|source| PolicyError::UnknownColumn { at: self.source.at(column), source })
+        self.kind_at(column.get_ref(), || self.source.at(column))
+    }
+
+    /// The type of the column that `at` names.
+    pub(crate) fn kind_at(&self, column: &str, at: impl FnOnce() -> Position) -> Result<ColumnType, PolicyError> {
+        let found = self.dataset.column(column).map(|column| column.kind);
+        found.map_err(|source| PolicyError::UnknownColumn { at: at(), source })
     }
 
     fn classes(&self, raw: &Spanned<RawClasses>) -> Result<Classes, PolicyError> {

@@ -1,16 +1,13 @@
 //! One clause of a policy file: its checks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_config::strict::{Parsed, Spanned};
 use domicile_types::RegionId;
 
 use crate::build::{Classes, Context};
-use crate::file::{RawClause, RawForm};
-use crate::{Class, Clause, Form, PolicyError};
-
-/// Largest step that numbers are rounded to.
-const ROUND_TO_MAX: u64 = 1_000_000_000;
+use crate::file::{RawClause, RawForm, RawMask};
+use crate::{Class, Clause, Form, Mask, PolicyError, limits};
 
 /// Functions that tell values apart inside an aggregate, as fragments name them.
 const CONDITIONS: [&str; 7] = ["case", "cast", "/", "%", "nullif", "coalesce", "nvl"];
@@ -18,26 +15,38 @@ const CONDITIONS: [&str; 7] = ["case", "cast", "/", "%", "nullif", "coalesce", "
 /// Functions that show the value of one row, however many there are.
 const EXTREMES: [&str; 2] = ["min", "max"];
 
+/// What each form admits.
+const ROWS: &str = "whole rows (form `replicate`)";
+const MASKED: &str = "masked rows (form `masked`)";
+const AGGREGATES: &str = "aggregates (form `aggregate`)";
+
 pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) -> Result<Clause, PolicyError> {
     refuse_empty(context, &raw)?;
-    let rows = raw.form == RawForm::Replicate;
-    if rows {
-        refuse_aggregate_keys(context, &raw)?;
-    }
+    refuse_other_forms(context, &raw)?;
+    let aggregate = raw.form == RawForm::Aggregate;
     let functions = lower_case(raw.functions.as_ref());
     refuse_below_threshold(context, &raw, &functions)?;
-    let lists = Lists { context, identifiers: raw.identifiers, classes };
+    let identifiers = raw.identifiers.as_ref().is_some_and(|flag| *flag.get_ref());
+    let lists = Lists { context, identifiers, classes };
     Ok(Clause {
+        masks: if raw.form == RawForm::Masked { masks(context, &raw, classes)? } else { BTreeMap::new() },
         group_by: lists.columns("group_by", raw.group_by.as_ref())?,
         filter_by: lists.columns("filter_by", raw.filter_by.as_ref())?,
         measures: lists.columns("measures", raw.measures.as_ref())?,
-        minimum_entities: if rows { 0 } else { minimum(context, &raw)? },
-        dominance_percent: dominance(context, &raw)?,
-        round_to: round_to(context, &raw)?,
-        form: if rows { Form::Rows } else { Form::Aggregate },
+        minimum_entities: if aggregate { limits::minimum(context, &raw)? } else { 0 },
+        dominance_percent: limits::dominance(context, &raw)?,
+        round_to: limits::round_to(context, &raw)?,
+        budget: limits::budget(context, &raw)?,
+        difference_checks: aggregate && raw.difference_checks.as_ref().is_none_or(|flag| *flag.get_ref()),
+        snapshot_hours: limits::snapshot_hours(context, &raw)?,
+        form: match raw.form {
+            RawForm::Aggregate => Form::Aggregate,
+            RawForm::Masked => Form::Masked,
+            RawForm::Replicate => Form::Rows,
+        },
         functions,
         plugins: raw.plugins.iter().flat_map(|list| list.get_ref()).map(|Parsed(digest)| *digest).collect(),
-        identifiers: raw.identifiers,
+        identifiers,
         from: regions(raw.from),
         to: regions(raw.to),
         purposes: raw.purposes.into_iter().collect(),
@@ -45,6 +54,37 @@ pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) ->
         expires: raw.expires.map(|Parsed(date)| date),
         id: raw.id.into_inner(),
     })
+}
+
+/// The masks of a clause, each of which fits its column.
+fn masks(context: &Context<'_>, raw: &RawClause, classes: &Classes) -> Result<BTreeMap<String, Mask>, PolicyError> {
+    let Some(columns) = raw.columns.as_ref().filter(|columns| !columns.get_ref().is_empty()) else {
+        return Err(PolicyError::MaskedColumns { at: context.source.at(&raw.id), clause: raw.id.get_ref().clone() });
+    };
+    let mut masks = BTreeMap::new();
+    for (column, listed) in columns.get_ref() {
+        let (at, column) = (context.source.at(listed), column.clone());
+        let kind = context.kind_at(&column, || at.clone())?;
+        let mask = match *listed.get_ref() {
+            RawMask::Plain if classes.get(&column) == Some(&Class::Identifier) => {
+                return Err(PolicyError::MaskPlain { at, column });
+            }
+            RawMask::Plain => Mask::Plain,
+            RawMask::Null => Mask::Null,
+            RawMask::Hmac => Mask::Hmac,
+            RawMask::Prefix(characters) => Mask::Prefix(characters),
+            RawMask::MultipleOf(step) => Mask::MultipleOf(step),
+            RawMask::Year => Mask::Year,
+            RawMask::Quarter => Mask::Quarter,
+            RawMask::Month => Mask::Month,
+        };
+        if !mask.fits(kind) {
+            return Err(PolicyError::MaskType { at, column, mask });
+        }
+        limits::mask(&raw.id, mask, kind, at)?;
+        masks.insert(column, mask);
+    }
+    Ok(masks)
 }
 
 struct Lists<'a> {
@@ -94,7 +134,8 @@ fn refuse_empty(context: &Context<'_>, raw: &RawClause) -> Result<(), PolicyErro
     }
 }
 
-fn refuse_aggregate_keys(context: &Context<'_>, raw: &RawClause) -> Result<(), PolicyError> {
+/// Keys that say nothing in a clause of its form.
+fn refuse_other_forms(context: &Context<'_>, raw: &RawClause) -> Result<(), PolicyError> {
     let source = context.source;
     let places = [
         ("functions", raw.functions.as_ref().map(|value| source.at(value))),
@@ -105,41 +146,21 @@ fn refuse_aggregate_keys(context: &Context<'_>, raw: &RawClause) -> Result<(), P
         ("minimum_entities", raw.minimum_entities.as_ref().map(|value| source.at(value))),
         ("dominance_percent", raw.dominance_percent.as_ref().map(|value| source.at(value))),
         ("round_to", raw.round_to.as_ref().map(|value| source.at(value))),
+        ("budget", raw.budget.as_ref().map(|value| source.at(value))),
+        ("difference_checks", raw.difference_checks.as_ref().map(|value| source.at(value))),
+        ("snapshot_hours", raw.snapshot_hours.as_ref().map(|value| source.at(value))),
     ];
-    match places.into_iter().find_map(|(key, at)| Some((key, at?))) {
-        Some((key, at)) => Err(PolicyError::KeyOfAggregate { at, clause: raw.id.get_ref().clone(), key }),
-        None => Ok(()),
-    }
-}
-
-fn minimum(context: &Context<'_>, raw: &RawClause) -> Result<u64, PolicyError> {
-    let at = match &raw.minimum_entities {
-        Some(number) if *number.get_ref() > 0 => return Ok(*number.get_ref()),
-        Some(number) => context.source.at(number),
-        None => context.source.at(&raw.id),
+    let of_aggregates = || places.iter().find_map(|(key, at)| Some((*key, at.clone()?)));
+    let columns = || Some(("columns", source.at(raw.columns.as_ref()?)));
+    let identifiers = || Some(("identifiers", source.at(raw.identifiers.as_ref()?)));
+    let (form, found) = match raw.form {
+        RawForm::Aggregate => (AGGREGATES, columns()),
+        RawForm::Replicate => (ROWS, of_aggregates().or_else(columns)),
+        RawForm::Masked => (MASKED, of_aggregates().or_else(identifiers)),
     };
-    Err(PolicyError::MinimumEntities { at, clause: raw.id.get_ref().clone() })
-}
-
-fn dominance(context: &Context<'_>, raw: &RawClause) -> Result<u64, PolicyError> {
-    match &raw.dominance_percent {
-        None => Ok(100),
-        Some(percent) if (1..100).contains(percent.get_ref()) => Ok(*percent.get_ref()),
-        Some(percent) => {
-            let (at, clause) = (context.source.at(percent), raw.id.get_ref().clone());
-            Err(PolicyError::DominancePercent { at, clause, percent: *percent.get_ref() })
-        }
-    }
-}
-
-fn round_to(context: &Context<'_>, raw: &RawClause) -> Result<u64, PolicyError> {
-    match &raw.round_to {
-        None => Ok(0),
-        Some(step) if (1..=ROUND_TO_MAX).contains(step.get_ref()) => Ok(*step.get_ref()),
-        Some(step) => {
-            let (at, clause) = (context.source.at(step), raw.id.get_ref().clone());
-            Err(PolicyError::RoundTo { at, clause, largest: ROUND_TO_MAX })
-        }
+    match found {
+        Some((key, at)) => Err(PolicyError::KeyOfOtherForm { at, clause: raw.id.get_ref().clone(), form, key }),
+        None => Ok(()),
     }
 }
 

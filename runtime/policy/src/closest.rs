@@ -1,6 +1,7 @@
 //! How far one clause is from admitting a fragment.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use domicile_types::{DatasetName, Digest};
 
@@ -10,26 +11,11 @@ use crate::{Border, Class, Clause, ColumnUse, Date, DenialReason, Form, Fragment
 pub(crate) struct Miss {
     pub(crate) reason: DenialReason,
     pub(crate) columns: Vec<ColumnUse>,
-    distance: (u8, usize),
 }
 
 impl Miss {
-    fn new(reason: DenialReason, columns: Vec<ColumnUse>) -> Self {
-        let distance = match &reason {
-            DenialReason::NotListed { columns, functions, plugins, .. } => {
-                (0, columns.len() + functions.len() + plugins.len())
-            }
-            DenialReason::RowsAsked { .. } => (1, columns.len()),
-            DenialReason::Expired { .. } => (2, 0),
-            DenialReason::Purpose { .. } => (3, 0),
-            DenialReason::NoClause => (4, 0),
-            DenialReason::UnknownDataset => (5, 0),
-        };
-        Self { reason, columns, distance }
-    }
-
     pub(crate) fn whole(reason: DenialReason, facts: &FragmentFacts, dataset: &DatasetName) -> Self {
-        Self::new(reason, uses_of(facts, dataset).map(|(_, column)| column.clone()).collect())
+        Self { reason, columns: uses_of(facts, dataset).map(|(_, column)| column.clone()).collect() }
     }
 }
 
@@ -51,91 +37,163 @@ pub(crate) fn admit<'a>(
     facts: &FragmentFacts,
     border: &Border<'_>,
 ) -> Result<&'a Clause, Box<Miss>> {
+    let asked = Asked::of(policy, facts);
     let mut admitted: Option<&Clause> = None;
-    let mut closest = Miss::whole(DenialReason::NoClause, facts, &policy.dataset);
-    for clause in &policy.allow {
-        match check(policy, clause, facts, border) {
-            Ok(()) if admitted.is_none_or(|best| asks(clause) < asks(best)) => {
-                admitted = Some(clause);
-            }
-            Ok(()) => {}
-            Err(miss) if miss.distance < closest.distance => closest = *miss,
-            Err(_) => {}
+    let mut closest: Option<(Distance, &Clause)> = None;
+    for clause in policy.clauses_between(border.from, border.to) {
+        match asked.distance(clause, border) {
+            None if admitted.is_none_or(|best| asks(clause) < asks(best)) => admitted = Some(clause),
+            Some(distance) if closest.is_none_or(|(least, _)| distance < least) => closest = Some((distance, clause)),
+            None | Some(_) => {}
         }
     }
-    admitted.ok_or_else(|| Box::new(closest))
+    admitted.ok_or_else(|| {
+        Box::new(match closest {
+            Some((_, clause)) => asked.miss(clause, facts, policy, border),
+            None => Miss::whole(DenialReason::NoClause, facts, &policy.dataset),
+        })
+    })
 }
 
-/// Thresholds first: they decide most about what is released.
-pub(crate) fn asks(clause: &Clause) -> (u64, Reverse<u64>, u64) {
-    (clause.minimum_entities, Reverse(clause.dominance_percent), clause.round_to)
+/// How much a clause asks: the less of two is the one that asks less.
+type Asks = (bool, u64, Reverse<u64>, u64, bool, u64, Reverse<u64>, u64);
+
+/// Masks first, since nothing that is computed of masked rows is exact. Then thresholds: of the others they decide most
+/// about what is released.
+pub(crate) fn asks(clause: &Clause) -> Asks {
+    let (questions, days) = clause.budget.map_or((u64::MAX, 0), |quota| (quota.questions, quota.days));
+    (
+        clause.form == Form::Masked,
+        clause.minimum_entities,
+        Reverse(clause.dominance_percent),
+        clause.round_to,
+        clause.difference_checks,
+        clause.snapshot_hours,
+        Reverse(questions),
+        days,
+    )
 }
 
-fn check(policy: &Policy, clause: &Clause, facts: &FragmentFacts, border: &Border<'_>) -> Result<(), Box<Miss>> {
-    if let Some(reason) = inapplicable(clause, border) {
-        return Err(Box::new(Miss::whole(reason, facts, &policy.dataset)));
-    }
-    let uses: Vec<(Role, &ColumnUse)> = uses_of(facts, &policy.dataset).collect();
-    let refused: Vec<RefusedColumn> = uses
-        .into_iter()
-        .filter(|(role, column)| !admits(policy, clause, *role, &column.column))
-        .map(|(role, column)| RefusedColumn { column: column.clone(), role, class: policy.class(&column.column) })
-        .collect();
-    let columns = refused.iter().map(|refused| refused.column.clone()).collect();
-    if facts.form == Form::Rows && clause.form != Form::Rows {
-        return Err(Box::new(Miss::new(DenialReason::RowsAsked { clause: clause.id.clone() }, columns)));
-    }
-    let functions = refused_functions(clause, facts);
-    let plugins = refused_plugins(clause, facts);
-    if refused.is_empty() && functions.is_empty() && plugins.is_empty() {
-        return Ok(());
-    }
-    let clause = clause.id.clone();
-    Err(Box::new(Miss::new(DenialReason::NotListed { clause, columns: refused, functions, plugins }, columns)))
+/// How far a clause is from admitting: how serious what is missing is, then how much of it.
+type Distance = (u8, usize);
+
+/// A column, what for, and its class; `None` where the dataset has no such column.
+type Use<'a> = (Role, &'a ColumnUse, Option<Class>);
+
+/// What is asked of one dataset, looked up once for all clauses.
+struct Asked<'a> {
+    form: Form,
+    uses: Vec<Use<'a>>,
+    /// In lower case.
+    functions: Vec<String>,
+    plugins: &'a BTreeSet<Digest>,
 }
 
-/// Why a clause says nothing about this border, purpose or day.
-pub(crate) fn inapplicable(clause: &Clause, border: &Border<'_>) -> Option<DenialReason> {
-    if !clause.from.contains(border.from) || !clause.to.contains(border.to) {
-        return Some(DenialReason::NoClause);
+impl<'a> Asked<'a> {
+    fn of(policy: &Policy, facts: &'a FragmentFacts) -> Self {
+        let own = uses(facts).filter(|(_, column)| column.dataset == policy.dataset);
+        Self {
+            form: facts.form,
+            uses: own.map(|(role, column)| (role, column, policy.class(&column.column))).collect(),
+            functions: facts.functions.iter().map(|function| function.to_lowercase()).collect(),
+            plugins: &facts.plugins,
+        }
     }
+
+    /// `None` where the clause, which is about this border, admits all of it.
+    fn distance(&self, clause: &Clause, border: &Border<'_>) -> Option<Distance> {
+        match lapse(clause, border) {
+            Some(Lapse::Purpose) => return Some((3, 0)),
+            Some(Lapse::Expired(_)) => return Some((2, 0)),
+            None => {}
+        }
+        let columns = self.refused_uses(clause).count();
+        if self.asks_rows_of_aggregates(clause) {
+            return Some((1, columns));
+        }
+        let refused = columns + self.refused_functions(clause).count() + self.refused_plugins(clause).count();
+        (refused > 0).then_some((0, refused))
+    }
+
+    /// What is missing, of a clause that does not admit.
+    fn miss(&self, clause: &Clause, facts: &FragmentFacts, policy: &Policy, border: &Border<'_>) -> Miss {
+        let id = clause.id.clone();
+        match lapse(clause, border) {
+            Some(Lapse::Purpose) => {
+                let (stated, allowed) = (border.purpose.map(str::to_owned), clause.purposes.iter().cloned().collect());
+                return Miss::whole(DenialReason::Purpose { clause: id, stated, allowed }, facts, &policy.dataset);
+            }
+            Some(Lapse::Expired(expires)) => {
+                return Miss::whole(DenialReason::Expired { clause: id, expires }, facts, &policy.dataset);
+            }
+            None => {}
+        }
+        let refused = self.refused_uses(clause);
+        let refused: Vec<RefusedColumn> =
+            refused.map(|&(role, column, class)| RefusedColumn { column: column.clone(), role, class }).collect();
+        let columns = refused.iter().map(|refused| refused.column.clone()).collect();
+        let reason = if self.asks_rows_of_aggregates(clause) {
+            DenialReason::RowsAsked { clause: id }
+        } else {
+            let functions = self.refused_functions(clause).cloned().collect();
+            let plugins = self.refused_plugins(clause).copied().collect();
+            DenialReason::NotListed { clause: id, columns: refused, functions, plugins }
+        };
+        Miss { reason, columns }
+    }
+
+    fn asks_rows_of_aggregates(&self, clause: &Clause) -> bool {
+        self.form == Form::Rows && clause.form == Form::Aggregate
+    }
+
+    fn refused_uses(&self, clause: &Clause) -> impl Iterator<Item = &Use<'a>> {
+        self.uses.iter().filter(|(role, column, class)| !lists(clause, *role, &column.column, *class))
+    }
+
+    /// Where rows may cross, as they are or masked, so may whatever is computed from what crosses.
+    fn refused_functions(&self, clause: &Clause) -> impl Iterator<Item = &String> {
+        let any = clause.form != Form::Aggregate;
+        self.functions.iter().filter(move |function| !any && !clause.functions.contains(*function))
+    }
+
+    fn refused_plugins(&self, clause: &Clause) -> impl Iterator<Item = &Digest> {
+        let any = clause.form != Form::Aggregate;
+        self.plugins.iter().filter(move |digest| !any && !clause.plugins.contains(*digest))
+    }
+}
+
+/// Why a clause about a border does not hold there.
+pub(crate) enum Lapse {
+    Purpose,
+    Expired(Date),
+}
+
+/// Why a clause about this border says nothing for this purpose or on this day.
+pub(crate) fn lapse(clause: &Clause, border: &Border<'_>) -> Option<Lapse> {
     let purpose_fits = clause.purposes.is_empty() || border.purpose.is_some_and(|it| clause.purposes.contains(it));
     if !purpose_fits {
-        return Some(DenialReason::Purpose {
-            clause: clause.id.clone(),
-            stated: border.purpose.map(str::to_owned),
-            allowed: clause.purposes.iter().cloned().collect(),
-        });
+        return Some(Lapse::Purpose);
     }
-    let expires = clause.expires.filter(|last| *last < Date(border.today))?;
-    Some(DenialReason::Expired { clause: clause.id.clone(), expires })
+    clause.expires.filter(|last| *last < Date(border.today)).map(Lapse::Expired)
 }
 
 /// Whether the clause lets the column be used in that role.
 pub(crate) fn admits(policy: &Policy, clause: &Clause, role: Role, column: &str) -> bool {
-    let class = policy.class(column);
-    if class.is_none() || (class == Some(Class::Identifier) && !clause.identifiers) {
+    lists(clause, role, column, policy.class(column))
+}
+
+/// As [`admits`]. `class` is the column's; `None` where the dataset has no such column.
+fn lists(clause: &Clause, role: Role, column: &str, class: Option<Class>) -> bool {
+    if class.is_none() || (class == Some(Class::Identifier) && !clause.identifiers && clause.form != Form::Masked) {
         return false;
     }
-    let list = match role {
-        _ if clause.form == Form::Rows => return true,
-        Role::Output => return false,
-        Role::GroupBy => &clause.group_by,
-        Role::Measure => &clause.measures,
-        Role::Filter => &clause.filter_by,
+    let list = match (clause.form, role) {
+        (Form::Rows, _) => return true,
+        (Form::Masked, _) => return clause.masks.contains_key(column),
+        (Form::Aggregate, Role::Output) => return false,
+        (Form::Aggregate, Role::GroupBy) => &clause.group_by,
+        (Form::Aggregate, Role::Measure) => &clause.measures,
+        (Form::Aggregate, Role::Filter) => &clause.filter_by,
     };
     list.iter().any(|listed| listed == column)
-}
-
-fn refused_functions(clause: &Clause, facts: &FragmentFacts) -> Vec<String> {
-    if clause.form == Form::Rows {
-        return Vec::new();
-    }
-    let asked = facts.functions.iter().map(|function| function.to_lowercase());
-    asked.filter(|function| !clause.functions.contains(function)).collect()
-}
-
-/// Where the rows may cross as they are, so may whatever is computed from them.
-fn refused_plugins(clause: &Clause, facts: &FragmentFacts) -> Vec<Digest> {
-    if clause.form == Form::Rows { Vec::new() } else { facts.plugins.difference(&clause.plugins).copied().collect() }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use domicile_types::{DatasetName, Digest, RegionId};
 
-use crate::{Class, ColumnUse, Date};
+use crate::{Class, ColumnUse, Date, Rewrite};
 
 /// The fragment may not cross.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +22,9 @@ pub struct Denial {
     pub from: RegionId,
     /// The region that it would have gone to.
     pub to: RegionId,
-    /// A query about the same dataset that would be admitted here and now, where there is one.
-    pub rewrite: Option<String>,
+    /// Questions near this one that would be admitted here and now, the nearest first; at most
+    /// [`domicile_types::limits::REWRITES_MAX`].
+    pub rewrites: Vec<Rewrite>,
 }
 
 /// How the closest clause fails.

@@ -5,7 +5,7 @@ use std::fmt;
 use domicile_config::{ConfigError, Position};
 use domicile_types::{DatasetError, DatasetName, KeyValue, RegionId, suggestion};
 
-use crate::Class;
+use crate::{Class, Mask};
 
 /// Why a set of policies was refused.
 #[derive(Debug, thiserror::Error)]
@@ -275,15 +275,59 @@ pub enum PolicyError {
         /// The column.
         column: String,
     },
-    /// A limit on aggregates in a clause that admits rows.
-    #[error("{at}: clause `{clause}` admits whole rows (form `replicate`), so `{key}` would limit nothing; remove it")]
-    KeyOfAggregate {
+    /// A key that says nothing in a clause of this form.
+    #[error("{at}: clause `{clause}` admits {form}, so `{key}` would limit nothing; remove it")]
+    KeyOfOtherForm {
         /// Where the key's value stands.
+        at: Position,
+        /// The clause.
+        clause: String,
+        /// What the clause admits, and its form.
+        form: &'static str,
+        /// The key.
+        key: &'static str,
+    },
+    /// Masked rows without columns.
+    #[error(
+        "{at}: clause `{clause}` masks no column; list each one that may be used, and its mask, in `[allow.columns]`"
+    )]
+    MaskedColumns {
+        /// Where the clause's id stands.
+        at: Position,
+        /// The clause.
+        clause: String,
+    },
+    /// A mask for columns of other types.
+    #[error("{at}: mask `{mask}` does not fit `{column}`; it is for columns of type {}", .mask.types())]
+    MaskType {
+        /// Where the mask stands.
+        at: Position,
+        /// The column.
+        column: String,
+        /// The mask.
+        mask: Mask,
+    },
+    /// An identifier that would cross as it is.
+    #[error("{at}: `{column}` is an identifier and may not cross as it is; mask it, for example with `hmac` or `null`")]
+    MaskPlain {
+        /// Where the mask stands.
+        at: Position,
+        /// The column.
+        column: String,
+    },
+    /// A number that is too small or too large to mean anything.
+    #[error("{at}: clause `{clause}` needs `{key}` from {least} to {largest}")]
+    OutOfRange {
+        /// Where the number stands.
         at: Position,
         /// The clause.
         clause: String,
         /// The key.
         key: &'static str,
+        /// The smallest number.
+        least: u64,
+        /// The largest number.
+        largest: u64,
     },
     /// An identifier among the columns that may be used.
     #[error(

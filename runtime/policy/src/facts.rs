@@ -5,11 +5,13 @@ use std::fmt;
 
 use domicile_types::{DatasetName, Digest, RegionId};
 
-/// How data would cross the border.
+/// How data crosses a border, the widest form first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Form {
     /// Rows, whole or in part.
     Rows,
+    /// Rows of the columns that a policy lists, each masked as it says.
+    Masked,
     /// Groups: keys and values computed over many entities.
     Aggregate,
 }
@@ -18,6 +20,7 @@ impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Rows => "rows",
+            Self::Masked => "masked",
             Self::Aggregate => "aggregate",
         })
     }
@@ -46,7 +49,7 @@ impl fmt::Display for ColumnUse {
 pub struct FragmentFacts {
     /// The resident datasets it reads.
     pub datasets: BTreeSet<DatasetName>,
-    /// How its result would cross.
+    /// What it asks for: rows or an aggregate. Whether rows are masked is for the policies to say.
     pub form: Form,
     /// Columns that its rows show, in the order of the `SELECT`. An aggregate has none of its own; where it names
     /// one, the column counts as a group key.
@@ -75,33 +78,4 @@ pub struct Border<'a> {
     pub purpose: Option<&'a str>,
     /// Today, in days since 1970-01-01.
     pub today: i32,
-}
-
-/// The fragment may cross, under these conditions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Fewest distinct entities of a group that may be released; 0 where no group needs to be held back.
-    pub minimum_entities: u64,
-    /// Largest share of a count or sum that one entity may make up, in percent; 100 where any share may be.
-    pub dominance_percent: u64,
-    /// Numbers are released as multiples of this; 0 where they are released as they are.
-    pub round_to: u64,
-    /// The clause of every resident dataset that admitted it, in the order of the datasets' names. Empty where
-    /// nothing needs a permission.
-    pub clauses: Vec<ClauseRef>,
-}
-
-/// A clause, named precisely enough for an auditor to find it again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClauseRef {
-    /// Dataset whose policy has the clause.
-    pub dataset: DatasetName,
-    /// Id of the clause.
-    pub clause: String,
-    /// Version of the policy.
-    pub policy_version: u32,
-    /// Digest of the policy's text.
-    pub policy_digest: Digest,
-    /// Legal basis that the clause states.
-    pub legal_basis: String,
 }

@@ -70,11 +70,14 @@ pub(crate) struct RawClause {
     pub(crate) group_by: Option<Spanned<Vec<Spanned<String>>>>,
     pub(crate) filter_by: Option<Spanned<Vec<Spanned<String>>>>,
     pub(crate) measures: Option<Spanned<Vec<Spanned<String>>>>,
-    #[serde(default)]
-    pub(crate) identifiers: bool,
+    pub(crate) columns: Option<Spanned<BTreeMap<String, Spanned<RawMask>>>>,
+    pub(crate) identifiers: Option<Spanned<bool>>,
     pub(crate) minimum_entities: Option<Spanned<u64>>,
     pub(crate) dominance_percent: Option<Spanned<u64>>,
     pub(crate) round_to: Option<Spanned<u64>>,
+    pub(crate) budget: Option<Spanned<RawBudget>>,
+    pub(crate) difference_checks: Option<Spanned<bool>>,
+    pub(crate) snapshot_hours: Option<Spanned<u64>>,
     #[serde(default)]
     pub(crate) purposes: Vec<String>,
     pub(crate) legal_basis: Spanned<String>,
@@ -85,7 +88,28 @@ pub(crate) struct RawClause {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RawForm {
     Aggregate,
+    Masked,
     Replicate,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawMask {
+    Plain,
+    Null,
+    Hmac,
+    Prefix(u64),
+    MultipleOf(u64),
+    Year,
+    Quarter,
+    Month,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBudget {
+    pub(crate) questions: Spanned<u64>,
+    pub(crate) days: Spanned<u64>,
 }
 
 pub(crate) struct RawValue(pub(crate) KeyValue);

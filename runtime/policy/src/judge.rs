@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domicile_types::{DatasetName, Residency};
 
 use crate::closest::{self, Miss};
-use crate::{Border, ClauseRef, ColumnUse, Denial, DenialReason, FragmentFacts, Policy, PolicySet, Verdict, rewrite};
+use crate::{Border, ColumnUse, Denial, DenialReason, FragmentFacts, Policy, PolicySet, Verdict, rewrite};
 
 pub(crate) fn judge(set: &PolicySet, facts: &FragmentFacts, border: &Border<'_>) -> Result<Verdict, Box<Denial>> {
     verdict(set, facts, border).map_err(|misses| Box::new(denial(set, facts, border, misses)))
@@ -17,7 +17,7 @@ pub(crate) fn verdict(
     facts: &FragmentFacts,
     border: &Border<'_>,
 ) -> Result<Verdict, Vec<(DatasetName, Miss)>> {
-    let mut verdict = Verdict { minimum_entities: 0, dominance_percent: 100, round_to: 0, clauses: Vec::new() };
+    let mut verdict = Verdict::unconditional(facts.form);
     if border.from == border.to {
         return Ok(verdict);
     }
@@ -35,18 +35,7 @@ pub(crate) fn verdict(
         };
         match closest::admit(policy, facts, border) {
             Err(miss) => misses.push((dataset.clone(), *miss)),
-            Ok(clause) => {
-                verdict.minimum_entities = verdict.minimum_entities.max(clause.minimum_entities);
-                verdict.dominance_percent = verdict.dominance_percent.min(clause.dominance_percent);
-                verdict.round_to = verdict.round_to.max(clause.round_to);
-                verdict.clauses.push(ClauseRef {
-                    dataset: dataset.clone(),
-                    clause: clause.id.clone(),
-                    policy_version: policy.version,
-                    policy_digest: policy.digest,
-                    legal_basis: clause.legal_basis.clone(),
-                });
-            }
+            Ok(clause) => verdict = verdict.and(Verdict::of(facts.form, policy, clause)),
         }
     }
     if misses.is_empty() { Ok(verdict) } else { Err(misses) }
@@ -70,7 +59,7 @@ fn denial(set: &PolicySet, facts: &FragmentFacts, border: &Border<'_>, mut misse
         policy: policy.map_or_else(|| "none".to_owned(), Policy::label),
         from: border.from.clone(),
         to: border.to.clone(),
-        rewrite: policy.and_then(|policy| rewrite::nearest(set, policy, facts, border)),
+        rewrites: policy.map(|policy| rewrite::nearest(set, policy, facts, border)).unwrap_or_default(),
         dataset,
     }
 }

@@ -3,6 +3,7 @@
 //! Pure: text, the facts of a query's fragment and the day are passed in; nothing is read, nothing is measured.
 //! What no clause admits is denied.
 
+mod borders;
 mod build;
 mod clause;
 mod closest;
@@ -14,15 +15,25 @@ mod facts;
 mod file;
 mod follows;
 mod judge;
+mod limits;
+mod mask;
 mod policy;
 mod reach;
+mod releases;
 mod rewrite;
 mod set;
+mod succession;
+mod verdict;
 
 pub use date::{Date, DateError};
 pub use denial::{Denial, DenialReason, RefusedColumn, Role};
 pub use error::PolicyError;
-pub use explain::{ClauseExplained, EntityExplained, Explanation, HomeValue};
-pub use facts::{Border, ClauseRef, ColumnUse, Form, FragmentFacts, Verdict};
-pub use policy::{Bounds, Class, Clause, Policy};
+pub use explain::{BudgetExplained, ClauseExplained, EntityExplained, Explanation, HomeValue};
+pub use facts::{Border, ColumnUse, Form, FragmentFacts};
+pub use mask::Mask;
+pub use policy::{Bounds, Class, Clause, Policy, Quota};
+pub use releases::{Difference, Released, Releases, TRACE_PLACES, Trace, mark};
+pub use rewrite::{Change, Rewrite};
 pub use set::PolicySet;
+pub use succession::{PolicyHead, Succession, SuccessionError};
+pub use verdict::{Budget, ClauseRef, Verdict};

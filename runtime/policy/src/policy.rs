@@ -5,7 +5,8 @@ use std::fmt;
 
 use domicile_types::{DatasetName, Digest, RegionId, Residency};
 
-use crate::{Date, Form};
+use crate::borders::Borders;
+use crate::{Date, Form, Mask};
 
 /// How sensitive a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +35,8 @@ impl fmt::Display for Class {
 /// The rules for one resident dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
+    /// The file that it was read from, as the caller named it.
+    pub file: String,
     /// The dataset.
     pub dataset: DatasetName,
     /// Version, counted by the people who write it.
@@ -49,12 +52,18 @@ pub struct Policy {
     pub bounds: BTreeMap<String, Bounds>,
     /// What may cross a border. Nothing else may.
     pub allow: Vec<Clause>,
+    pub(crate) borders: Borders,
 }
 
 impl Policy {
     /// The policy's name in messages: `customer v1 sha256:` and the first digits of the digest.
     pub fn label(&self) -> String {
         format!("{} v{} sha256:{}", self.dataset, self.version, self.digest.short())
+    }
+
+    /// The clauses about this border, in the order of the file.
+    pub(crate) fn clauses_between(&self, from: &RegionId, to: &RegionId) -> impl Iterator<Item = &Clause> {
+        self.borders.between(from, to).filter_map(|at| self.allow.get(at))
     }
 
     pub(crate) fn class(&self, column: &str) -> Option<Class> {
@@ -71,6 +80,15 @@ pub struct Bounds {
     pub max: f64,
 }
 
+/// A number of questions in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Questions that are admitted in any `days` days.
+    pub questions: u64,
+    /// The time, in days.
+    pub days: u64,
+}
+
 /// A permission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
@@ -80,8 +98,11 @@ pub struct Clause {
     pub from: BTreeSet<RegionId>,
     /// Regions that it may go to.
     pub to: BTreeSet<RegionId>,
-    /// Widest form it may take. Rows include aggregates.
+    /// Widest form it may take. Rows include aggregates, and masked rows include aggregates of them.
     pub form: Form,
+    /// The columns that masked rows may be read by, and their masks; empty for the other forms. What follows up to the
+    /// purposes is said of aggregates only; identifiers may stand in rows too.
+    pub masks: BTreeMap<String, Mask>,
     /// Functions that an aggregate may call, in lower case.
     pub functions: BTreeSet<String>,
     /// Digests of the plugins whose own bytes, states of aggregates and partial results, may be in an aggregate.
@@ -100,6 +121,12 @@ pub struct Clause {
     pub dominance_percent: u64,
     /// Numbers are released as multiples of this; 0 where they are released as they are.
     pub round_to: u64,
+    /// How many questions it admits in a time; `None` where any number.
+    pub budget: Option<Quota>,
+    /// Whether each release is compared with earlier ones of the same tenant; `false` for rows.
+    pub difference_checks: bool,
+    /// Answers come from a state of the rows that advances this often, in hours; 0 for the newest.
+    pub snapshot_hours: u64,
     /// Purposes it holds for; empty: any, stated or not.
     pub purposes: BTreeSet<String>,
     /// Why this is lawful.

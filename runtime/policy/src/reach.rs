@@ -87,8 +87,9 @@ fn makes_needless(policy: &Policy, other: usize, index: usize, homes: &BTreeSet<
     if other < index || asks(wide) < asks(narrow) {
         return true;
     }
-    // The earlier of two that ask the same is the one that receipts name, so its legal basis may be the point of it.
-    wide.legal_basis == narrow.legal_basis && !covers(policy, narrow, wide, homes)
+    // The earlier of two that ask the same is the one that receipts name, so its legal basis may be the point of it; or
+    // it is a budget of its own.
+    wide.legal_basis == narrow.legal_basis && narrow.budget.is_none() && !covers(policy, narrow, wide, homes)
 }
 
 /// Whether `wide` admits all that `narrow` does, under conditions that are no stricter.
@@ -97,8 +98,12 @@ fn covers(policy: &Policy, wide: &Clause, narrow: &Clause, homes: &BTreeSet<Regi
     let purposes =
         wide.purposes.is_empty() || (!narrow.purposes.is_empty() && narrow.purposes.is_subset(&wide.purposes));
     let days = wide.expires.is_none_or(|last| narrow.expires.is_some_and(|its_last| its_last <= last));
-    let form = wide.form == Form::Rows || narrow.form == Form::Aggregate;
-    let calls = wide.form == Form::Rows
+    let form = match (wide.form, narrow.form) {
+        (Form::Rows, _) | (Form::Aggregate, Form::Aggregate) => true,
+        (Form::Masked, Form::Masked) => narrow.masks.iter().all(|(column, mask)| wide.masks.get(column) == Some(mask)),
+        (Form::Masked, Form::Rows | Form::Aggregate) | (Form::Aggregate, Form::Rows | Form::Masked) => false,
+    };
+    let calls = wide.form != Form::Aggregate
         || (narrow.functions.is_subset(&wide.functions) && narrow.plugins.is_subset(&wide.plugins));
     let columns = [Role::Output, Role::GroupBy, Role::Measure, Role::Filter].into_iter().all(|role| {
         let mut admitted = policy.classes.keys().filter(|column| admits(policy, narrow, role, column));
@@ -106,6 +111,11 @@ fn covers(policy: &Policy, wide: &Clause, narrow: &Clause, homes: &BTreeSet<Regi
     });
     let conditions = wide.minimum_entities <= narrow.minimum_entities
         && wide.dominance_percent >= narrow.dominance_percent
-        && wide.round_to <= narrow.round_to;
+        && wide.round_to <= narrow.round_to
+        && wide.difference_checks <= narrow.difference_checks
+        && wide.snapshot_hours <= narrow.snapshot_hours
+        && wide.budget.is_none_or(|wide| {
+            narrow.budget.is_some_and(|narrow| wide.questions >= narrow.questions && wide.days <= narrow.days)
+        });
     borders && purposes && days && form && calls && columns && conditions
 }

@@ -1,30 +1,98 @@
-//! The nearest query that would be admitted, for the person whose query was not.
+//! The nearest queries that would be admitted, for the person whose query was not.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use domicile_types::{ColumnType, Dataset};
+use domicile_types::limits::REWRITES_MAX;
+use domicile_types::{ColumnType, Dataset, RegionId};
 
-use crate::closest::{admits, inapplicable, uses};
-use crate::{Border, Class, Clause, ColumnUse, Form, FragmentFacts, Policy, PolicySet, Role, judge};
+use crate::closest::{admits, lapse, uses};
+use crate::{Border, Class, Clause, ColumnUse, Form, FragmentFacts, Mask, Policy, PolicySet, Role, judge};
 
-/// The rewrite over the policy's own dataset that keeps most of the columns asked for. Its facts have been judged.
-pub(crate) fn nearest(set: &PolicySet, policy: &Policy, facts: &FragmentFacts, border: &Border<'_>) -> Option<String> {
-    let schema = set.schema(&policy.dataset)?;
+/// A question near a denied one, and what is other about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The question.
+    pub sql: String,
+    /// What is other about it.
+    pub change: Change,
+}
+
+/// What a rewrite changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It shows less: refused columns are left out, or replaced by coarser ones.
+    Coarser,
+    /// It asks for groups where rows were asked for.
+    Aggregate,
+    /// It lacks the refused conditions.
+    WithoutFilter,
+    /// The same question, asked at the edge of this region.
+    AskAt(RegionId),
+    /// The same question, asked for this purpose.
+    Purpose(String),
+}
+
+impl Change {
+    /// Its name in documents; it does not change between versions.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Coarser => "coarser",
+            Self::Aggregate => "aggregate",
+            Self::WithoutFilter => "without-filter",
+            Self::AskAt(_) => "ask-at",
+            Self::Purpose(_) => "purpose",
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coarser => f.write_str("leave out what may not cross, or ask for something coarser"),
+            Self::Aggregate => f.write_str("ask for groups in place of rows"),
+            Self::WithoutFilter => f.write_str("leave out the conditions that are refused"),
+            Self::AskAt(edge) => write!(f, "ask at edge {edge}, where all that is read may go"),
+            Self::Purpose(purpose) => write!(f, "state the purpose `{purpose}`, if that is what the answer is for"),
+        }
+    }
+}
+
+/// Rewrites over the policy's own dataset, those first that keep most of the columns asked for, and rather rows where
+/// rows were. Their facts have been judged.
+pub(crate) fn nearest(set: &PolicySet, policy: &Policy, facts: &FragmentFacts, border: &Border<'_>) -> Vec<Rewrite> {
+    let Some(schema) = set.schema(&policy.dataset) else { return Vec::new() };
     let asked: Vec<&str> = uses(facts)
         .filter(|(role, column)| *role != Role::Filter && column.dataset == policy.dataset)
         .map(|(_, column)| column.column.as_str())
         .collect();
-    let applicable = policy.allow.iter().filter(|clause| inapplicable(clause, border).is_none());
+    let applicable = policy.clauses_between(border.from, border.to).filter(|clause| lapse(clause, border).is_none());
     let drafts = applicable.filter_map(|clause| Draft::new(schema, policy, clause, &asked, facts.form));
-    let mut admitted: Vec<Draft<'_>> =
-        drafts.filter(|draft| judge::verdict(set, &draft.facts(schema), border).is_ok()).collect();
-    admitted.sort_by_key(|draft| std::cmp::Reverse(draft.kept(&asked)));
-    admitted.first().map(|draft| draft.sql(schema))
+    let mut drafts: Vec<Draft<'_>> = drafts.collect();
+    drafts.sort_by_cached_key(|draft| (std::cmp::Reverse(draft.kept(&asked)), draft.form != facts.form));
+    let mut rewrites: Vec<Rewrite> = Vec::new();
+    let mut admitted = drafts.iter().filter(|draft| judge::verdict(set, &draft.facts(schema), border).is_ok());
+    while rewrites.len() < REWRITES_MAX
+        && let Some(draft) = admitted.next()
+    {
+        let change = if draft.form == facts.form { Change::Coarser } else { Change::Aggregate };
+        let rewrite = Rewrite { sql: draft.sql(schema), change };
+        if !rewrites.contains(&rewrite) {
+            rewrites.push(rewrite);
+        }
+    }
+    rewrites
 }
+
+const DATE_TRUNC: &str = "date_trunc";
+/// Thresholds up to which a month is likely to have enough entities.
+const MONTHLY_ENTITIES: u64 = 25;
 
 struct Draft<'a> {
     form: Form,
     keys: Vec<&'a str>,
+    /// What dates among the keys are cut to; groups of single days rarely have enough entities.
+    unit: Option<&'static str>,
     count: bool,
     sums: Vec<&'a str>,
 }
@@ -32,11 +100,13 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Asked columns first; where none may be a key, the first that may.
     fn new(schema: &'a Dataset, policy: &Policy, clause: &Clause, asked: &[&str], asked_form: Form) -> Option<Self> {
-        let form = if clause.form == Form::Rows { asked_form } else { Form::Aggregate };
+        let form = if clause.form == Form::Aggregate { Form::Aggregate } else { asked_form };
         let key_role = if form == Form::Rows { Role::Output } else { Role::GroupBy };
-        let may = |role, column: &str| admits(policy, clause, role, column);
+        // What is missing in every row is no answer.
+        let missing = |column: &str| clause.masks.get(column) == Some(&Mask::Null);
+        let may = |role, column: &str| admits(policy, clause, role, column) && !missing(column);
         let in_order: Vec<&str> = match clause.form {
-            Form::Rows => schema.columns.iter().map(|column| column.name.as_str()).collect(),
+            Form::Rows | Form::Masked => schema.columns.iter().map(|column| column.name.as_str()).collect(),
             Form::Aggregate => clause.group_by.iter().filter_map(|name| name_in(schema, name)).collect(),
         };
         let mut keys: Vec<&str> = Vec::new();
@@ -56,9 +126,10 @@ impl<'a> Draft<'a> {
             keys.extend(allowed.first());
         }
         if form == Form::Rows {
-            return (!keys.is_empty()).then_some(Self { form, keys, count: false, sums: Vec::new() });
+            let rows = Self { form, keys, unit: None, count: false, sums: Vec::new() };
+            return (!rows.keys.is_empty()).then_some(rows);
         }
-        let calls = |function: &str| clause.form == Form::Rows || clause.functions.contains(function);
+        let calls = |function: &str| clause.form != Form::Aggregate || clause.functions.contains(function);
         let summable = |name: &&str| calls("sum") && may(Role::Measure, name) && is_number(schema, name);
         let mut sums: Vec<&str> = Vec::new();
         for name in asked.iter().filter_map(|name| name_in(schema, name)).filter(summable) {
@@ -70,7 +141,19 @@ impl<'a> Draft<'a> {
         if !count && sums.is_empty() {
             sums.extend(schema.columns.iter().map(|column| column.name.as_str()).find(summable));
         }
-        (count || !sums.is_empty()).then_some(Self { form, keys, count, sums })
+        let unit =
+            calls(DATE_TRUNC).then_some(if clause.minimum_entities > MONTHLY_ENTITIES { "quarter" } else { "month" });
+        (count || !sums.is_empty()).then_some(Self { form, keys, unit, count, sums })
+    }
+
+    /// The key as it is shown and grouped by, and the name that it then needs.
+    fn key(&self, schema: &Dataset, name: &str) -> (String, Option<String>) {
+        match self.unit.filter(|_| is_date(schema, name)) {
+            Some(unit) => {
+                (format!("{DATE_TRUNC}('{unit}', {})", identifier(name)), Some(identifier(&format!("{name}_{unit}"))))
+            }
+            None => (identifier(name), None),
+        }
     }
 
     fn kept(&self, asked: &[&str]) -> usize {
@@ -87,6 +170,8 @@ impl<'a> Draft<'a> {
         let mut functions = BTreeSet::new();
         functions.extend(self.count.then(|| "count".to_owned()));
         functions.extend((!self.sums.is_empty()).then(|| "sum".to_owned()));
+        let cut = self.unit.is_some() && self.keys.iter().any(|name| is_date(schema, name));
+        functions.extend(cut.then(|| DATE_TRUNC.to_owned()));
         FragmentFacts {
             datasets: BTreeSet::from([schema.name.clone()]),
             form: self.form,
@@ -100,8 +185,13 @@ impl<'a> Draft<'a> {
     }
 
     fn sql(&self, schema: &Dataset) -> String {
-        let keys: Vec<String> = self.keys.iter().map(|name| identifier(name)).collect();
-        let mut shown = keys.clone();
+        let keys: Vec<(String, Option<String>)> = self.keys.iter().map(|name| self.key(schema, name)).collect();
+        let shown = keys.iter().map(|(key, name)| match name {
+            Some(name) => format!("{key} AS {name}"),
+            None => key.clone(),
+        });
+        let mut shown: Vec<String> = shown.collect();
+        let keys: Vec<String> = keys.into_iter().map(|(key, _)| key).collect();
         shown.extend(self.count.then(|| "count(*) AS rows".to_owned()));
         shown.extend(
             self.sums.iter().map(|name| format!("sum({}) AS {}", identifier(name), identifier(&format!("sum_{name}")))),
@@ -122,6 +212,10 @@ fn name_in<'a>(schema: &'a Dataset, name: &str) -> Option<&'a str> {
 fn is_number(schema: &Dataset, name: &str) -> bool {
     let kind = schema.column(name).map(|column| column.kind);
     matches!(kind, Ok(ColumnType::BigInt | ColumnType::Integer | ColumnType::Double | ColumnType::Decimal { .. }))
+}
+
+fn is_date(schema: &Dataset, name: &str) -> bool {
+    schema.column(name).is_ok_and(|column| column.kind == ColumnType::Date)
 }
 
 /// The name as SQL reads it back.

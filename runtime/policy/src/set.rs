@@ -116,6 +116,10 @@ impl PolicySet {
         judge::judge(self, facts, border)
     }
 
+    pub(crate) fn datasets(&self) -> &BTreeMap<DatasetName, (Dataset, bool)> {
+        &self.datasets
+    }
+
     pub(crate) fn schema(&self, dataset: &DatasetName) -> Option<&Dataset> {
         self.datasets.get(dataset).map(|(schema, _)| schema)
     }

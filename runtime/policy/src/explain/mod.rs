@@ -8,7 +8,7 @@ use domicile_types::{KeyValue, RegionId, Residency};
 use serde::Serialize;
 
 use crate::closest::admits;
-use crate::{Clause, Form, Policy, PolicySet, Role};
+use crate::{Clause, Form, Mask, Policy, PolicySet, Role};
 
 /// A policy, explained. As text ([`std::fmt::Display`]) it is a heading, and under it short sentences, one a line; as
 /// data it has the same content.
@@ -62,10 +62,13 @@ pub struct ClauseExplained {
     pub from: Vec<String>,
     /// The regions that it may go to.
     pub to: Vec<String>,
-    /// `aggregate`, or `rows`, which may be aggregated too.
+    /// `aggregate`; or `rows` or `masked` ones, which may be aggregated too.
     pub form: &'static str,
     /// The columns that rows may show and that anything may be computed from; empty for aggregates.
     pub columns: Vec<String>,
+    /// What is seen of each of these columns where rows are masked: `plain`, `null`, `hmac`, `prefix 2`,
+    /// `multiple_of 1000`, `year`, `quarter` or `month`.
+    pub masks: BTreeMap<String, Mask>,
     /// The columns that aggregates may be grouped by; empty for rows, as the next ones are.
     pub group_by: Vec<String>,
     /// The columns that aggregates may be filtered and joined by.
@@ -84,6 +87,12 @@ pub struct ClauseExplained {
     pub dominance_percent: Option<u64>,
     /// Numbers leave as multiples of this; `None` where they leave as they are.
     pub round_to: Option<u64>,
+    /// How many questions are admitted in a time; `None` where any number.
+    pub budget: Option<BudgetExplained>,
+    /// Whether each release is compared with earlier ones of the same tenant.
+    pub difference_checks: bool,
+    /// Answers come from a state that advances this often, in hours; `None` where from the newest.
+    pub snapshot_hours: Option<u64>,
     /// Least and greatest value that a column is taken to have in what is computed.
     pub bounds: BTreeMap<String, [f64; 2]>,
     /// The purposes, one of which has to be stated; empty: any, stated or not.
@@ -92,6 +101,15 @@ pub struct ClauseExplained {
     pub expires: Option<String>,
     /// Why this is lawful.
     pub legal_basis: String,
+}
+
+/// A number of questions in a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BudgetExplained {
+    /// Questions that are admitted in any `days` days.
+    pub questions: u64,
+    /// The time, in days.
+    pub days: u64,
 }
 
 impl PolicySet {
@@ -146,16 +164,22 @@ fn clause_explained(policy: &Policy, clause: &Clause, homes: &BTreeSet<RegionId>
     let used = |column: &&String| uses(policy, clause, column);
     let identifier = |column: &&String| policy.class(column) == Some(crate::Class::Identifier);
     let columns: Vec<String> = match clause.form {
-        Form::Rows => policy.classes.keys().filter(used).cloned().collect(),
+        Form::Rows | Form::Masked => policy.classes.keys().filter(used).cloned().collect(),
         Form::Aggregate => Vec::new(),
     };
     let computed = |column: &str| columns.iter().chain(&clause.measures).any(|listed| listed == column);
-    let bounds = policy.bounds.iter().filter(|(column, _)| computed(column));
+    let missing = |column: &str| clause.masks.get(column) == Some(&Mask::Null);
+    let bounds = policy.bounds.iter().filter(|(column, _)| computed(column) && !missing(column));
     ClauseExplained {
         id: clause.id.clone(),
         from: clause.from.intersection(homes).map(ToString::to_string).collect(),
         to: clause.to.iter().map(ToString::to_string).collect(),
-        form: if clause.form == Form::Rows { "rows" } else { "aggregate" },
+        form: match clause.form {
+            Form::Rows => "rows",
+            Form::Masked => "masked",
+            Form::Aggregate => "aggregate",
+        },
+        masks: clause.masks.clone(),
         bounds: bounds.map(|(column, bounds)| (column.clone(), [bounds.min, bounds.max])).collect(),
         group_by: clause.group_by.clone(),
         filter_by: clause.filter_by.clone(),
@@ -166,6 +190,9 @@ fn clause_explained(policy: &Policy, clause: &Clause, homes: &BTreeSet<RegionId>
         minimum_entities: clause.minimum_entities,
         dominance_percent: Some(clause.dominance_percent).filter(|percent| *percent < 100),
         round_to: Some(clause.round_to).filter(|step| *step > 0),
+        budget: clause.budget.map(|quota| BudgetExplained { questions: quota.questions, days: quota.days }),
+        difference_checks: clause.difference_checks,
+        snapshot_hours: Some(clause.snapshot_hours).filter(|hours| *hours > 0),
         purposes: clause.purposes.iter().cloned().collect(),
         expires: clause.expires.map(|day| day.to_string()),
         legal_basis: clause.legal_basis.clone(),

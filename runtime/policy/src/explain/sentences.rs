@@ -1,8 +1,10 @@
 //! The sentences of an explanation.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{ClauseExplained, Explanation, HomeValue};
+use super::{BudgetExplained, ClauseExplained, Explanation, HomeValue};
+use crate::Mask;
 
 /// Digits of a digest that tell policies apart at a glance.
 const DIGEST_DIGITS: usize = 12;
@@ -68,7 +70,11 @@ impl fmt::Display for HomeValue {
 impl ClauseExplained {
     fn sentences(&self) -> Vec<String> {
         let mut all = vec![self.border()];
-        all.extend(if self.form == "rows" { self.of_rows() } else { self.of_aggregates() });
+        all.extend(match self.form {
+            "rows" => self.of_rows(),
+            "masked" => self.of_masked(),
+            _ => self.of_aggregates(),
+        });
         if !self.identifiers.is_empty() {
             all.push(format!("Among these columns are identifiers: {}.", list(&self.identifiers, "and")));
         }
@@ -93,6 +99,7 @@ impl ClauseExplained {
         };
         let what = match self.form {
             "rows" => "copies, and anything computed from them",
+            "masked" => "masked copies, and anything computed from them",
             _ => "aggregates: numbers over groups of rows, and no rows",
         };
         format!("Of {whose}, {} may get {what}.", joined(&self.to, "and"))
@@ -103,6 +110,17 @@ impl ClauseExplained {
             [] => vec!["Rows may show no column: all of them are identifiers.".to_owned()],
             columns => vec![format!("Rows may show {}.", list(columns, "and"))],
         }
+    }
+
+    /// One sentence a mask, for all columns that have it.
+    fn of_masked(&self) -> Vec<String> {
+        let mut by_mask: BTreeMap<Mask, Vec<String>> = BTreeMap::new();
+        for (column, mask) in &self.masks {
+            by_mask.entry(*mask).or_default().push(column.clone());
+        }
+        let mut all = vec![format!("Rows may show {} and no other column.", list(&self.columns, "and"))];
+        all.extend(by_mask.into_iter().map(|(mask, columns)| masked(mask, &list(&columns, "and"))));
+        all
     }
 
     fn of_aggregates(&self) -> Vec<String> {
@@ -135,11 +153,53 @@ impl ClauseExplained {
             format!("In what is computed, `{column}` below {min} counts as {min}, and above {max} as {max}.")
         }));
         all.push(match self.round_to {
+            None if self.form == "masked" => "What is computed from them is not rounded.".to_owned(),
             None => "Numbers are not rounded.".to_owned(),
             Some(step) => format!("Numbers are rounded to multiples of {step}."),
         });
+        all.extend(self.over_time());
         all
     }
+
+    /// What holds over several questions.
+    fn over_time(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        match (self.difference_checks, self.minimum_entities) {
+            (_, 0 | 1) => {}
+            (true, fewest) => all.push(format!(
+                "Each answer is compared with what its tenant got earlier, so that no two differ by fewer than {fewest} \
+                 entities."
+            )),
+            (false, _) => all.push(
+                "Answers are not compared with earlier ones: who asks is trusted not to subtract one from another."
+                    .to_owned(),
+            ),
+        }
+        all.extend(self.budget.as_ref().map(|BudgetExplained { questions, days }| {
+            format!("A tenant has {} answered in any {}.", counted(*questions, "question"), counted(*days, "day"))
+        }));
+        all.extend(self.snapshot_hours.map(|hours| {
+            format!("Answers come from a state of the rows that advances every {}.", counted(hours, "hour"))
+        }));
+        all
+    }
+}
+
+/// What is seen of columns that have this mask.
+fn masked(mask: Mask, columns: &str) -> String {
+    match mask {
+        Mask::Plain => format!("Seen as they are: {columns}."),
+        Mask::Null => format!("Missing in every row: {columns}."),
+        Mask::Hmac => format!("Replaced by codes, the same for equal values of one region: {columns}."),
+        Mask::Prefix(characters) => format!("Cut after {}: {columns}.", counted(characters, "character")),
+        Mask::MultipleOf(step) => format!("Rounded down to multiples of {step}: {columns}."),
+        Mask::Year | Mask::Quarter | Mask::Month => format!("Put back to the first day of the {mask}: {columns}."),
+    }
+}
+
+/// `1 day`, `2 days`.
+fn counted(number: u64, what: &str) -> String {
+    if number == 1 { format!("{number} {what}") } else { format!("{number} {what}s") }
 }
 
 /// A line of its own. What a file's texts have in them cannot break it, or move a terminal's cursor.

@@ -4,201 +4,16 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use domicile_policy::{Border, ColumnUse, Form, FragmentFacts, PolicyError, PolicySet};
-use domicile_types::{Digest, RegionId};
+use domicile_policy::{
+    Border, Budget, ClauseRef, ColumnUse, Form, FragmentFacts, Mask, PolicyError, PolicySet, Verdict,
+};
+use domicile_types::RegionId;
 use proptest::prelude::*;
-use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use crate::reference::{Rule, Rules, allowing};
+use crate::generate::{Question, REGIONS, policies, question};
+use crate::reference::{Means, Rule, Rules, allowing};
 use crate::world::{datasets, name, read_back, region};
-
-const REGIONS: [&str; 3] = ["eu", "us", "ap"];
-const PURPOSES: [&str; 3] = ["reporting", "fraud", "Fraud"];
-/// The columns of the world's resident datasets.
-const CUSTOMER: &[&str] = &["c_key", "c_name", "c_nation", "c_segment", "c_balance"];
-const ORDERS: &[&str] = &["o_key", "o_customer", "o_day", "o_price"];
-const ITEM: &[&str] = &["i_order", "i_line"];
-/// What a clause with a threshold above one may list, and what it may not.
-const FUNCTIONS: [&str; 5] = ["count", "SUM", "avg", "date_trunc", "rfm"];
-const SINGLING_OUT: [&str; 4] = ["min", "max", "case", "/"];
-const DIGESTS: [Digest; 2] = [Digest([0xab; 32]), Digest([0xcd; 32])];
-
-fn some_of(all: &[&'static str]) -> impl Strategy<Value = Vec<&'static str>> + use<> {
-    subsequence(all.to_vec(), 0..=all.len())
-}
-
-/// Most of them, so that many questions are allowed.
-fn most_of(all: &[&'static str]) -> impl Strategy<Value = Vec<&'static str>> + use<> {
-    subsequence(all.to_vec(), all.len() / 2..=all.len())
-}
-
-fn rule(columns: &'static [&'static str]) -> impl Strategy<Value = Rule> {
-    let regions = || subsequence(REGIONS.to_vec(), 1..=REGIONS.len());
-    let purposes = prop_oneof![4 => Just(Vec::new()), 1 => some_of(&PURPOSES)];
-    let place = (regions(), regions(), purposes, prop::option::weighted(0.4, 0..4_i32));
-    let lists = (most_of(columns), most_of(columns), most_of(columns));
-    let what = (prop::bool::weighted(0.15), most_of(&FUNCTIONS), some_of(&SINGLING_OUT), any::<bool>());
-    let minimum = prop_oneof![Just(1_u64), 2..20_u64];
-    let limits = (minimum, prop::option::of(1..100_u64), prop::option::of(select(vec![1_u64, 10, 100])));
-    let plugins = subsequence(DIGESTS.to_vec(), 0..=DIGESTS.len());
-    (place, lists, what, limits, plugins).prop_map(|(place, lists, what, limits, plugins)| {
-        let (from, to, purposes, expires) = place;
-        let (group_by, filter_by, measures) = lists;
-        let (replicate, mut functions, singling_out, identifiers) = what;
-        let (minimum_entities, dominance_percent, round_to) = limits;
-        if minimum_entities == 1 {
-            functions.extend(singling_out);
-        }
-        let id = String::new();
-        Rule {
-            id,
-            from,
-            to,
-            replicate,
-            functions,
-            plugins,
-            group_by,
-            filter_by,
-            measures,
-            identifiers,
-            minimum_entities,
-            dominance_percent,
-            round_to,
-            purposes,
-            expires,
-        }
-    })
-}
-
-/// Lets the rule say much of what another one says, so that one of them often covers the other.
-fn assimilate(rule: &mut Rule, other: &Rule, alike: &[bool; 6]) {
-    let other = other.clone();
-    let [place, time, lists, calls, limits, purposes] = *alike;
-    if place {
-        (rule.from, rule.to) = (other.from, other.to);
-    }
-    if time {
-        rule.expires = other.expires;
-    }
-    if lists {
-        (rule.group_by, rule.filter_by, rule.measures) = (other.group_by, other.filter_by, other.measures);
-        (rule.replicate, rule.identifiers) = (other.replicate, other.identifiers);
-    }
-    if calls {
-        // The threshold decides which functions may be listed.
-        (rule.functions, rule.plugins, rule.minimum_entities) =
-            (other.functions, other.plugins, other.minimum_entities);
-    }
-    if limits {
-        (rule.dominance_percent, rule.round_to) = (other.dominance_percent, other.round_to);
-    }
-    if purposes {
-        rule.purposes = other.purposes;
-    }
-}
-
-fn rules(dataset: &'static str, columns: &'static [&'static str], residency: String) -> impl Strategy<Value = Rules> {
-    let classes = prop::collection::vec(select(vec!["identifier", "quasi", "measure", "public"]), columns.len());
-    let alike = prop::array::uniform6(prop::bool::weighted(0.7));
-    let clauses = prop::collection::vec((rule(columns), alike), 0..5);
-    (classes, clauses).prop_map(move |(classes, clauses)| {
-        let (mut clauses, alike): (Vec<Rule>, Vec<[bool; 6]>) = clauses.into_iter().unzip();
-        if let Some((first, others)) = clauses.split_first_mut() {
-            others.iter_mut().zip(&alike).for_each(|(other, alike)| assimilate(other, first, alike));
-        }
-        let mut classes: BTreeMap<_, _> = columns.iter().copied().zip(classes).collect();
-        // "Thresholds count it as an entity, so its class is identifier."
-        classes.entry("c_key").and_modify(|class| *class = "identifier");
-        for (number, clause) in clauses.iter_mut().enumerate() {
-            clause.id = format!("{dataset}-{number}");
-            let may = |column: &&str| clause.identifiers || classes[column] != "identifier";
-            clause.group_by.retain(may);
-            clause.filter_by.retain(may);
-            clause.measures.retain(may);
-        }
-        Rules { dataset, residency: residency.clone(), classes, clauses }
-    })
-}
-
-/// The homes, and the policies of all resident datasets.
-fn policies() -> impl Strategy<Value = (Vec<&'static str>, Vec<Rules>)> {
-    subsequence(REGIONS.to_vec(), 1..=REGIONS.len()).prop_flat_map(|homes| {
-        let home =
-            |(value, region): (usize, &&str)| format!("[[residency.home]]\nregion = {region:?}\nvalues = [{value}]\n");
-        let listed: String = homes.iter().enumerate().map(home).collect();
-        let customer = format!("[residency]\nentity = \"c_key\"\ncolumn = \"c_nation\"\n{listed}");
-        let follows = |parent: &str, on: &str| format!("[residency]\nfollows = {parent:?}\non = {on:?}\n");
-        let all = (
-            rules("customer", CUSTOMER, customer),
-            rules("orders", ORDERS, follows("customer", "o_customer")),
-            rules("item", ITEM, follows("orders", "i_order")),
-        );
-        (Just(homes), all.prop_map(|(customer, orders, item)| vec![customer, orders, item]))
-    })
-}
-
-#[derive(Debug, Clone)]
-struct Question {
-    facts: FragmentFacts,
-    /// One of the homes: this number, counted around.
-    from: usize,
-    to: &'static str,
-    purpose: Option<&'static str>,
-    today: i32,
-}
-
-fn facts() -> impl Strategy<Value = FragmentFacts> {
-    let tables = prop_oneof![
-        8 => select(vec![vec!["customer"], vec!["orders"], vec!["item"]]),
-        4 => select(vec![vec!["customer", "orders"], vec!["orders", "item"], vec!["customer", "part"]]),
-        1 => Just(vec!["customer", "orders", "item", "part", "nowhere"]),
-    ];
-    tables.prop_flat_map(|tables| {
-        let columns = |table: &&str| -> Vec<(String, String)> {
-            let columns = match *table {
-                "customer" => CUSTOMER,
-                "orders" => ORDERS,
-                "item" => ITEM,
-                "part" => &["p_key", "p_group"],
-                _ => &["x"],
-            };
-            columns.iter().map(|column| ((*table).to_owned(), (*column).to_owned())).collect()
-        };
-        let mut all: Vec<_> = tables.iter().flat_map(columns).collect();
-        all.push((tables[0].to_owned(), "typo".to_owned()));
-        let uses = all.into_iter().map(|(table, column)| ColumnUse { dataset: name(&table), column });
-        let list = |most: usize| prop::collection::vec(select(uses.clone().collect::<Vec<_>>()), 0..=most);
-        let calls = ["count", "sum", "Sum", "avg", "DATE_TRUNC", "rfm", "min", "case", "median"];
-        let functions = prop::collection::btree_set(select(calls.map(str::to_owned).to_vec()), 0..=2);
-        let plugins = prop_oneof![
-            1 => Just(BTreeSet::new()),
-            1 => prop::collection::btree_set(select(DIGESTS.to_vec()), 1..=2),
-        ];
-        let form = prop_oneof![1 => Just(Form::Rows), 4 => Just(Form::Aggregate)];
-        let shown = prop_oneof![2 => Just(Vec::new()), 1 => list(1)];
-        // Somebody may forget to say which datasets there are.
-        let named = prop_oneof![9 => Just(tables.clone()), 1 => Just(Vec::new())];
-        (form, shown, list(1), list(1), list(1), functions, plugins, named).prop_map(
-            |(form, outputs, group_by, measures, filters, functions, plugins, named)| FragmentFacts {
-                datasets: named.into_iter().map(name).collect(),
-                form,
-                outputs,
-                group_by,
-                measures,
-                filters,
-                functions,
-                plugins,
-            },
-        )
-    })
-}
-
-fn question() -> impl Strategy<Value = Question> {
-    let purpose = prop::option::weighted(0.7, select(vec!["reporting", "fraud", "Fraud", "fun"]));
-    (facts(), 0..REGIONS.len(), select(REGIONS.to_vec()), purpose, 0..5_i32)
-        .prop_map(|(facts, from, to, purpose, today)| Question { facts, from, to, purpose, today })
-}
 
 /// Loads the policies without the clauses that are refused as needless. These stay in what the reference judges by, so
 /// that a clause that was refused wrongly shows as a difference.
@@ -229,8 +44,65 @@ struct Seen {
     needless: usize,
     allowed: usize,
     allowed_joins: usize,
+    masked_rows: usize,
+    masked_aggregates: usize,
+    budgets: usize,
     forbidden: usize,
     rewritten: usize,
+}
+
+/// The rules that the verdict names, one a dataset. Each allows the fragment, and of those that do it asks least.
+fn chosen<'a>(
+    verdict: &Verdict,
+    allowing: &BTreeMap<&'a str, Vec<&'a Rule>>,
+) -> Result<Vec<(&'a str, &'a Rule)>, TestCaseError> {
+    let named: Vec<_> = verdict.clauses.iter().map(|clause| clause.dataset.as_str()).collect();
+    prop_assert_eq!(named, allowing.keys().copied().collect::<Vec<_>>());
+    let mut all = Vec::new();
+    for (admitted, (dataset, allowed)) in verdict.clauses.iter().zip(allowing) {
+        let Some(rule) = allowed.iter().find(|rule| rule.id == admitted.clause) else {
+            return Err(TestCaseError::fail(format!("{} does not allow it", admitted.clause)));
+        };
+        // What is exact before what is masked, then: entities, shares, steps, checks, age, questions, days.
+        let asks = |rule: &Rule| {
+            let (minimum, dominance, step, checks, hours, budget) = rule.conditions();
+            let (questions, days) = budget.unwrap_or((u64::MAX, 0));
+            let conditions = (minimum, Reverse(dominance), step, checks, hours, Reverse(questions), days);
+            (rule.form == Means::Masked, conditions)
+        };
+        prop_assert_eq!(Some(asks(rule)), allowed.iter().map(|rule| asks(rule)).min());
+        all.push((*dataset, *rule));
+    }
+    Ok(all)
+}
+
+/// What holds where all these rules do: "of each condition the strictest".
+fn together(asked: Form, rules: &[(&str, &Rule)], clauses: Vec<ClauseRef>) -> Verdict {
+    let conditions: Vec<_> = rules.iter().map(|(_, rule)| rule.conditions()).collect();
+    let steps: Vec<u64> = conditions.iter().map(|it| it.2).filter(|step| *step > 0).collect();
+    let masked: Vec<_> = rules.iter().filter(|(_, rule)| rule.form == Means::Masked).collect();
+    let of_table = |masks: &BTreeMap<&str, Mask>| masks.iter().map(|(name, it)| ((*name).to_owned(), *it)).collect();
+    Verdict {
+        form: if asked == Form::Rows && !masked.is_empty() { Form::Masked } else { asked },
+        minimum_entities: conditions.iter().map(|it| it.0).max().unwrap_or(0),
+        dominance_percent: conditions.iter().map(|it| it.1).min().unwrap_or(100),
+        // The first number that all of them divide.
+        round_to: (1..)
+            .find(|number| steps.iter().all(|step| number % step == 0))
+            .filter(|_| !steps.is_empty())
+            .unwrap_or(0),
+        masks: masked.iter().map(|(dataset, rule)| (name(dataset), of_table(&rule.masks))).collect(),
+        budgets: rules
+            .iter()
+            .filter_map(|(dataset, rule)| {
+                let (questions, days) = rule.conditions().5?;
+                Some(Budget { dataset: name(dataset), clause: rule.id.clone(), questions, days })
+            })
+            .collect(),
+        difference_checks: conditions.iter().any(|it| it.3),
+        snapshot_hours: conditions.iter().map(|it| it.4).max().unwrap_or(0),
+        clauses,
+    }
 }
 
 fn compare(
@@ -245,26 +117,17 @@ fn compare(
     let expect = allowing(policies, &asked.facts, &border);
     match (set.judge(&asked.facts, &border), expect) {
         (Ok(verdict), Some(clauses)) => {
-            let named: Vec<_> = verdict.clauses.iter().map(|clause| clause.dataset.as_str()).collect();
-            prop_assert_eq!(named, clauses.keys().copied().collect::<Vec<_>>());
-            for (admitted, allowed) in verdict.clauses.iter().zip(clauses.values()) {
-                let rule = allowed.iter().find(|rule| rule.id == admitted.clause);
-                prop_assert!(rule.is_some(), "{} does not allow it", admitted.clause);
-                let (minimum, dominance, step) = rule.map(|rule| rule.conditions()).unwrap_or_default();
-                prop_assert!(verdict.minimum_entities >= minimum, "{verdict:?}");
-                prop_assert!(verdict.dominance_percent <= dominance, "{verdict:?}");
-                prop_assert!(verdict.round_to >= step, "{verdict:?}");
-                // Of the clauses that allow it the one counts that asks least: for entities, then shares, then steps.
-                let asks = |(minimum, dominance, step): (u64, u64, u64)| (minimum, Reverse(dominance), step);
-                let least = allowed.iter().map(|rule| asks(rule.conditions())).min();
-                prop_assert_eq!(Some(asks((minimum, dominance, step))), least);
-            }
+            let chosen = chosen(&verdict, &clauses)?;
+            prop_assert_eq!(&verdict, &together(asked.facts.form, &chosen, verdict.clauses.clone()));
             seen.allowed += usize::from(!clauses.is_empty());
+            seen.masked_rows += usize::from(verdict.form == Form::Masked);
+            seen.masked_aggregates += usize::from(verdict.form == Form::Aggregate && !verdict.masks.is_empty());
+            seen.budgets += verdict.budgets.len();
             seen.allowed_joins += usize::from(clauses.len() > 1);
         }
         (Err(denial), None) => {
             seen.forbidden += 1;
-            if let Some(sql) = &denial.rewrite {
+            for sql in denial.rewrites.iter().map(|rewrite| &rewrite.sql) {
                 prop_assert!(allowing(policies, &read_back(sql), &border).is_some(), "{sql} is forbidden itself");
                 seen.rewritten += 1;
             }
@@ -281,17 +144,21 @@ fn fullest(rules: &Rules, rule: &Rule) -> FragmentFacts {
         let column = |column: &&str| ColumnUse { dataset: name(rules.dataset), column: (*column).to_owned() };
         columns.iter().map(column).collect()
     };
-    let may = |column: &&str| rule.identifiers || rules.classes[column] != "identifier";
+    let may = |column: &&str| match rule.form {
+        Means::Masked => rule.masks.contains_key(column),
+        _ => rule.identifiers || rules.classes[column] != "identifier",
+    };
     let every: Vec<&str> = rules.classes.keys().copied().filter(may).collect();
+    let rows = rule.form != Means::Aggregate;
     FragmentFacts {
         datasets: BTreeSet::from([name(rules.dataset)]),
-        form: if rule.replicate { Form::Rows } else { Form::Aggregate },
-        outputs: uses(if rule.replicate { &every } else { &[] }),
-        group_by: uses(if rule.replicate { &[] } else { &rule.group_by }),
-        measures: uses(if rule.replicate { &[] } else { &rule.measures }),
-        filters: uses(if rule.replicate { &[] } else { &rule.filter_by }),
-        functions: rule.functions.iter().filter(|_| !rule.replicate).map(|function| (*function).to_owned()).collect(),
-        plugins: rule.plugins.iter().filter(|_| !rule.replicate).copied().collect(),
+        form: if rows { Form::Rows } else { Form::Aggregate },
+        outputs: uses(if rows { &every } else { &[] }),
+        group_by: uses(if rows { &[] } else { &rule.group_by }),
+        measures: uses(if rows { &[] } else { &rule.measures }),
+        filters: uses(if rows { &[] } else { &rule.filter_by }),
+        functions: rule.functions.iter().filter(|_| !rows).map(|function| (*function).to_owned()).collect(),
+        plugins: rule.plugins.iter().filter(|_| !rows).copied().collect(),
     }
 }
 
@@ -348,6 +215,7 @@ fn the_crate_judges_as_the_words_do() {
         panic!("{error}");
     }
     let seen = seen.into_inner();
-    let enough = [seen.needless, seen.allowed, seen.forbidden, seen.rewritten].iter().all(|number| *number >= 100);
+    let often = [seen.needless, seen.allowed, seen.forbidden, seen.rewritten, seen.masked_aggregates];
+    let enough = often.iter().all(|number| *number >= 100) && seen.masked_rows >= 30 && seen.budgets >= 30;
     assert!(enough && seen.allowed_joins >= 3, "{seen:?}");
 }

@@ -12,15 +12,16 @@ customer v1 sha256:#
     us-east, for 1, 2, 3, 17 and 24.
   Clause `world-reporting`:
     Of each other's rows, ap-south, eu-central and us-east may get aggregates: numbers over groups of rows, and no rows.
-    Groups may be made by `c_nationkey` and `c_mktsegment`.
-    Rows may be filtered and joined by `c_nationkey` and `c_mktsegment`.
+    Groups may be made by `c_nationkey`, `c_mktsegment` and `c_acctbal`.
+    Rows may be filtered and joined by `c_nationkey`, `c_mktsegment` and `c_acctbal`.
     Numbers may be computed from `c_acctbal`.
-    Functions that may be called: `avg`, `count`, `date_part`, `date_trunc`, `net_revenue`, `price_band`, `rfm`, `sum` \
+    Functions that may be called: `avg`, `count`, `date_part`, `date_trunc`, `net_revenue`, `price_band`, `product`, `rfm`, `sum` \
 and `to_char`.
     A group that fewer than 10 entities stand behind is held back.
     So is one where a single entity makes up more than 80 percent of a count or sum.
     In what is computed, `c_acctbal` below -1000 counts as -1000, and above 10000 as 10000.
     Numbers are not rounded.
+    Each answer is compared with what its tenant got earlier, so that no two differ by fewer than 10 entities.
     It holds for any purpose, and for none.
     It has no last day.
     Legal basis: Art. 6(1)(f) GDPR, statistics for the company's own planning

@@ -305,3 +305,24 @@ fn columns_of_all_datasets_are_named_once_in_the_order_of_the_select() {
     assert_eq!(denial.policy, set.policy(&name("orders")).unwrap().label());
     assert_eq!((denial.from.as_str(), denial.to.as_str()), ("eu", "us"));
 }
+
+#[test]
+fn each_of_many_clauses_is_found() {
+    let clause = |number: usize| {
+        let to = if number < 100 { "us" } else { "ap" };
+        format!(
+            "[[allow]]\nid = \"{number}\"\nfrom = [\"eu\"]\nto = [\"{to}\"]\nform = \"replicate\"\npurposes = \
+             [\"{number}\"]\nlegal_basis = \"x\"\n"
+        )
+    };
+    let clauses: String = (0..200).map(clause).collect();
+    let set = set(&changed("customer.toml", "legal_basis = \"test\"\n", &format!("legal_basis = \"test\"\n{clauses}")));
+    for number in 0..200 {
+        let purpose = number.to_string();
+        for (to, expect) in [("us", number < 100), ("ap", number >= 100)] {
+            let got = judge(&set, &rows("customer.c_nation", ""), "eu", to, Some(&purpose), 0);
+            let clause = got.ok().map(|verdict| verdict.clauses[0].clause.clone());
+            assert_eq!(clause, expect.then(|| purpose.clone()), "{number} to {to}");
+        }
+    }
+}

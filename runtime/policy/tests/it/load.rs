@@ -28,8 +28,8 @@ fn files_are_strict() {
     check(
         "customer.toml",
         "\"aggregate\"",
-        "\"masked\"",
-        "customer.toml:27:8: unknown value `masked`; values here: aggregate, replicate",
+        "\"mask\"",
+        "customer.toml:27:8: unknown value `mask`; did you mean `masked`?",
     );
     check(
         "customer.toml",

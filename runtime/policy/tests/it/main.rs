@@ -4,10 +4,15 @@
 mod accepted;
 mod brute_force;
 mod explain;
+mod generate;
 mod judging;
 mod load;
+mod masked;
 mod reach;
 mod reference;
 mod regions;
+mod releases;
 mod rewrite;
+mod succession;
+mod verdict;
 mod world;

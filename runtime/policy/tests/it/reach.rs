@@ -127,6 +127,55 @@ fn rows_cover_aggregates_of_the_same_columns() {
 }
 
 #[test]
+fn masks_cover_what_has_the_same_ones() {
+    let masked = |id: &str, columns: &str| {
+        let clause = with(&with(REPLICATE, "\"copy\"\nfrom", &format!("\"{id}\"\nfrom")), "replicate", "masked");
+        format!("{clause}columns = {{ {columns} }}\n")
+    };
+    let wide = masked("wide", "c_key = \"hmac\", c_nation = \"plain\", c_balance = { multiple_of = 10 }");
+    let same = masked("same", "c_key = \"hmac\", c_balance = { multiple_of = 10 }");
+    check(&format!("{wide}{same}"), Some((31, "same", "wide", 24)));
+    for other in ["c_key = \"null\"", "c_key = \"hmac\", c_name = \"hmac\"", "c_balance = { multiple_of = 20 }"] {
+        check(&format!("{wide}{}", masked("other", other)), None);
+        check(&format!("{}{wide}", masked("other", other)), None);
+    }
+    // Numbers that are computed of masked rows are no substitute for exact ones, and aggregates none for rows.
+    check(&format!("{wide}{SALES}"), None);
+    check(&format!("{SALES}{wide}"), None);
+    // Copies are preferred to masked rows, where they admit the same columns.
+    check(&format!("{}{REPLICATE}", masked("cut", "c_nation = \"plain\"")), Some((24, "cut", "copy", 31)));
+    check(&format!("{wide}{REPLICATE}"), None);
+    check(&format!("{REPLICATE}{wide}"), None);
+}
+
+#[test]
+fn what_holds_over_several_questions_is_a_reason_to_stay() {
+    let budget = "budget = { questions = 10, days = 7 }\nsnapshot_hours = 24\nlegal_basis";
+    let sales = SALES.replace("legal_basis", budget);
+    let narrow = |line: &str| with(NARROW, "round_to = 10", &format!("round_to = 10\n{line}"));
+    let same = "budget = { questions = 10, days = 7 }\nsnapshot_hours = 24";
+    check(&format!("{sales}{}", narrow(same)), Some((37, "narrow", "sales", 24)));
+    for other in [
+        "",
+        "snapshot_hours = 24",
+        "budget = { questions = 10, days = 7 }",
+        "budget = { questions = 11, days = 7 }\nsnapshot_hours = 24",
+        "budget = { questions = 10, days = 6 }\nsnapshot_hours = 24",
+        "budget = { questions = 10, days = 7 }\nsnapshot_hours = 23",
+        "difference_checks = false\nbudget = { questions = 10, days = 7 }\nsnapshot_hours = 24",
+    ] {
+        check(&format!("{sales}{}", narrow(other)), None);
+    }
+    for stricter in ["budget = { questions = 9, days = 8 }\nsnapshot_hours = 48", same] {
+        check(&format!("{sales}{}", narrow(stricter)), Some((37, "narrow", "sales", 24)));
+    }
+    // Of two that ask the same the first has a budget of its own, as long as it comes first.
+    let first = sales.replace("\"sales\"", "\"first\"").replace("\"c_nation\", \"c_segment\"", "\"c_nation\"");
+    check(&format!("{first}{sales}"), None);
+    check(&format!("{sales}{first}"), Some((37, "first", "sales", 24)));
+}
+
+#[test]
 fn a_legal_basis_that_receipts_name_is_a_reason_to_stay() {
     let first = NARROW.replace("minimum_entities = 20\ndominance_percent = 50\nround_to = 10", "minimum_entities = 10");
     check(&format!("{first}{SALES}"), None);

@@ -4,8 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use domicile_policy::{Border, ColumnUse, Form, FragmentFacts};
+use domicile_policy::{Border, ColumnUse, Form, FragmentFacts, Mask};
 use domicile_types::Digest;
+
+/// What a clause asks: see [`Rule::conditions`].
+pub(crate) type Conditions = (u64, u64, u64, bool, u64, Option<(u64, u64)>);
 
 /// A policy file, as its author thinks of it.
 #[derive(Debug, Clone)]
@@ -18,13 +21,23 @@ pub(crate) struct Rules {
     pub(crate) clauses: Vec<Rule>,
 }
 
+/// What a clause is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Means {
+    Aggregate,
+    Masked,
+    Replicate,
+}
+
 /// An `[[allow]]` section.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     pub(crate) id: String,
     pub(crate) from: Vec<&'static str>,
     pub(crate) to: Vec<&'static str>,
-    pub(crate) replicate: bool,
+    pub(crate) form: Means,
+    /// Of a masked clause: what is seen of which columns.
+    pub(crate) masks: BTreeMap<&'static str, Mask>,
     pub(crate) functions: Vec<&'static str>,
     pub(crate) plugins: Vec<Digest>,
     pub(crate) group_by: Vec<&'static str>,
@@ -34,6 +47,10 @@ pub(crate) struct Rule {
     pub(crate) minimum_entities: u64,
     pub(crate) dominance_percent: Option<u64>,
     pub(crate) round_to: Option<u64>,
+    /// Questions, and in how many days.
+    pub(crate) budget: Option<(u64, u64)>,
+    pub(crate) difference_checks: Option<bool>,
+    pub(crate) snapshot_hours: Option<u64>,
     pub(crate) purposes: Vec<&'static str>,
     /// Days since 1970-01-01, below 9.
     pub(crate) expires: Option<i32>,
@@ -55,34 +72,66 @@ impl Rules {
 impl Rule {
     fn write(&self, text: &mut String) {
         let Self { id, from, to, identifiers, .. } = self;
-        let form = if self.replicate { "replicate" } else { "aggregate" };
+        let form = format!("{:?}", self.form).to_lowercase();
         writeln!(text, "[[allow]]\nid = {id:?}\nfrom = {from:?}\nto = {to:?}\nform = {form:?}").unwrap();
-        writeln!(text, "identifiers = {identifiers}\nlegal_basis = \"basis of {id}\"").unwrap();
+        writeln!(text, "legal_basis = \"basis of {id}\"").unwrap();
         if !self.purposes.is_empty() {
             writeln!(text, "purposes = {:?}", self.purposes).unwrap();
         }
         if let Some(day) = self.expires {
             writeln!(text, "expires = \"1970-01-0{}\"", day + 1).unwrap();
         }
-        if self.replicate {
-            return;
+        match self.form {
+            Means::Masked => return self.write_masks(text),
+            Means::Replicate => return writeln!(text, "identifiers = {identifiers}").unwrap(),
+            Means::Aggregate => writeln!(text, "identifiers = {identifiers}").unwrap(),
         }
         let Self { functions, group_by, filter_by, measures, minimum_entities, .. } = self;
         let plugins: Vec<String> = self.plugins.iter().map(ToString::to_string).collect();
         writeln!(text, "functions = {functions:?}\nplugins = {plugins:?}\ngroup_by = {group_by:?}").unwrap();
         writeln!(text, "filter_by = {filter_by:?}\nmeasures = {measures:?}").unwrap();
         writeln!(text, "minimum_entities = {minimum_entities}").unwrap();
-        for (key, value) in [("dominance_percent", self.dominance_percent), ("round_to", self.round_to)] {
+        let numbers = [
+            ("dominance_percent", self.dominance_percent),
+            ("round_to", self.round_to),
+            ("snapshot_hours", self.snapshot_hours),
+        ];
+        for (key, value) in numbers {
             value.into_iter().for_each(|value| writeln!(text, "{key} = {value}").unwrap());
+        }
+        if let Some((questions, days)) = self.budget {
+            writeln!(text, "budget = {{ questions = {questions}, days = {days} }}").unwrap();
+        }
+        if let Some(checks) = self.difference_checks {
+            writeln!(text, "difference_checks = {checks}").unwrap();
         }
     }
 
-    /// Fewest entities, largest share in percent, and step of numbers, as a verdict writes them.
-    pub(crate) fn conditions(&self) -> (u64, u64, u64) {
-        if self.replicate {
-            return (0, 100, 0);
+    fn write_masks(&self, text: &mut String) {
+        writeln!(text, "[allow.columns]").unwrap();
+        for (column, mask) in &self.masks {
+            match mask {
+                Mask::Prefix(characters) => writeln!(text, "{column} = {{ prefix = {characters} }}"),
+                Mask::MultipleOf(step) => writeln!(text, "{column} = {{ multiple_of = {step} }}"),
+                plain => writeln!(text, "{column} = {:?}", format!("{plain:?}").to_lowercase()),
+            }
+            .unwrap();
         }
-        (self.minimum_entities, self.dominance_percent.unwrap_or(100), self.round_to.unwrap_or(0))
+    }
+
+    /// Fewest entities, largest share in percent, step of numbers, checks, hours and budget, as a verdict writes them.
+    pub(crate) fn conditions(&self) -> Conditions {
+        if self.form != Means::Aggregate {
+            return (0, 100, 0, false, 0, None);
+        }
+        (
+            self.minimum_entities,
+            self.dominance_percent.unwrap_or(100),
+            self.round_to.unwrap_or(0),
+            self.difference_checks.unwrap_or(true),
+            self.snapshot_hours.unwrap_or(0),
+            self.budget,
+        )
     }
 
     /// "Nothing crosses a border unless an `[[allow]]` clause lists it."
@@ -97,8 +146,12 @@ impl Rule {
         if self.expires.is_some_and(|last| border.today > last) {
             return false;
         }
-        // A column has to exist, and an identifier needs the clause's word.
         let own = |column: &&ColumnUse| column.dataset.as_str() == rules.dataset;
+        // "Columns that are not in the table may not be used at all", and functions do not matter.
+        if self.form == Means::Masked {
+            return columns(facts).into_iter().filter(own).all(|it| self.masks.contains_key(it.column.as_str()));
+        }
+        // A column has to exist, and an identifier needs the clause's word.
         for column in columns(facts).into_iter().filter(own) {
             match rules.classes.get(column.column.as_str()) {
                 None => return false,
@@ -107,7 +160,7 @@ impl Rule {
             }
         }
         // "Rows include aggregates."
-        if self.replicate {
+        if self.form == Means::Replicate {
             return true;
         }
         if facts.form == Form::Rows {

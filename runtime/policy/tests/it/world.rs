@@ -165,17 +165,26 @@ pub(crate) fn judge(
 
 /// Reads back the few forms of SQL that a rewrite has, written here apart from the code that writes them.
 pub(crate) fn read_back(sql: &str) -> FragmentFacts {
-    let (shown, rest) = sql.strip_prefix("SELECT ").unwrap().split_once(" FROM ").unwrap();
+    // A date that is cut is that date, and a call.
+    let cut = ["month", "quarter"].iter().fold(sql.to_owned(), |sql, unit| sql.replace(&format!("('{unit}', "), "("));
+    let (shown, rest) = cut.strip_prefix("SELECT ").unwrap().split_once(" FROM ").unwrap();
     let (dataset, keys) = rest.split_once(" GROUP BY ").unwrap_or((rest, ""));
     let dataset = name(dataset);
     let column =
         |text: &str| ColumnUse { dataset: dataset.clone(), column: text.trim_matches('"').replace("\"\"", "\"") };
     let mut facts = aggregate("", "", "", "");
     facts.datasets = BTreeSet::from([dataset.clone()]);
-    facts.group_by = keys.split(", ").filter(|key| !key.is_empty()).map(column).collect();
+    let uncut =
+        |text: &str| text.strip_prefix("date_trunc(").map_or(text, |rest| rest.trim_end_matches(')')).to_owned();
+    facts.group_by = keys.split(", ").filter(|key| !key.is_empty()).map(|key| column(&uncut(key))).collect();
     let mut plain = Vec::new();
     for item in shown.split(", ") {
-        let call = item.split(" AS ").next().unwrap();
+        let mut call = item.split(" AS ").next().unwrap();
+        let cut = uncut(call);
+        if cut != call {
+            facts.functions.insert("date_trunc".to_owned());
+            call = &cut;
+        }
         match call.strip_suffix(')').and_then(|call| call.split_once('(')) {
             None => plain.push(column(call)),
             Some((function, argument)) => {

@@ -1,0 +1,87 @@
+//! What was released to whom, so that nobody gets at too few entities by putting answers together.
+//!
+//! Whoever has two sums over nearly the same rows has the difference as well, which is a sum over the few rows that are
+//! in one of them only. So a release has to differ from every earlier one of the same tenant by as many entities as any
+//! group needs, or by none; and so has every combination of the latest ones.
+
+mod span;
+mod trace;
+
+use std::collections::BTreeMap;
+
+pub use trace::{Difference, TRACE_PLACES, Trace, mark};
+
+use span::Span;
+
+/// A released group, or several as one, by the rows of one table that stand behind one of its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// The table: a dataset, or a mapper.
+    pub table: String,
+    /// Its rows.
+    pub trace: Trace,
+}
+
+/// All that was released lately, by tenant and table.
+#[derive(Debug)]
+pub struct Releases {
+    known: BTreeMap<(String, String), Known>,
+    /// Groups of one tenant and table that are compared one by one.
+    groups_max: usize,
+    groups: usize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Folded to the least length that tells as many entities apart as each of them needs.
+    folded: Vec<Trace>,
+    /// The latest, by all their places.
+    span: Span,
+}
+
+impl Releases {
+    /// Nothing yet. Of one tenant and table at most `groups_max` groups are remembered.
+    pub fn new(groups_max: usize) -> Self {
+        Self { known: BTreeMap::new(), groups_max, groups: 0 }
+    }
+
+    /// Groups that are remembered.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// How this release differs from what can be made of earlier ones to the same tenant: [`Difference::TooFew`] before
+    /// [`Difference::None`] before [`Difference::Enough`].
+    pub fn compare(&self, tenant: &str, released: &Released, minimum_entities: u64) -> Difference {
+        let Some(known) = self.known.get(&(tenant.to_owned(), released.table.clone())) else {
+            return Difference::Enough;
+        };
+        let folded = released.trace.folded_for(minimum_entities);
+        let mut nearest = Difference::Enough;
+        for other in &known.folded {
+            match folded.difference(other, minimum_entities) {
+                Difference::TooFew => return Difference::TooFew,
+                Difference::None => nearest = Difference::None,
+                Difference::Enough => {}
+            }
+        }
+        if nearest == Difference::None {
+            return nearest;
+        }
+        known.span.difference(&released.trace, minimum_entities)
+    }
+
+    /// Notes a release that needed `minimum_entities`. The oldest are forgotten where there are too many.
+    pub fn remember(&mut self, tenant: &str, released: Released, minimum_entities: u64) {
+        let known = self.known.entry((tenant.to_owned(), released.table)).or_default();
+        known.folded.push(released.trace.folded_for(minimum_entities));
+        known.span.take_in(&released.trace);
+        self.groups += 1;
+        if known.folded.len() > self.groups_max {
+            // A tenth at a time, so that forgetting costs little.
+            let gone = known.folded.len() - self.groups_max + self.groups_max / 10;
+            known.folded.drain(..gone);
+            self.groups -= gone;
+        }
+    }
+}
