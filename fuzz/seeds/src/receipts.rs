@@ -33,6 +33,7 @@ fn record(sequence: u64, previous: String) -> LedgerRecord {
         query_id: "q".to_owned(),
         from: "eu-west".to_owned(),
         to: "us-east".to_owned(),
+        client: None,
         form: "aggregate".to_owned(),
         datasets: vec!["orders".to_owned()],
         columns: vec!["orders.o_totalprice".to_owned()],

@@ -114,6 +114,29 @@ pub enum ConfigError {
         /// The address.
         listen: std::net::SocketAddr,
     },
+    /// Anybody who reaches the front door would see what the region may see.
+    #[error(
+        "{at}: `allow_anonymous = true` is for the loopback address, and this region listens at {listen}: whoever \
+         reaches it could ask as if they stood here; remove the key and list those that sign your clients' tokens in \
+         `trusted_keys`"
+    )]
+    AnonymousExposed {
+        /// Where the key stands.
+        at: Position,
+        /// The address.
+        listen: std::net::SocketAddr,
+    },
+    /// A peer of which nobody could say which clients stand there.
+    #[error(
+        "{at}: peer `{peer}` has no `jurisdictions`, and [clients] has `trusted_keys`: say whose law holds there, as the \
+         peer's own file does, so that it is known which clients stand there"
+    )]
+    PeerUnplaced {
+        /// Where the peer's id stands.
+        at: Position,
+        /// The id.
+        peer: RegionId,
+    },
     /// A text or list that may not be empty.
     #[error("{at}: `{key}` must not be empty")]
     Empty {

@@ -2,23 +2,29 @@
 //!
 //! Every error says where (file, line, column), what, and which known name is nearest.
 
+mod clients;
 mod dataset;
 mod error;
 mod load;
 mod partition;
 mod peer_url;
 mod plugins;
+mod policies;
+mod public_key;
 mod region;
 mod secret;
 mod storage;
 mod storage_url;
 pub mod strict;
 
+pub use clients::Clients;
 pub use dataset::DatasetFile;
 pub use error::{ConfigError, Position};
-pub use load::{RegionFiles, load_datasets, load_region};
+pub use load::{PolicyFiles, RegionFiles, SIGNATURE_SUFFIX, load_datasets, load_policies, load_region};
 pub use peer_url::{PeerUrl, PeerUrlError};
-pub use plugins::{PluginKey, PluginKeyError, Plugins};
+pub use plugins::Plugins;
+pub use policies::Policies;
+pub use public_key::{PublicKey, PublicKeyError};
 pub use region::{Peer, RegionConfig, RegionLimits};
 pub use secret::{SECRET_BYTES_MIN, read_secret};
 pub use storage::Storage;

@@ -1,7 +1,11 @@
 //! Reading a region's file and the folders it names.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+use domicile_types::limits::POLICY_SIGNATURE_BYTES_MAX;
 
 use crate::{ConfigError, DatasetFile, RegionConfig};
 
@@ -14,7 +18,21 @@ pub struct RegionFiles {
     pub datasets: Vec<DatasetFile>,
     /// Name (with its folder, for messages) and text of every policy file, in the order of the names.
     pub policy_texts: Vec<(String, String)>,
+    /// The bytes of the signature beside a policy file, by the name of that file, where there is one.
+    pub policy_signatures: BTreeMap<String, Vec<u8>>,
 }
+
+/// The policy files of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyFiles {
+    /// As [`RegionFiles::policy_texts`].
+    pub texts: Vec<(String, String)>,
+    /// As [`RegionFiles::policy_signatures`].
+    pub signatures: BTreeMap<String, Vec<u8>>,
+}
+
+/// What the name of a policy file ends with that holds the signature of the other one.
+pub const SIGNATURE_SUFFIX: &str = ".sig";
 
 /// Reads the region file at `path`, its datasets and its policies. Secrets are left unread.
 ///
@@ -27,11 +45,39 @@ pub fn load_region(path: &Path) -> Result<RegionFiles, ConfigError> {
     if let (Some(tiered), None) = (tiered, &config.storage.cold_url) {
         return Err(ConfigError::NoColdStorage { file: path.to_owned(), dataset: tiered.dataset.name.clone() });
     }
-    let policy_texts = toml_files(&config.policies_dir)?
-        .into_iter()
-        .map(|file| Ok((file.display().to_string(), read(&file)?)))
-        .collect::<Result<_, ConfigError>>()?;
-    Ok(RegionFiles { config, datasets, policy_texts })
+    let PolicyFiles { texts, signatures } = load_policies(&config.policies_dir)?;
+    Ok(RegionFiles { config, datasets, policy_texts: texts, policy_signatures: signatures })
+}
+
+/// Reads every `.toml` file of `folder`, in the order of the names, and the signature beside it where there is one.
+///
+/// # Errors
+/// Where a file cannot be read, or a signature is too large to be one.
+pub fn load_policies(folder: &Path) -> Result<PolicyFiles, ConfigError> {
+    let mut policies = PolicyFiles { texts: Vec::new(), signatures: BTreeMap::new() };
+    for file in toml_files(folder)? {
+        let name = file.display().to_string();
+        if let Some(signature) = read_signature(&PathBuf::from(format!("{name}{SIGNATURE_SUFFIX}")))? {
+            policies.signatures.insert(name.clone(), signature);
+        }
+        policies.texts.push((name, read(&file)?));
+    }
+    Ok(policies)
+}
+
+fn read_signature(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(unreadable)?,
+    };
+    let mut bytes = Vec::new();
+    file.take(POLICY_SIGNATURE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > POLICY_SIGNATURE_BYTES_MAX {
+        let problem = format!("it has more than {POLICY_SIGNATURE_BYTES_MAX} bytes, and so is no signature");
+        return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, problem)));
+    }
+    Ok(Some(bytes))
 }
 
 /// Reads every `.toml` file of `folder` as a dataset, in the order of the names.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use domicile_types::{RegionId, limits};
 use serde::Deserialize;
 
+use crate::clients::{Clients, RawClients};
 use crate::plugins::{Plugins, RawPlugins};
+use crate::policies::{Policies, RawPolicies};
 use crate::storage::{RawStorage, Storage};
 use crate::strict::{self, Parsed, Schema, Spanned};
 use crate::{ConfigError, PeerUrl, Position};
@@ -41,6 +43,10 @@ pub struct RegionConfig {
     pub storage: Storage,
     /// Whose plugins run here.
     pub plugins: Plugins,
+    /// Whose policies count here.
+    pub policies: Policies,
+    /// Who may ask here.
+    pub clients: Clients,
     /// The other regions, in the order of the file; ids unique and never this region's own.
     pub peers: Vec<Peer>,
 }
@@ -54,6 +60,8 @@ pub struct Peer {
     pub url: PeerUrl,
     /// File of *its* secret.
     pub secret_file: PathBuf,
+    /// Jurisdictions whose law holds there; empty only where this region trusts no clients' tokens.
+    pub jurisdictions: Vec<String>,
 }
 
 /// Limits that a region may set. Sizes only lower than the program's own; times up to `limits::QUERY_TIMEOUT_MAX`.
@@ -103,6 +111,10 @@ struct RawFile {
     #[serde(default)]
     plugins: RawPlugins,
     #[serde(default)]
+    policies: RawPolicies,
+    #[serde(default)]
+    clients: RawClients,
+    #[serde(default)]
     peer: Vec<RawPeer>,
 }
 
@@ -140,6 +152,7 @@ struct RawPeer {
     id: Spanned<Parsed<RegionId>>,
     url: Parsed<PeerUrl>,
     secret_file: PathBuf,
+    jurisdictions: Option<Spanned<Vec<String>>>,
 }
 
 impl RegionConfig {
@@ -154,11 +167,11 @@ impl RegionConfig {
         let folder = path.parent().unwrap_or(Path::new(""));
         let region = raw.region;
         source.filled("name", region.name.span().start, region.name.get_ref().trim().is_empty())?;
-        let codes = region.jurisdictions.get_ref();
-        let none = codes.is_empty() || codes.iter().any(|code| code.trim().is_empty());
-        source.filled("jurisdictions", region.jurisdictions.span().start, none)?;
-        let peers = source.peers(&region.id.0, raw.peer, folder)?;
+        source.jurisdictions(&region.jurisdictions)?;
         let listen = source.address(&raw.listen.http)?;
+        let clients = Clients::check(raw.clients, &source, listen)?;
+        let placed = !clients.trusted_keys.is_empty();
+        let peers = source.peers(&region.id.0, raw.peer, folder, placed)?;
         Ok(Self {
             name: region.name.into_inner(),
             jurisdictions: region.jurisdictions.into_inner(),
@@ -166,7 +179,9 @@ impl RegionConfig {
             longitude: source.degrees("longitude", &region.longitude, 180)?,
             secret_file: folder.join(region.secret_file),
             listen,
+            clients,
             plugins: Plugins::check(raw.plugins, &source, listen)?,
+            policies: Policies::check(raw.policies, &source)?,
             storage: Storage::check(&raw.storage, &source, folder, &raw.data_dir)?,
             data_dir: folder.join(raw.data_dir),
             datasets_dir: folder.join(raw.datasets_dir),
@@ -193,6 +208,11 @@ impl Source<'_> {
         if empty { Err(ConfigError::Empty { at: self.at(offset), key }) } else { Ok(()) }
     }
 
+    fn jurisdictions(&self, codes: &Spanned<Vec<String>>) -> Result<(), ConfigError> {
+        let none = codes.get_ref().is_empty() || codes.get_ref().iter().any(|code| code.trim().is_empty());
+        self.filled("jurisdictions", codes.span().start, none)
+    }
+
     fn degrees(&self, key: &'static str, value: &Spanned<f64>, max: i32) -> Result<f64, ConfigError> {
         let degrees = *value.get_ref();
         if (-f64::from(max)..=f64::from(max)).contains(&degrees) {
@@ -209,7 +229,8 @@ impl Source<'_> {
             .map_err(|_| ConfigError::Address { at: self.at(value.span().start), value: value.get_ref().clone() })
     }
 
-    fn peers(&self, own: &RegionId, raw: Vec<RawPeer>, folder: &Path) -> Result<Vec<Peer>, ConfigError> {
+    /// The peers; with `placed`, each has to say whose law holds there.
+    fn peers(&self, own: &RegionId, raw: Vec<RawPeer>, folder: &Path, placed: bool) -> Result<Vec<Peer>, ConfigError> {
         let mut peers: Vec<Peer> = Vec::with_capacity(raw.len());
         for peer in raw {
             let at = self.at(peer.id.span().start);
@@ -220,7 +241,12 @@ impl Source<'_> {
             if peers.iter().any(|known| known.id == id) {
                 return Err(ConfigError::PeerRepeated { at, peer: id });
             }
-            peers.push(Peer { id, url: peer.url.0, secret_file: folder.join(peer.secret_file) });
+            if placed && peer.jurisdictions.is_none() {
+                return Err(ConfigError::PeerUnplaced { at, peer: id });
+            }
+            peer.jurisdictions.as_ref().map_or(Ok(()), |codes| self.jurisdictions(codes))?;
+            let jurisdictions = peer.jurisdictions.map(Spanned::into_inner).unwrap_or_default();
+            peers.push(Peer { id, url: peer.url.0, secret_file: folder.join(peer.secret_file), jurisdictions });
         }
         Ok(peers)
     }

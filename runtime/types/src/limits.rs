@@ -15,10 +15,28 @@ pub const PLUGIN_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const PLUGINS_MAX: usize = 256;
 /// Public keys that a region may trust for plugins.
 pub const PLUGIN_KEYS_MAX: usize = 64;
+/// Public keys that a region may trust for clients' tokens.
+pub const CLIENT_KEYS_MAX: usize = 64;
+/// Bytes of a client's token.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Jurisdictions, purposes, audiences or roles that a token may name, each.
+pub const TOKEN_ITEMS_MAX: usize = 64;
+/// Longest text in a token, in bytes.
+pub const TOKEN_TEXT_BYTES_MAX: usize = 256;
+/// How far ahead of a region's clock the moment may lie at which a token was made, or from which it holds.
+pub const TOKEN_CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
+/// Longest that `domicile token new` lets a token hold.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Bytes of the envelope that a plugin is signed with, in the form of its header.
 pub const PLUGIN_ENVELOPE_BYTES_MAX: usize = 8 * 1024;
 /// Signatures in one such envelope.
 pub const PLUGIN_SIGNATURES_MAX: usize = 16;
+/// Public keys that a region may trust for policies.
+pub const POLICY_KEYS_MAX: usize = 64;
+/// Bytes of a policy's signature: the file beside it.
+pub const POLICY_SIGNATURE_BYTES_MAX: u64 = 64 * 1024;
+/// Reloads of policies that wait for the one under way.
+pub const POLICY_RELOADS_MAX: usize = 16;
 /// Versions that a release remembers to go back to; the oldest are forgotten first.
 pub const RELEASE_HISTORY_MAX: usize = 16;
 /// Removed versions that a region remembers so that they do not come back; the oldest are forgotten first.
@@ -97,6 +115,13 @@ pub const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const SEGMENT_READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest record of a journal, in bytes.
 pub const JOURNAL_RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Rewrites that a denial offers.
+pub const REWRITES_MAX: usize = 3;
+/// Questions that are planned and judged to find rewrites of one that is denied.
+pub const REWRITES_TRIED_MAX: usize = 16;
+/// Sizes of earlier answers that a region remembers to predict those of the same questions; the oldest are forgotten
+/// first.
+pub const REMEMBERED_SIZES_MAX: usize = 4096;
 /// Queries whose receipts a region remembers for `GET /v1/queries/{id}/receipt` at the coordinator.
 pub const REMEMBERED_QUERIES_MAX: usize = 1024;
 /// Queries that run at once in one region; further ones wait.
@@ -117,6 +142,8 @@ pub const BODY_BYTES_PER_S_MIN: u64 = 64 * 1024;
 pub const DISCARDED_SILENCE_MAX: Duration = Duration::from_secs(1);
 /// Bytes of a body that are still taken, and dropped, once the batch was refused.
 pub const DISCARDED_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Receipts of other regions that wait to be noted. One that comes when so many wait is noted with the next.
+pub const HEAD_NOTES_MAX: usize = 256;
 /// Loads that wait for the store's owner.
 pub const LOAD_QUEUE_MAX: usize = 16;
 /// Longest a query may take where the caller names no `Query-Timeout`.
@@ -256,3 +283,11 @@ pub const COMMIT_QUEUE_MAX: usize = 256;
 pub const COMMIT_GROUP_MAX: usize = 256;
 /// Bytes of a local file of rows that a plugin is tried with.
 pub const LOCAL_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Released groups that are remembered of one tenant and dataset, to compare later ones with.
+pub const RELEASED_GROUPS_MAX: usize = 100_000;
+/// Answers that are remembered whole, so that they can be given again.
+pub const GIVEN_ANSWERS_MAX: usize = 4096;
+/// Bytes of these answers.
+pub const GIVEN_ANSWERS_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Questions that the budget of a clause may have.
+pub const BUDGET_QUESTIONS_MAX: usize = 1_000_000;

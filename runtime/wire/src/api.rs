@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plugins::PluginUse;
 use crate::receipt::SignedReceipt;
+use crate::token::RawToken;
 
 /// Header names that are not in a registry of the IETF.
 pub mod header {
@@ -141,6 +142,13 @@ pub struct FragmentRequest {
     /// the fragment are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial_of: Option<String>,
+    /// Whether only the terms are asked for under which the result would cross
+    /// ([`crate::explain::CrossingTerms`]); then nothing is executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explain: bool,
+    /// The token of the client who asks, which the owning region checks itself; none for who has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<RawToken>,
     /// Milliseconds left for it.
     pub timeout_ms: u64,
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use domicile_types::limits::{FRAGMENT_BYTES_MAX, PEER_CONNECT_TIMEOUT};
 use domicile_types::{RegionId, Secret};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -16,6 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::peer::{Signed, Way, sign_request, verify_reply};
+use crate::token::RawToken;
 use crate::{Problem, WireError};
 
 /// A body that may be streamed.
@@ -118,6 +120,8 @@ impl PeerClient {
 #[derive(Debug)]
 pub struct EdgeClient {
     url: String,
+    /// The header `Authorization`.
+    authorization: Option<HeaderValue>,
     http: Client<HttpConnector, RequestBody>,
 }
 
@@ -125,7 +129,23 @@ impl EdgeClient {
     /// A client of the edge at `url`, `http://host:port`.
     pub fn new(url: impl Into<String>) -> Self {
         let url = url.into().trim_end_matches('/').to_owned();
-        Self { url, http: Client::builder(TokioExecutor::new()).build(connector()) }
+        Self { url, authorization: None, http: Client::builder(TokioExecutor::new()).build(connector()) }
+    }
+
+    /// The same client, with this token in every request; none where it is no text that a header may hold.
+    pub fn with_token(mut self, token: &RawToken) -> Option<Self> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Some(self)
+    }
+
+    fn request(&self, method: Method, path: &str, body: RequestBody) -> Result<Request<RequestBody>, WireError> {
+        let mut request = build(&self.url, method, path, body)?;
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
     }
 
     /// The edge's address.
@@ -145,7 +165,7 @@ impl EdgeClient {
         body: RequestBody,
         timeout: Duration,
     ) -> Result<Answer, WireError> {
-        let mut request = build(&self.url, method, path, body)?;
+        let mut request = self.request(method, path, body)?;
         request.headers_mut().extend(headers);
         whole(&self.http, &self.url, request, timeout).await?.accepted(&self.url)
     }
@@ -155,7 +175,7 @@ impl EdgeClient {
     /// # Errors
     /// As [`Self::send`]; errors inside the body are the stream's.
     pub async fn stream(&self, path: &str, timeout: Duration) -> Result<Incoming, WireError> {
-        let request = build(&self.url, Method::GET, path, full(Bytes::new()))?;
+        let request = self.request(Method::GET, path, full(Bytes::new()))?;
         let response = head(&self.http, &self.url, request, timeout).await?;
         if response.status().is_success() {
             return Ok(response.into_body());

@@ -5,13 +5,16 @@ pub mod api;
 pub mod client;
 pub mod content_digest;
 mod error;
+pub mod explain;
 pub mod frame;
 pub mod peer;
 pub mod plugins;
+pub mod policies;
 pub mod problem;
 pub mod receipt;
 pub mod signature;
 mod stream;
+pub mod token;
 
 pub use error::WireError;
 pub use problem::Problem;

@@ -36,6 +36,19 @@ pub struct PluginRecord {
     pub parameters: BTreeMap<String, String>,
 }
 
+/// The client of an answer that something crossed a border for, as its token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRecord {
+    /// Who made the token.
+    pub issuer: String,
+    /// Whose it is.
+    pub subject: String,
+    /// Who shares an interest in what is learnt.
+    pub tenant: String,
+    /// The regions that the client stands at, as the source region sees it, in the order of their names.
+    pub regions: Vec<String>,
+}
+
 /// What crossed a border, and by what right. Field order is part of the format: the hash covers the JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -49,8 +62,13 @@ pub struct Receipt {
     pub query_id: String,
     /// The region that the data left.
     pub from: String,
-    /// The region that the data went to.
+    /// The region that the data went to; `client:` and regions where it went from its own region's edge to a client who
+    /// stands at these.
     pub to: String,
+    /// The client for whom it crossed. Left out where it had no token, so that receipts from before there were any keep
+    /// their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientRecord>,
     /// How it crossed: `aggregate` or `replicate`.
     pub form: String,
     /// Resident datasets that the data was computed from.
@@ -101,6 +119,35 @@ pub struct LedgerRecord {
     pub signed: SignedReceipt,
     /// The fragment that was answered: SQL that a person can read.
     pub question: String,
+}
+
+/// The latest receipt of another region's ledger that a region has seen. That ledger has it for good, unless it was cut
+/// short or made anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerHead {
+    /// Whose ledger it is.
+    pub region: String,
+    /// The receipt's number.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: String,
+    /// The ed25519 public key that it is signed with, base64.
+    pub key: String,
+    /// When it was made, milliseconds since 1970-01-01 UTC.
+    pub at_unix_ms: u64,
+}
+
+impl From<&SignedReceipt> for LedgerHead {
+    fn from(signed: &SignedReceipt) -> Self {
+        let Receipt { from, sequence, at_unix_ms, .. } = &signed.receipt;
+        Self {
+            region: from.clone(),
+            sequence: *sequence,
+            hash: signed.hash.clone(),
+            key: signed.key.clone(),
+            at_unix_ms: *at_unix_ms,
+        }
+    }
 }
 
 /// What is wrong with a receipt or a chain of them.

@@ -1,19 +1,33 @@
-//! Signatures over plugins: a Dead Simple Signing Envelope (DSSE) around a statement of name, version and digest.
+//! Signatures over plugins and policies: a Dead Simple Signing Envelope (DSSE) around a statement of name, version and
+//! digest.
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use domicile_types::limits::{PLUGIN_ENVELOPE_BYTES_MAX, PLUGIN_SIGNATURES_MAX};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// What the payload of a plugin's envelope is.
 pub const PLUGIN_PAYLOAD_TYPE: &str = "application/vnd.domicile.plugin.v1+json";
+/// What the payload of a policy's envelope is.
+pub const POLICY_PAYLOAD_TYPE: &str = "application/vnd.domicile.policy.v1+json";
 
 const EITHER_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, EITHER_PADDING);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, EITHER_PADDING);
+
+/// What signatures are over.
+pub trait Statement: Serialize + DeserializeOwned {
+    /// What a payload with it is.
+    const PAYLOAD_TYPE: &'static str;
+    /// What it is about, in words.
+    const ABOUT: &'static str;
+    /// The section of a region's file whose `trusted_keys` count for it.
+    const SECTION: &'static str;
+}
 
 /// What a signature says: this name and version is this component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +39,30 @@ pub struct PluginStatement {
     pub version: String,
     /// SHA-256 of the component, hexadecimal.
     pub sha256: String,
+}
+
+impl Statement for PluginStatement {
+    const PAYLOAD_TYPE: &'static str = PLUGIN_PAYLOAD_TYPE;
+    const ABOUT: &'static str = "a plugin";
+    const SECTION: &'static str = "[plugins]";
+}
+
+/// What a signature says: this version of the dataset's policy is this text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyStatement {
+    /// The dataset.
+    pub dataset: String,
+    /// The version that the text gives itself.
+    pub version: u32,
+    /// SHA-256 of the text, hexadecimal.
+    pub sha256: String,
+}
+
+impl Statement for PolicyStatement {
+    const PAYLOAD_TYPE: &'static str = POLICY_PAYLOAD_TYPE;
+    const ABOUT: &'static str = "a policy";
+    const SECTION: &'static str = "[policies]";
 }
 
 /// A signed statement, as DSSE writes it in JSON.
@@ -53,22 +91,31 @@ pub struct EnvelopeSignature {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// It is not in the agreed form.
-    #[error("the signature cannot be read: {0}; `domicile plugin deploy --key FILE` writes it")]
+    #[error("the signature cannot be read: {0}; `domicile plugin deploy --key` or `domicile policy sign` writes it")]
     Malformed(String),
-    /// It is about something else than a plugin.
-    #[error("the signature is over `{0}`, and a plugin needs one over `{PLUGIN_PAYLOAD_TYPE}`")]
-    PayloadType(String),
+    /// It is about something else.
+    #[error("the signature is over `{found}`, and {about} needs one over `{expected}`")]
+    PayloadType {
+        /// What it is over.
+        found: String,
+        /// What was to be signed, in words.
+        about: &'static str,
+        /// What it is to be over.
+        expected: &'static str,
+    },
     /// No trusted key made it.
     #[error(
         "it is signed with {key}, which this region does not trust; if you do, add the key to `trusted_keys` in \
-         [plugins] of the region's file and restart the region"
+         {section} of the region's file and restart the region"
     )]
     UnknownKey {
         /// The key that the envelope names.
         key: String,
+        /// The section that trusted keys for this stand in.
+        section: &'static str,
     },
     /// A trusted key is named, and did not make it.
-    #[error("the signature was not made with {key}, or what it is over was changed; sign the component again")]
+    #[error("the signature was not made with {key}, or what it is over was changed; sign it again")]
     Forged {
         /// The key that the envelope names.
         key: String,
@@ -94,19 +141,15 @@ pub fn public_key_text(key: &VerifyingKey) -> String {
 
 impl Envelope {
     /// Signs a statement.
-    pub fn sign(statement: &PluginStatement, key: &SigningKey) -> Self {
-        // Three texts always serialize.
+    pub fn sign<S: Statement>(statement: &S, key: &SigningKey) -> Self {
+        // Texts and numbers always serialize.
         let payload = serde_json::to_vec(statement).unwrap_or_default();
-        let signature = key.sign(&pre_authentication_encoding(PLUGIN_PAYLOAD_TYPE, &payload));
+        let signature = key.sign(&pre_authentication_encoding(S::PAYLOAD_TYPE, &payload));
         let signature = EnvelopeSignature {
             keyid: public_key_text(&key.verifying_key()),
             sig: BASE64.encode(signature.to_bytes()),
         };
-        Self {
-            payload_type: PLUGIN_PAYLOAD_TYPE.to_owned(),
-            payload: BASE64.encode(payload),
-            signatures: vec![signature],
-        }
+        Self { payload_type: S::PAYLOAD_TYPE.to_owned(), payload: BASE64.encode(payload), signatures: vec![signature] }
     }
 
     /// As the header `Domicile-Signature` carries it: base64 of the JSON text.
@@ -124,20 +167,35 @@ impl Envelope {
             return Err(SignatureError::Malformed(format!("it has more than {PLUGIN_ENVELOPE_BYTES_MAX} bytes")));
         }
         let json = decode(header).ok_or_else(|| SignatureError::Malformed("it is not base64".to_owned()))?;
-        serde_json::from_slice(&json).map_err(|e| SignatureError::Malformed(format!("it is not an envelope: {e}")))
+        Self::from_json(&json)
+    }
+
+    /// The text of a file beside what is signed.
+    pub fn to_json(&self) -> String {
+        // Texts and lists of them always serialize.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// Reads such a file.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn from_json(json: &[u8]) -> Result<Self, SignatureError> {
+        serde_json::from_slice(json).map_err(|e| SignatureError::Malformed(format!("it is not an envelope: {e}")))
     }
 
     /// The statement, and the one of `trusted` that signed it.
     ///
     /// # Errors
-    /// Where none of them did, or there is no statement about a plugin.
-    pub fn verify<'k>(
+    /// Where none of them did, or there is no such statement.
+    pub fn verify<'k, S: Statement>(
         &self,
         trusted: &'k [VerifyingKey],
-    ) -> Result<(PluginStatement, &'k VerifyingKey), SignatureError> {
+    ) -> Result<(S, &'k VerifyingKey), SignatureError> {
         let malformed = |what: &str| SignatureError::Malformed(what.to_owned());
-        if self.payload_type != PLUGIN_PAYLOAD_TYPE {
-            return Err(SignatureError::PayloadType(self.payload_type.chars().take(80).collect()));
+        if self.payload_type != S::PAYLOAD_TYPE {
+            let found = self.payload_type.chars().take(80).collect();
+            return Err(SignatureError::PayloadType { found, about: S::ABOUT, expected: S::PAYLOAD_TYPE });
         }
         if self.signatures.is_empty() || self.signatures.len() > PLUGIN_SIGNATURES_MAX {
             return Err(malformed("an envelope has 1 to 16 signatures"));
@@ -146,13 +204,15 @@ impl Envelope {
         let signed = pre_authentication_encoding(&self.payload_type, &payload);
         let made_by = |key: &VerifyingKey| self.signatures.iter().any(|signature| signature.made_by(key, &signed));
         // Nothing of the payload is read before a trusted key stands for it.
-        let Some(key) = trusted.iter().find(|key| made_by(key)) else { return Err(self.untrusted(trusted)) };
+        let Some(key) = trusted.iter().find(|key| made_by(key)) else {
+            return Err(self.untrusted(trusted, S::SECTION));
+        };
         let statement = serde_json::from_slice(&payload)
-            .map_err(|e| SignatureError::Malformed(format!("its payload says nothing about a plugin: {e}")))?;
+            .map_err(|e| SignatureError::Malformed(format!("its payload says nothing about {}: {e}", S::ABOUT)))?;
         Ok((statement, key))
     }
 
-    fn untrusted(&self, trusted: &[VerifyingKey]) -> SignatureError {
+    fn untrusted(&self, trusted: &[VerifyingKey], section: &'static str) -> SignatureError {
         let named = |signature: &EnvelopeSignature| match signature.keyid.as_str() {
             "" => "an unnamed key".to_owned(),
             id => id.chars().take(80).collect(),
@@ -160,7 +220,7 @@ impl Envelope {
         let known = |id: &str| trusted.iter().any(|key| public_key_text(key) == id);
         match self.signatures.iter().find(|signature| known(&signature.keyid)) {
             Some(signature) => SignatureError::Forged { key: named(signature) },
-            None => SignatureError::UnknownKey { key: self.signatures.first().map(named).unwrap_or_default() },
+            None => SignatureError::UnknownKey { key: self.signatures.first().map(named).unwrap_or_default(), section },
         }
     }
 }

@@ -21,6 +21,7 @@ fn receipt(sequence: u64, previous: String) -> Receipt {
         query_id: format!("q{sequence}"),
         from: "eu-central".to_owned(),
         to: "us-east".to_owned(),
+        client: None,
         form: "aggregate".to_owned(),
         datasets: vec!["orders".to_owned()],
         columns: vec!["orders.o_orderdate".to_owned()],

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domicile_types::limits::{PLUGIN_ENVELOPE_BYTES_MAX, PLUGIN_SIGNATURES_MAX};
 use domicile_wire::content_digest::{ContentDigestError, check_content_digest, content_digest};
 use domicile_wire::signature::{
-    Envelope, EnvelopeSignature, PLUGIN_PAYLOAD_TYPE, PluginStatement, SignatureError, public_key_text,
+    Envelope, EnvelopeSignature, PLUGIN_PAYLOAD_TYPE, POLICY_PAYLOAD_TYPE, PluginStatement, PolicyStatement,
+    SignatureError, public_key_text,
 };
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde_json::json;
@@ -27,7 +28,11 @@ fn statement() -> PluginStatement {
 #[test]
 fn a_signed_statement_comes_back() {
     let header = Envelope::sign(&statement(), &key(1)).to_header();
-    let (read, by) = Envelope::from_header(&header).unwrap().verify(&trusted(&[2, 1])).map(|(s, k)| (s, *k)).unwrap();
+    let (read, by) = Envelope::from_header(&header)
+        .unwrap()
+        .verify::<PluginStatement>(&trusted(&[2, 1]))
+        .map(|(s, k)| (s, *k))
+        .unwrap();
     assert_eq!((read, by), (statement(), key(1).verifying_key()));
 }
 
@@ -46,7 +51,7 @@ fn envelopes_of_other_tools_are_read() {
         envelope(URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(sig)),
     ] {
         let read = Envelope::from_header(&header).unwrap();
-        assert_eq!(read.verify(&trusted(&[1])).unwrap().0, statement());
+        assert_eq!(read.verify::<PluginStatement>(&trusted(&[1])).unwrap().0, statement());
     }
 }
 
@@ -54,7 +59,7 @@ fn envelopes_of_other_tools_are_read() {
 fn check_refused(change: impl FnOnce(&mut Envelope), trusted_seeds: &[u8], expect: &str) {
     let mut envelope = Envelope::sign(&statement(), &key(1));
     change(&mut envelope);
-    let refused = envelope.verify(&trusted(trusted_seeds)).unwrap_err();
+    let refused = envelope.verify::<PluginStatement>(&trusted(trusted_seeds)).unwrap_err();
     assert!(refused.to_string().contains(expect), "{refused}");
 }
 
@@ -86,7 +91,7 @@ fn a_signature_over_something_else_says_nothing_about_a_plugin() {
             sig: STANDARD.encode(key(1).sign(signed.as_bytes()).to_bytes()),
         }],
     };
-    let refused = envelope.verify(&trusted(&[1])).unwrap_err();
+    let refused = envelope.verify::<PluginStatement>(&trusted(&[1])).unwrap_err();
     assert!(matches!(refused, SignatureError::Malformed(_)), "{refused}");
 }
 
@@ -95,12 +100,28 @@ fn envelopes_are_bounded() {
     let mut envelope = Envelope::sign(&statement(), &key(1));
     let one = envelope.signatures[0].clone();
     envelope.signatures = vec![one.clone(); PLUGIN_SIGNATURES_MAX];
-    assert!(envelope.verify(&trusted(&[1])).is_ok());
+    assert!(envelope.verify::<PluginStatement>(&trusted(&[1])).is_ok());
     envelope.signatures.push(one);
-    assert!(envelope.verify(&trusted(&[1])).is_err());
+    assert!(envelope.verify::<PluginStatement>(&trusted(&[1])).is_err());
     for header in ["", "no base64!", "e30=", &"A".repeat(PLUGIN_ENVELOPE_BYTES_MAX + 1)] {
         assert!(matches!(Envelope::from_header(header), Err(SignatureError::Malformed(_))), "{header}");
     }
+}
+
+#[test]
+fn a_signature_over_one_kind_is_none_over_another() {
+    let policy = PolicyStatement { dataset: "rfm".to_owned(), version: 3, sha256: "ab".repeat(32) };
+    let signed = Envelope::sign(&policy, &key(1));
+    let read = Envelope::from_json(signed.to_json().as_bytes()).unwrap();
+    assert_eq!(read.verify::<PolicyStatement>(&trusted(&[1])).unwrap().0, policy);
+    let as_plugin = signed.verify::<PluginStatement>(&trusted(&[1])).unwrap_err().to_string();
+    assert!(as_plugin.contains(POLICY_PAYLOAD_TYPE) && as_plugin.contains("a plugin needs one"), "{as_plugin}");
+    // Under the other name, the signature is over other bytes.
+    let renamed = Envelope { payload_type: PLUGIN_PAYLOAD_TYPE.to_owned(), ..signed.clone() };
+    let refused = renamed.verify::<PluginStatement>(&trusted(&[1])).unwrap_err();
+    assert!(matches!(refused, SignatureError::Forged { .. }), "{refused}");
+    let unknown = signed.verify::<PolicyStatement>(&trusted(&[2])).unwrap_err().to_string();
+    assert!(unknown.contains("`trusted_keys` in [policies]"), "{unknown}");
 }
 
 /// The example of RFC 9530, appendix B.

@@ -59,6 +59,30 @@ fn files_are_read_in_the_order_of_their_names() {
 }
 
 #[test]
+fn a_signature_stands_beside_its_file() {
+    let folder = folder(&[
+        ("eu.toml", REGION),
+        ("datasets/a.toml", &dataset("first")),
+        ("policies/y.toml", "y"),
+        ("policies/z.toml", "z"),
+        ("policies/z.toml.sig", "signed"),
+        ("policies/gone.toml.sig", "of a file that is gone"),
+    ]);
+    let files = load_region(&folder.path().join("eu.toml")).unwrap();
+    let name = folder.path().join("policies/z.toml").display().to_string();
+    assert_eq!(files.policy_texts.len(), 2);
+    assert_eq!(files.policy_signatures, [(name, b"signed".to_vec())].into());
+    let signature = |bytes: usize| {
+        fs::write(folder.path().join("policies/z.toml.sig"), "x".repeat(bytes)).unwrap();
+    };
+    signature(64 * 1024);
+    assert!(load_region(&folder.path().join("eu.toml")).is_ok());
+    signature(64 * 1024 + 1);
+    let refused = refusal(folder.path());
+    assert!(refused.starts_with("cannot read DIR/policies/z.toml.sig: ") && refused.contains("65536"), "{refused}");
+}
+
+#[test]
 fn one_dataset_has_one_file() {
     let folder = folder(&[
         ("eu.toml", REGION),

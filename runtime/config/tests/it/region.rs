@@ -208,3 +208,71 @@ fn keys_that_are_none_are_refused_where_they_stand() {
         assert!(refused.starts_with(&format!("eu.toml:18:17: `{key}` is not a public key")), "{refused}");
     }
 }
+
+#[test]
+fn policies_are_signed_where_keys_are_listed() {
+    let policies = |section: &str| {
+        RegionConfig::parse(Path::new("eu.toml"), &GOOD.replace("[limits]", &format!("{section}\n[limits]")))
+            .map(|config| config.policies)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(policies("").unwrap(), domicile_config::Policies::default());
+    assert_eq!(policies("[policies]").unwrap().trusted_keys, None);
+    let keys = policies(&format!("[policies]\ntrusted_keys = [\"{KEY}\"]")).unwrap().trusted_keys.unwrap();
+    assert_eq!(keys.iter().map(ToString::to_string).collect::<Vec<_>>(), [KEY]);
+    assert_eq!(
+        policies("[policies]\ntrusted_keys = []").unwrap_err(),
+        "eu.toml:18:16: `trusted_keys` must not be empty"
+    );
+    let refused = policies("[policies]\ntrusted_keys = [\"ed25519:AAAA\"]").unwrap_err();
+    assert!(refused.starts_with("eu.toml:18:17: `ed25519:AAAA` is not a public key"), "{refused}");
+    let many = vec![format!("\"{KEY}\""); 65].join(", ");
+    let refused = policies(&format!("[policies]\ntrusted_keys = [{many}]")).unwrap_err();
+    assert_eq!(refused, "eu.toml:18:16: `trusted_keys` has more than 64 keys");
+}
+
+/// The good file with a section, its peer with a further line.
+fn with_clients(section: &str, peer: &str) -> Result<RegionConfig, String> {
+    let text = GOOD.replace("[limits]", &format!("{section}\n[limits]"));
+    let text = text.replace("id = \"us-east\"", &format!("id = \"us-east\"\n{peer}"));
+    RegionConfig::parse(Path::new("eu.toml"), &text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn clients_need_tokens_unless_the_file_says_otherwise() {
+    let clients = |section: &str| with_clients(section, "jurisdictions = [\"US\"]").unwrap().clients;
+    assert_eq!(clients(""), domicile_config::Clients::default());
+    assert!(!clients("").allow_anonymous);
+    assert!(clients("[clients]\nallow_anonymous = true").allow_anonymous);
+    let key = format!("[clients]\ntrusted_keys = [\"{KEY}\"]");
+    assert_eq!(clients(&key).trusted_keys[0].to_string(), KEY);
+    let many = format!("[clients]\ntrusted_keys = [{}]", vec![format!("\"{KEY}\""); 65].join(", "));
+    assert!(with_clients(&many, "jurisdictions = [\"US\"]").unwrap_err().contains("more than 64 keys"));
+}
+
+#[test]
+fn anonymous_clients_are_for_the_loopback_address() {
+    let with = |text: &str, allow: bool| {
+        let section = format!("[clients]\nallow_anonymous = {allow}\n[limits]");
+        RegionConfig::parse(Path::new("eu.toml"), &text.replace("[limits]", &section))
+    };
+    let exposed = GOOD.replace("127.0.0.1:7401", "0.0.0.0:7401");
+    let refused = with(&exposed, true).unwrap_err().to_string();
+    assert!(refused.starts_with("eu.toml:18:19: `allow_anonymous = true` is for the loopback address"), "{refused}");
+    assert!(with(&exposed, false).is_ok());
+    assert!(with(GOOD, true).is_ok());
+}
+
+#[test]
+fn where_tokens_count_all_peers_say_whose_law_holds_there() {
+    let trusting = format!("[clients]\ntrusted_keys = [\"{KEY}\"]");
+    let refused = with_clients(&trusting, "").unwrap_err();
+    assert!(refused.contains(": peer `us-east` has no `jurisdictions`"), "{refused}");
+    assert!(with_clients("", "").unwrap().peers[0].jurisdictions.is_empty());
+    let placed = with_clients(&trusting, "jurisdictions = [\"US\", \"US-VA\"]").unwrap();
+    assert_eq!(placed.peers[0].jurisdictions, ["US", "US-VA"]);
+    for none in ["[]", "[\" \"]"] {
+        let refused = with_clients("", &format!("jurisdictions = {none}")).unwrap_err();
+        assert!(refused.ends_with("`jurisdictions` must not be empty"), "{refused}");
+    }
+}
