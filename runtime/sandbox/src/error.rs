@@ -11,8 +11,9 @@ use crate::limit::{Limit, Place};
 
 /// Why a plugin was refused, or a call into it failed.
 ///
-/// `Display` may repeat text that the plugin's code wrote. Such text can hold values of rows, so an error that crosses
-/// a border goes through [`SandboxError::without_guest_text`] first.
+/// `Display` may repeat text that the plugin's code wrote. Such text can hold values of rows, and so can the way in which
+/// the code failed: none of it is told across a border. A region's own log gets what
+/// [`SandboxError::without_guest_text`] leaves.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SandboxError {
     /// The engine could not be set up.
@@ -250,7 +251,7 @@ pub(crate) fn clip(mut text: String) -> String {
 }
 
 /// Stands for a plugin's words, and for details that hold numbers which a plugin chose.
-const WITHHELD: &str = "(the details stay in the log of its region)";
+const WITHHELD: &str = "(the details are in the plugin's own log)";
 
 impl SandboxError {
     /// Whose fault it is.
@@ -307,7 +308,8 @@ impl SandboxError {
         }
     }
 
-    /// The same error without text that the plugin's code wrote while it saw rows: fit to cross a border.
+    /// The same error without text that the plugin's code wrote while it saw rows. The code may still have chosen, for a
+    /// row that it looked for, which error it is.
     #[must_use]
     pub fn without_guest_text(self) -> Self {
         match self {

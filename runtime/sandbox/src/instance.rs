@@ -17,6 +17,7 @@ use crate::limit::Limit;
 use crate::log::Log;
 use crate::metrics::{CallRecord, Metrics, Outcome, Recorder};
 use crate::runtime::{Runtime, Slot};
+use crate::wit::Level;
 use crate::{PluginId, SandboxError};
 
 /// The numbers of a call's arguments, which are its first columns.
@@ -118,6 +119,10 @@ impl Started {
                 Err(explain(&self.origin, function, self.store.data_mut(), &error))
             }
         };
+        if let Err(error) = &answer {
+            // Those who asked from elsewhere are not told, so the plugin's own log is where its author finds it.
+            self.origin.log.add(&self.origin.id, Level::Error, &clip(error.to_string()));
+        }
         if let Some(sample) = sample {
             self.recorder.stop(&sample);
         }

@@ -49,7 +49,12 @@ fn ends_of_calls_are_told_apart() {
     assert_eq!((plugin.metrics().traps, plugin.metrics().failures, plugin.metrics().limit_hits), (2, 1, 0));
     assert_eq!((recurses.metrics().traps, recurses.metrics().limit_hits), (0, 1));
     let lines = plugin.log_lines();
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0].level, LogLevel::Critical);
+    // What it says itself, where it does, and then how the call ended.
+    let levels: Vec<LogLevel> = lines.iter().map(|line| line.level).collect();
+    let (critical, error) = (LogLevel::Critical, LogLevel::Error);
+    assert_eq!(levels, [critical, error, critical, error, error]);
     assert!(lines[0].text.starts_with("a price is negative, at "), "{}", lines[0].text);
+    assert!(lines[1].text.starts_with("`panics` of plugin `panics` "), "{}", lines[1].text);
+    assert!(lines[4].text.ends_with("failed: a price is negative"), "{}", lines[4].text);
+    assert_eq!(recurses.log_lines().len(), 1);
 }

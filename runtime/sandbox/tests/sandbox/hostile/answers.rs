@@ -24,7 +24,7 @@ pub(super) fn misstates() {
         let answer = misstates.functions().unwrap().call(index, &[], rows);
         check(answer.clone(), ErrorKind::Plugin, &format!("{} {expect}", prefix(function)));
         let crossing = answer.unwrap_err().without_guest_text().to_string();
-        assert!(expect.starts_with("exceeded") || crossing.ends_with("(the details stay in the log of its region)"));
+        assert!(expect.starts_with("exceeded") || crossing.ends_with("(the details are in the plugin's own log)"));
     }
     let states = misstates.accumulator(6).unwrap().state(2);
     let invalid = "returned something invalid:";

@@ -39,7 +39,7 @@ pub(super) fn panics() {
     check(
         failed.map_err(SandboxError::without_guest_text),
         ErrorKind::Plugin,
-        "`fails` of plugin `panics` 1.2.3 failed: (the details stay in the log of its region)",
+        "`fails` of plugin `panics` 1.2.3 failed: (the details are in the plugin's own log)",
     );
     let printed = call(2, 1.0).unwrap_err().to_string();
     assert!(printed.starts_with("`prints` of plugin `panics` 1.2.3 trapped: it called `wasi:"), "{printed}");
