@@ -4,17 +4,27 @@
 //! value its largest contributor makes up. [`release`] holds back what is too small or too dominated, and with it as
 //! much as it takes that nobody gets it back by subtracting; the rest is rounded.
 
+mod about;
+mod equations;
+mod margins;
+mod mark;
 mod plan;
 mod release;
+mod suppress;
+mod trace;
 
+pub(crate) use about::{About, Measure, Version};
+pub(crate) use mark::MarkKey;
 pub(crate) use plan::{Guarded, plan};
-pub(crate) use release::release;
+pub(crate) use release::{Judged, judge};
 
 /// The guard's own columns, by their places behind the columns that are released.
 #[derive(Debug)]
 pub(crate) struct GuardColumns {
     /// Distinct entities of the group.
     pub(crate) entities: usize,
+    /// The traces of the rows behind it, by the table they are of, where releases are compared.
+    pub(crate) traces: Vec<(String, usize)>,
     /// For each guarded value.
     pub(crate) values: Vec<ValueColumns>,
 }

@@ -1,13 +1,17 @@
 //! Groups with the evidence that the guard needs.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Column, DFSchema};
+use datafusion::common::DFSchema;
+use datafusion::functions::expr_fn::abs;
 use datafusion::functions_aggregate::expr_fn::{count, count_distinct, max, min, sum};
 use datafusion::logical_expr::{
     Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, col, ident, lit, when,
 };
 use domicile_policy::Verdict;
 
+use super::about::{About, Trail};
+use super::mark::MarkKey;
+use super::trace::trace;
 use super::{GuardColumns, ValueColumns};
 use crate::QueryError;
 use crate::aggregate::plugin_aggregate;
@@ -30,27 +34,49 @@ enum Additive {
     Max,
 }
 
-/// The groups of `input`, whose column `entity` says whom a row is about.
+/// The groups of `input`, whose rows are `about` somebody. With a key for marks, each group has a trace too.
 ///
 /// # Errors
 /// Where a value cannot be guarded as the verdict wants it.
 pub(crate) fn plan(
     input: LogicalPlan,
-    entity: &Column,
+    about: &About,
     group: &[Expr],
     aggregates: &[Expr],
     verdict: &Verdict,
+    marks: Option<MarkKey>,
 ) -> Result<Guarded, QueryError> {
     let limits_shares = verdict.dominance_percent < 100;
     let kinds = aggregates.iter().map(additive).collect::<Result<Vec<_>, _>>()?;
-    let Some(kinds) = kinds.iter().copied().collect::<Option<Vec<_>>>() else {
-        if limits_shares && kinds.iter().any(Option::is_some) {
-            let what = "an aggregate of a plugin beside others, where one contributor's share is limited";
-            return Err(QueryError::AcrossRegions { what: what.to_owned() });
+    let all_additive = kinds.iter().copied().collect::<Option<Vec<_>>>();
+    if all_additive.is_none() && limits_shares && kinds.iter().any(Option::is_some) {
+        let what = "an aggregate of a plugin beside others, where one contributor's share is limited";
+        return Err(QueryError::AcrossRegions { what: what.to_owned() });
+    }
+    let trails = match marks {
+        None => Vec::new(),
+        Some(key) => {
+            let counts_rows = aggregates.is_empty() || all_additive.is_none() || aggregates.iter().any(counts_rows);
+            let counts = kinds.contains(&Some(Additive::Count)) || all_additive.is_none();
+            about.trails(key, counts_rows, counts, kinds.contains(&Some(Additive::Sum)))
         }
-        return by_group(input, entity, group, aggregates);
     };
-    by_entity(input, entity, group, aggregates, &kinds, limits_shares)
+    let traced = marks.map(|key| Traced { key, trails });
+    match all_additive {
+        Some(kinds) => by_entity(input, about, group, aggregates, &kinds, limits_shares, traced.as_ref()),
+        None => by_group(input, about, group, aggregates, traced.as_ref()),
+    }
+}
+
+/// How traces are made.
+struct Traced {
+    key: MarkKey,
+    trails: Vec<Trail>,
+}
+
+/// Whether an aggregate is of rows, whatever is in them.
+fn counts_rows(expr: &Expr) -> bool {
+    aggregate_function(expr).is_ok_and(|function| !function.params.args.iter().any(Expr::any_column_refs))
 }
 
 /// None for an aggregate whose states only a plugin understands.
@@ -76,31 +102,43 @@ fn part(index: usize) -> String {
     format!("_part{index}")
 }
 
+fn guard(index: usize) -> String {
+    format!("_guard{index}")
+}
+
 fn value(index: usize) -> String {
     format!("_value{index}")
 }
 
 const ENTITY: &str = "_of";
 
+fn raw(index: usize) -> String {
+    format!("_raw{index}")
+}
+
+fn marks(index: usize) -> String {
+    format!("_marks{index}")
+}
+
 /// First what each entity adds to each group, and then the groups of that.
 fn by_entity(
     input: LogicalPlan,
-    entity: &Column,
+    about: &About,
     group: &[Expr],
     aggregates: &[Expr],
     kinds: &[Additive],
     limits_shares: bool,
+    traced: Option<&Traced>,
 ) -> Result<Guarded, QueryError> {
-    let mut keys = group.to_vec();
-    keys.push(col(entity.clone()));
-    let parts = LogicalPlanBuilder::from(input).aggregate(keys, aggregates.to_vec())?.build()?;
-    let names = (0..group.len()).map(key).chain([ENTITY.to_owned()]).chain((0..kinds.len()).map(part));
-    let columns = parts.schema().columns().into_iter().zip(names).map(|(column, name)| col(column).alias(name));
-    let columns: Vec<Expr> = columns.collect();
-    let parts = LogicalPlanBuilder::from(parts).project(columns)?.build()?;
-
+    let parts = parts(input, about, group, aggregates, traced)?;
     let mut guards = Guards::default();
     let entities = guards.add(count(lit(1_i64)));
+    let mut traces = Vec::new();
+    for (index, trail) in traced.iter().flat_map(|traced| &traced.trails).enumerate() {
+        let key = traced.map_or(MarkKey(0), |traced| traced.key);
+        traces.push((trail.table.clone(), guards.add(trace(key, ident(ENTITY), ident(marks(index))))));
+    }
+    let measures = measured(about, limits_shares, &mut guards)?;
     let mut values = Vec::with_capacity(kinds.len());
     let mut wholes = Vec::with_capacity(kinds.len());
     for (index, kind) in kinds.iter().enumerate() {
@@ -110,9 +148,7 @@ fn by_entity(
             Additive::Min => min(part.clone()),
             Additive::Max => max(part.clone()),
         });
-        // Who has nothing to count has no part in the count.
-        let present = if *kind == Additive::Count { part.clone().gt(lit(0_i64)) } else { part.clone().is_not_null() };
-        let present = guards.add(count(lit(1_i64)).filter(present).build()?);
+        let present = guards.add(count(lit(1_i64)).filter(has_part(*kind, &part)).build()?);
         let weights = match kind {
             Additive::Count | Additive::Sum if limits_shares => {
                 let weight = weight(&part)?;
@@ -127,14 +163,62 @@ fn by_entity(
     let kept = keys.clone();
     let types = part_types(parts.schema(), kinds.len())?;
     let wholes = wholes.into_iter().enumerate().map(|(index, whole)| whole.alias(value(index)));
-    let columns: Vec<Expr> =
-        wholes.chain(guards.0.into_iter().zip(&names).map(|(expr, name)| expr.alias(name))).collect();
+    let columns: Vec<Expr> = wholes.chain(guards.named()).collect();
     let plan = LogicalPlanBuilder::from(parts).aggregate(keys, columns)?;
     // A sum of sums is wider than a sum; the type is what the asking region expects.
     let whole = types.into_iter().enumerate().map(|(index, kind)| cast(ident(value(index)), kind).alias(value(index)));
     let released: Vec<Expr> = kept.into_iter().chain(whole).chain(names.iter().map(ident)).collect();
     let plan = plan.project(released)?.build()?;
-    Ok(Guarded { plan, names, columns: GuardColumns { entities, values } })
+    values.extend(measures);
+    Ok(Guarded { plan, names, columns: GuardColumns { entities, traces, values } })
+}
+
+/// What each entity adds to each group: keys, entity, parts of the values, marks.
+fn parts(
+    input: LogicalPlan,
+    about: &About,
+    group: &[Expr],
+    aggregates: &[Expr],
+    traced: Option<&Traced>,
+) -> Result<LogicalPlan, QueryError> {
+    let mut keys = group.to_vec();
+    keys.push(col(about.entity.clone()));
+    let names = (0..group.len()).map(key).chain([ENTITY.to_owned()]).chain((0..aggregates.len()).map(part));
+    let trails: Vec<Expr> =
+        traced.iter().flat_map(|traced| &traced.trails).map(Trail::marks).collect::<Result<_, _>>()?;
+    let names = names.chain((0..trails.len()).map(marks)).chain((0..about.measures.len()).map(raw));
+    let names: Vec<String> = names.collect();
+    let raws = about.measures.iter().map(|measure| {
+        let column = col(measure.column.clone());
+        if measure.is_number { sum(abs(cast(column, DataType::Float64))) } else { count(column) }
+    });
+    let aggregates: Vec<Expr> = aggregates.iter().cloned().chain(trails).chain(raws).collect();
+    let parts = LogicalPlanBuilder::from(input).aggregate(keys, aggregates)?.build()?;
+    let columns = parts.schema().columns().into_iter().zip(names).map(|(column, name)| col(column).alias(name));
+    let columns: Vec<Expr> = columns.collect();
+    Ok(LogicalPlanBuilder::from(parts).project(columns)?.build()?)
+}
+
+/// What each entity has of the columns that the values are computed of, by themselves: in an expression a constant or
+/// another column may cover up that one entity has nearly all of it.
+fn measured(about: &About, limits_shares: bool, guards: &mut Guards) -> Result<Vec<ValueColumns>, QueryError> {
+    let measured = about.measures.iter().enumerate().map(|(index, measure)| {
+        let raw = ident(raw(index));
+        let present = guards.add(count(lit(1_i64)).filter(raw.clone().gt(lit(0_i64))).build()?);
+        let shared = limits_shares && measure.is_number;
+        let weights = shared.then(|| (guards.add(max(raw.clone())), guards.add(sum(raw))));
+        Ok(ValueColumns { present, weights })
+    });
+    measured.collect()
+}
+
+/// Whether an entity has part in a value: who adds nothing, or zero, is not among those who stand behind it.
+fn has_part(kind: Additive, part: &Expr) -> Expr {
+    match kind {
+        Additive::Count => part.clone().gt(lit(0_i64)),
+        Additive::Sum => part.clone().not_eq(lit(0_i64)),
+        Additive::Min | Additive::Max => part.clone().is_not_null(),
+    }
 }
 
 fn part_types(schema: &DFSchema, count: usize) -> Result<Vec<DataType>, QueryError> {
@@ -149,24 +233,35 @@ fn weight(part: &Expr) -> Result<Expr, QueryError> {
 }
 
 /// The groups as they are, with entities counted: for states that only a plugin can put together.
-fn by_group(input: LogicalPlan, entity: &Column, group: &[Expr], aggregates: &[Expr]) -> Result<Guarded, QueryError> {
+fn by_group(
+    input: LogicalPlan,
+    about: &About,
+    group: &[Expr],
+    aggregates: &[Expr],
+    traced: Option<&Traced>,
+) -> Result<Guarded, QueryError> {
+    let entity = || col(about.entity.clone());
     let mut guards = Guards::default();
-    let entities = guards.add(count_distinct(col(entity.clone())));
+    let entities = guards.add(count_distinct(entity()));
+    let mut traces = Vec::new();
+    for trail in traced.iter().flat_map(|traced| &traced.trails) {
+        let key = traced.map_or(MarkKey(0), |traced| traced.key);
+        traces.push((trail.table.clone(), guards.add(trace(key, entity(), trail.mark_of_row()?))));
+    }
     let mut values = Vec::new();
     for aggregate in aggregates {
         for argument in &aggregate_function(aggregate)?.params.args {
             if argument.nullable(input.schema().as_ref())? {
                 let present = argument.clone().is_not_null();
-                let present = guards.add(count_distinct(col(entity.clone())).filter(present).build()?);
+                let present = guards.add(count_distinct(entity()).filter(present).build()?);
                 values.push(ValueColumns { present, weights: None });
             }
         }
     }
     let names = guards.names();
-    let guards = guards.0.into_iter().zip(&names).map(|(expr, name)| expr.alias(name));
-    let aggregates: Vec<Expr> = aggregates.iter().cloned().chain(guards).collect();
+    let aggregates: Vec<Expr> = aggregates.iter().cloned().chain(guards.named()).collect();
     let plan = LogicalPlanBuilder::from(input).aggregate(group.to_vec(), aggregates)?.build()?;
-    Ok(Guarded { plan, names, columns: GuardColumns { entities, values } })
+    Ok(Guarded { plan, names, columns: GuardColumns { entities, traces, values } })
 }
 
 /// The guard's own columns, in order.
@@ -180,6 +275,10 @@ impl Guards {
     }
 
     fn names(&self) -> Vec<String> {
-        (0..self.0.len()).map(|index| format!("_guard{index}")).collect()
+        (0..self.0.len()).map(guard).collect()
+    }
+
+    fn named(self) -> impl Iterator<Item = Expr> {
+        self.0.into_iter().enumerate().map(|(index, column)| column.alias(guard(index)))
     }
 }

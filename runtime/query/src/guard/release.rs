@@ -1,90 +1,111 @@
-//! Which groups leave, and how exactly.
+//! From groups with evidence to what leaves of them.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
-use domicile_policy::Verdict;
+use domicile_policy::{Released, Trace, Verdict};
 
 use super::GuardColumns;
+use super::margins::margins;
+use super::suppress::{Evidence, Group, open};
+use super::trace::{Places, places, read};
 use crate::QueryError;
-use crate::leaf::Released;
 
-/// What the guard knows about a group.
-#[derive(Debug, Clone)]
-struct Group {
-    entities: u64,
-    values: Vec<Evidence>,
+/// Groups, and which of them the verdict lets leave as far as this question alone goes.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// All groups, with what was asked of each, rounded.
+    pub(crate) rows: RecordBatch,
+    /// Which of its columns are keys.
+    pub(crate) keys: Vec<usize>,
+    pub(crate) open: Vec<bool>,
+    /// The traces of all groups, with the table that they are of.
+    traces: Vec<(String, Vec<Trace>)>,
+    /// Whether it may be told that groups are held back: not where all of them together are too small.
+    told: bool,
+    threshold: u64,
 }
 
-/// What it knows about one value of a group.
-#[derive(Debug, Clone, Copy, Default)]
-struct Evidence {
-    present: u64,
-    /// The largest contribution of one entity, or more.
-    top: f64,
-    whole: f64,
-}
+impl Judged {
+    /// Groups that the verdict lets leave.
+    pub(crate) fn open_groups(&self) -> usize {
+        self.open.iter().filter(|open| **open).count()
+    }
 
-impl Evidence {
-    /// Nobody, or enough people none of whom makes up too much.
-    fn is_sound(&self, verdict: &Verdict) -> bool {
-        let share_max = verdict.dominance_percent as f64 / 100.0;
-        // What is not a number is not a small share either.
-        let shared = self.whole.is_finite() && self.top <= self.whole * share_max;
-        self.present == 0 || (self.present >= verdict.minimum_entities && (shared || verdict.dominance_percent >= 100))
+    /// Groups held back where this many leave, as far as it may be told: rounded up to a multiple of the threshold.
+    pub(crate) fn suppressed(&self, released: usize) -> u64 {
+        let held = self.open.len().saturating_sub(released) as u64;
+        // Where less leaves than could, enough people stand behind what does not.
+        let told = self.told || released < self.open_groups();
+        if told { held.div_ceil(self.threshold) * self.threshold } else { 0 }
+    }
+
+    /// The groups that leave.
+    ///
+    /// # Errors
+    /// Where they cannot be picked out.
+    pub(crate) fn released(&self) -> Result<RecordBatch, QueryError> {
+        let open = BooleanArray::from(self.open.clone());
+        filter_record_batch(&self.rows, &open).map_err(|e| QueryError::Execution(e.to_string()))
+    }
+
+    /// The rows behind one group, by value.
+    pub(crate) fn traces(&self, group: usize) -> Vec<Released> {
+        let released =
+            |(table, traces): &(String, Vec<Trace>)| Released { table: table.clone(), trace: traces[group].clone() };
+        self.traces.iter().map(released).collect()
     }
 }
 
-impl Group {
-    fn is_sound(&self, verdict: &Verdict) -> bool {
-        self.entities >= verdict.minimum_entities && self.values.iter().all(|value| value.is_sound(verdict))
-    }
-
-    /// What is known of both together. Entities may be in both, so that there are at least as many as in the larger,
-    /// and one of them may contribute as much as the largest of each.
-    fn add(&mut self, other: &Self) {
-        self.entities = self.entities.max(other.entities);
-        for (value, other) in self.values.iter_mut().zip(&other.values) {
-            value.present = value.present.max(other.present);
-            value.top += other.top;
-            value.whole += other.whole;
-        }
-    }
-}
-
-/// Releases the groups of `batches`. Their first columns are what was asked, and `is_value` says of each whether it is a
+/// Judges the groups of `batches`. Their first columns are what was asked, and `is_value` says of each whether it is a
 /// value, or else a key; the guard's own follow.
 ///
 /// # Errors
 /// Where the columns are not those that the guard planned.
-pub(crate) fn release(
+pub(crate) fn judge(
     schema: &SchemaRef,
     batches: &[RecordBatch],
     is_value: &[bool],
     guards: &GuardColumns,
     verdict: &Verdict,
-) -> Result<Released, QueryError> {
+) -> Result<Judged, QueryError> {
     let failed = |e: ArrowError| QueryError::Execution(e.to_string());
     let outputs = is_value.len();
-    let kept: Vec<usize> = (0..outputs).collect();
-    let released_schema = Arc::new(schema.project(&kept).map_err(failed)?);
-    let groups: Vec<Group> = batches.iter().flat_map(|batch| groups(batch, outputs, guards)).collect();
-    let open = open(&groups, verdict);
-    let (mut released, mut rows, mut start) = (Vec::with_capacity(batches.len()), 0, 0);
-    for batch in batches {
-        let end = start + batch.num_rows();
-        let mask = BooleanArray::from(open[start..end].to_vec());
-        start = end;
-        let batch = filter_record_batch(batch, &mask).and_then(|open| open.project(&kept)).map_err(failed)?;
-        rows += batch.num_rows() as u64;
-        released.push(rounded(&batch, is_value, verdict.round_to).map_err(failed)?);
-    }
-    let suppressed = groups.len() as u64 - rows;
-    let suppressed = suppressed.div_ceil(verdict.minimum_entities.max(1)) * verdict.minimum_entities.max(1);
-    Ok(Released { schema: released_schema, batches: released, rows, suppressed })
+    let whole = concat_batches(schema, batches).map_err(failed)?;
+    let asked: Vec<usize> = (0..outputs).collect();
+    let rows = whole.project(&asked).map_err(failed)?;
+    let keys: Vec<usize> = (0..outputs).filter(|column| !is_value[*column]).collect();
+    let mut groups = groups(&whole, outputs, guards);
+    let traces = guards.traces.iter().map(|(table, column)| {
+        let column = whole.column(outputs + column);
+        (table.clone(), traces(column, &mut groups))
+    });
+    let traces = traces.collect();
+    let open = if groups.iter().any(|group| group.is_sound(verdict)) {
+        let keys: Vec<ArrayRef> = keys.iter().map(|key| Arc::clone(rows.column(*key))).collect();
+        let margins = margins(&keys, groups.len()).map_err(failed)?;
+        open(&groups, margins.as_deref(), verdict)
+    } else {
+        vec![false; groups.len()]
+    };
+    let held = groups.iter().zip(&open).filter(|(_, open)| !**open).map(|(group, _)| group);
+    // That somebody is behind what is held back is told only of as many as may be told of.
+    let told = Group::together(held).is_some_and(|held| held.entities >= verdict.minimum_entities);
+    let rows = rounded(&rows, is_value, verdict.round_to).map_err(failed)?;
+    Ok(Judged { rows, keys, open, traces, told, threshold: verdict.minimum_entities.max(1) })
+}
+
+/// The traces of the groups, and to the groups the places of their entities.
+fn traces(column: &ArrayRef, groups: &mut [Group]) -> Vec<Trace> {
+    let traces = column.as_binary::<i32>().iter().zip(groups).map(|(bytes, group)| {
+        let trace = read(bytes.unwrap_or_default());
+        group.places.iter_mut().zip(places(&trace)).for_each(|(all, more)| *all |= more);
+        trace
+    });
+    traces.collect()
 }
 
 fn groups(batch: &RecordBatch, outputs: usize, guards: &GuardColumns) -> Vec<Group> {
@@ -99,6 +120,7 @@ fn groups(batch: &RecordBatch, outputs: usize, guards: &GuardColumns) -> Vec<Gro
     };
     let group = |row: usize| Group {
         entities: count(guards.entities, row),
+        places: Places::default(),
         values: guards
             .values
             .iter()
@@ -110,25 +132,6 @@ fn groups(batch: &RecordBatch, outputs: usize, guards: &GuardColumns) -> Vec<Gro
             .collect(),
     };
     (0..batch.num_rows()).map(group).collect()
-}
-
-/// Which groups are released. Where any is held back, so is what makes all that is held back together sound: whoever
-/// knows the total learns no more than that.
-fn open(groups: &[Group], verdict: &Verdict) -> Vec<bool> {
-    let mut open: Vec<bool> = groups.iter().map(|group| group.is_sound(verdict)).collect();
-    let mut held = groups.iter().zip(&open).filter(|(_, open)| !**open).map(|(group, _)| group);
-    let Some(mut remainder) = held.next().cloned() else { return open };
-    held.for_each(|group| remainder.add(group));
-    let mut smallest: Vec<usize> = (0..groups.len()).filter(|at| open[*at]).collect();
-    smallest.sort_by_key(|at| groups[*at].entities);
-    for at in smallest {
-        if remainder.is_sound(verdict) {
-            break;
-        }
-        remainder.add(&groups[at]);
-        open[at] = false;
-    }
-    open
 }
 
 /// The values as the nearest multiples of `step`, halves away from zero; as they are where it is 0.
@@ -177,56 +180,11 @@ fn nearest(value: i128, step: i128) -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
 
-    /// A group as the entities in it, and what each adds to its one value.
-    type Members = BTreeMap<u8, u16>;
-
-    fn evidence(members: &Members) -> Group {
-        let weights = || members.values().map(|weight| f64::from(*weight));
-        let value =
-            Evidence { present: members.len() as u64, top: weights().fold(0.0, f64::max), whole: weights().sum() };
-        Group { entities: members.len() as u64, values: vec![value] }
-    }
-
-    /// By the rule itself, over the entities.
-    fn is_sound(members: &Members, verdict: &Verdict) -> bool {
-        let (most, all) =
-            members.values().fold((0, 0), |(most, all), weight| (most.max(*weight), all + u64::from(*weight)));
-        members.len() as u64 >= verdict.minimum_entities && u64::from(most) * 100 <= all * verdict.dominance_percent
-    }
-
-    fn together<'a>(groups: impl Iterator<Item = &'a Members>) -> Members {
-        let mut all = Members::new();
-        groups.flatten().for_each(|(entity, weight)| *all.entry(*entity).or_default() += weight);
-        all
-    }
-
     proptest! {
-        #[test]
-        fn nothing_unsound_leaves_or_can_be_subtracted(
-            groups in prop::collection::vec(prop::collection::btree_map(0_u8..40, 0_u16..1000, 1..12), 0..12),
-            minimum_entities in 1_u64..8,
-            dominance_percent in prop::sample::select(vec![20_u64, 50, 80, 99, 100]),
-        ) {
-            let verdict = Verdict { minimum_entities, dominance_percent, round_to: 0, clauses: Vec::new() };
-            let open = open(&groups.iter().map(evidence).collect::<Vec<_>>(), &verdict);
-            for (group, _) in groups.iter().zip(&open).filter(|(_, open)| **open) {
-                prop_assert!(is_sound(group, &verdict), "{group:?}");
-            }
-            let held = groups.iter().zip(&open).filter(|(_, open)| !**open).map(|(group, _)| group);
-            let held = together(held);
-            let all_held = open.iter().all(|open| !open);
-            prop_assert!(held.is_empty() || all_held || is_sound(&held, &verdict), "{held:?}");
-            if groups.iter().all(|group| is_sound(group, &verdict)) {
-                prop_assert!(open.iter().all(|open| *open), "nothing is held back for nothing");
-            }
-        }
-
         #[test]
         fn numbers_go_to_the_nearest_multiple(value in -1_000_000_i64..1_000_000, step in 1_u64..5_000) {
             let columns: [ArrayRef; 2] = [

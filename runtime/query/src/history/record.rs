@@ -1,0 +1,155 @@
+//! The lines of the file that a history is kept in.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use domicile_policy::{Released, Trace};
+use domicile_wire::frame;
+use serde::{Deserialize, Serialize};
+
+use crate::QueryError;
+
+/// One line.
+#[derive(Debug)]
+pub(super) enum Record {
+    /// The first: the key of the region's marks.
+    Key { key: u64 },
+    /// Groups that were released.
+    Released { tenant: String, minimum_entities: u64, released: Vec<Released> },
+    /// A question that counted towards the budgets of these clauses, by dataset and id, and its answer, where it is
+    /// short enough.
+    Answered { question: Question, day: i32, budgets: Vec<(String, String)>, answered: Option<Answered> },
+}
+
+/// What makes two questions the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Question {
+    pub(super) tenant: String,
+    /// Digest of its text and all that it is computed with.
+    pub(super) question: String,
+    /// The clauses that admit it.
+    pub(super) clauses: String,
+}
+
+/// The rows of an answer and the groups that they are, in the same order.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) rows: RecordBatch,
+    pub(super) groups: Vec<Group>,
+}
+
+/// A group by its key, with the rows behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) key: Vec<u8>,
+    pub(super) released: Vec<Released>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Line {
+    Key { key: u64 },
+    Released { tenant: String, minimum_entities: u64, groups: Vec<ReleasedLine> },
+    Answered { question: Question, day: i32, budgets: Vec<(String, String)>, answered: Option<AnsweredLine> },
+}
+
+/// Table, and the places and sums of the trace as little-endian numbers in base64.
+#[derive(Serialize, Deserialize)]
+struct ReleasedLine(String, String);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnsweredLine {
+    /// Frames, as they cross borders.
+    rows: String,
+    groups: Vec<(String, Vec<ReleasedLine>)>,
+}
+
+/// Groups of one line: with traces of the greatest length a line stays well below its limit.
+const GROUPS_PER_LINE: usize = 100;
+
+/// What was released, by the lines that it takes.
+pub(super) fn lines(released: &[Released]) -> impl Iterator<Item = &[Released]> {
+    released.chunks(GROUPS_PER_LINE)
+}
+
+impl Record {
+    /// The record as a line.
+    ///
+    /// # Errors
+    /// Where rows cannot be encoded.
+    pub(super) fn to_line(&self) -> Result<Vec<u8>, QueryError> {
+        let line = match self {
+            Self::Key { key } => Line::Key { key: *key },
+            Self::Released { tenant, minimum_entities, released } => Line::Released {
+                tenant: tenant.clone(),
+                minimum_entities: *minimum_entities,
+                groups: released.iter().map(line_of).collect(),
+            },
+            Self::Answered { question, day, budgets, answered } => Line::Answered {
+                question: question.clone(),
+                day: *day,
+                budgets: budgets.clone(),
+                answered: answered.as_ref().map(Answered::to_line).transpose()?,
+            },
+        };
+        serde_json::to_vec(&line).map_err(|e| QueryError::Execution(e.to_string()))
+    }
+
+    /// What a line says, or why it is none.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
+        let line: Line = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+        Ok(match line {
+            Line::Key { key } => Self::Key { key },
+            Line::Released { tenant, minimum_entities, groups } => {
+                let released = groups.iter().map(released_of).collect::<Result<_, _>>()?;
+                Self::Released { tenant, minimum_entities, released }
+            }
+            Line::Answered { question, day, budgets, answered } => {
+                let answered = answered.as_ref().map(Answered::of_line).transpose()?;
+                Self::Answered { question, day, budgets, answered }
+            }
+        })
+    }
+}
+
+impl Answered {
+    fn to_line(&self) -> Result<AnsweredLine, QueryError> {
+        let frames = frame::encode(&self.rows.schema(), std::slice::from_ref(&self.rows))?;
+        let group = |group: &Group| (BASE64.encode(&group.key), group.released.iter().map(line_of).collect());
+        Ok(AnsweredLine { rows: BASE64.encode(frames), groups: self.groups.iter().map(group).collect() })
+    }
+
+    fn of_line(line: &AnsweredLine) -> Result<Self, String> {
+        let frames = BASE64.decode(&line.rows).map_err(|e| e.to_string())?;
+        let (schema, batches) = frame::decode(&frames).map_err(|e| e.to_string())?;
+        let rows = concat_batches(&schema, &batches).map_err(|e| e.to_string())?;
+        let group = |(key, released): &(String, Vec<ReleasedLine>)| {
+            let key = BASE64.decode(key).map_err(|e| e.to_string())?;
+            Ok(Group { key, released: released.iter().map(released_of).collect::<Result<_, String>>()? })
+        };
+        let groups: Vec<Group> = line.groups.iter().map(group).collect::<Result<_, String>>()?;
+        if groups.len() == rows.num_rows() {
+            Ok(Self { rows, groups })
+        } else {
+            Err(format!("{} groups for {} rows", groups.len(), rows.num_rows()))
+        }
+    }
+}
+
+fn line_of(one: &Released) -> ReleasedLine {
+    let bytes = one.trace.sums().iter().flat_map(|(place, sum)| {
+        let ([a, b], [c, d, e, f]) = (place.to_le_bytes(), sum.to_le_bytes());
+        [a, b, c, d, e, f]
+    });
+    ReleasedLine(one.table.clone(), BASE64.encode(bytes.collect::<Vec<u8>>()))
+}
+
+fn released_of(line: &ReleasedLine) -> Result<Released, String> {
+    let ReleasedLine(table, trace) = line;
+    let bytes = BASE64.decode(trace).map_err(|e| e.to_string())?;
+    let pair = |[a, b, c, d, e, f]: [u8; 6]| (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
+    Ok(Released { table: table.clone(), trace: Trace::of(bytes.as_chunks::<6>().0.iter().copied().map(pair)) })
+}
