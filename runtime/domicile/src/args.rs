@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::audit::AuditVerb;
 use crate::author::AuthorVerb;
+use crate::token::TokenVerb;
 
 /// The one argument with which a region starts this program to compile a plugin. It is no verb for people.
 pub(crate) const COMPILE_PLUGIN: &str = "compile-plugin";
@@ -16,6 +18,9 @@ pub(crate) struct Args {
     /// The edge to ask.
     #[arg(long, global = true, env = "DOMICILE_EDGE", default_value = "http://127.0.0.1:7401", value_name = "URL")]
     pub(crate) edge: String,
+    /// A file with your token for the edge. Without it, the variable DOMICILE_TOKEN has the token, or there is none.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Print one JSON object instead of text.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -54,9 +59,12 @@ pub(crate) enum Verb {
     /// Check region, dataset and policy files.
     #[command(subcommand)]
     Config(ConfigVerb),
-    /// Check and explain policies.
+    /// Check, explain and sign policies; see those in force, or let a region read them again.
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Make tokens for clients, or see what one says.
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Make a region's secret.
     #[command(subcommand)]
     Secret(SecretVerb),
@@ -86,10 +94,21 @@ pub(crate) struct Terms {
     pub(crate) timeout_ms: Option<u64>,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExplainMode {
+    /// Every crossing, and whether the policies admit it: exit code 4 where they do not.
+    Residency,
+    /// Fragments and plans.
+    Plan,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Question {
     #[command(flatten)]
     pub(crate) terms: Terms,
+    /// Run nothing: show what would cross which border and by what right, or the plans.
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) explain: Option<ExplainMode>,
     /// One SELECT; `-` reads it from standard input.
     pub(crate) sql: String,
 }
@@ -262,18 +281,6 @@ pub(crate) enum KeyVerb {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum AuditVerb {
-    /// Check the whole chain of receipts.
-    Verify,
-    /// Print receipts.
-    Show {
-        /// Only those of one query.
-        #[arg(long, value_name = "ID")]
-        query: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum RegionVerb {
     /// This region and its peers, with round trips.
     Status,
@@ -297,6 +304,19 @@ pub(crate) enum PolicyVerb {
         #[arg(value_name = "FILE")]
         config: PathBuf,
     },
+    /// Sign policy files: write the signature of each beside it, as FILE.sig.
+    Sign {
+        /// The policy files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The key to sign with, as `domicile plugin key new` writes it.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// List the policies in force at the edge's region.
+    List,
+    /// Let the edge's region read its policy files again. All of them count from then on, or none.
+    Reload,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domicile_wire::WireError;
 use domicile_wire::client::{Answer, EdgeClient, RequestBody, full};
+use domicile_wire::token::RawToken;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
@@ -14,16 +15,34 @@ const TIMEOUT: Duration = Duration::from_secs(660);
 
 /// An edge over HTTP.
 #[derive(Debug)]
-pub(crate) struct Edge(pub(crate) EdgeClient);
+pub(crate) struct Edge(pub(crate) EdgeClient, Option<RawToken>);
 
 impl Edge {
+    /// The edge at `url`, asked with this token.
+    ///
     /// # Errors
-    /// Where `url` is not an `http://` address.
-    pub(crate) fn new(url: &str) -> Result<Self, Failure> {
+    /// Where `url` is not an `http://` address, or the token is none.
+    pub(crate) fn new(url: &str, token: Option<&RawToken>) -> Result<Self, Failure> {
+        let unfit = || Failure::usage("the token has characters that no token has; copy it again, in one line");
         match url::Url::parse(url) {
-            Ok(parsed) if parsed.scheme() == "http" && parsed.has_host() => Ok(Self(EdgeClient::new(url))),
+            Ok(parsed) if parsed.scheme() == "http" && parsed.has_host() => {
+                let client = EdgeClient::new(url);
+                let client = match token {
+                    Some(token) => client.with_token(token).ok_or_else(unfit)?,
+                    None => client,
+                };
+                Ok(Self(client, token.cloned()))
+            }
             _ => Err(Failure::usage(format!("`{url}` is not the address of an edge; write http://127.0.0.1:7401"))),
         }
+    }
+
+    /// Another edge, asked with the same token.
+    ///
+    /// # Errors
+    /// As for [`Edge::new`].
+    pub(crate) fn at(&self, url: &str) -> Result<Self, Failure> {
+        Self::new(url, self.1.as_ref())
     }
 
     /// Asks for JSON.

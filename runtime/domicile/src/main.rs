@@ -6,13 +6,16 @@ mod author;
 mod backup;
 mod data;
 mod edge;
+mod explain;
 mod output;
 mod plugin;
 mod policy;
 mod private_file;
 mod query;
 mod serve;
+mod signing_key;
 mod status;
+mod token;
 
 use std::process::ExitCode;
 
@@ -41,7 +44,8 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
         .build()
         .map_err(anyhow::Error::from)?;
     runtime.block_on(async {
-        let edge = edge::Edge::new(&args.edge)?;
+        let token = token::given(args.token_file.as_deref())?;
+        let edge = edge::Edge::new(&args.edge, token.as_ref())?;
         match args.verb {
             Verb::Serve { config } => serve::serve(&config).await,
             Verb::Query(question) => query::query(&edge, output, question).await,
@@ -53,7 +57,8 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
             Verb::Audit(verb) => audit::run(&edge, output, verb).await,
             Verb::Region(verb) => status::region(&edge, output, &verb).await,
             Verb::Config(verb) => status::config(output, &verb),
-            Verb::Policy(verb) => policy::run(output, &verb),
+            Verb::Policy(verb) => policy::run(&edge, output, verb).await,
+            Verb::Token(verb) => token::run(output, verb),
             Verb::Secret(verb) => status::secret(output, &verb),
         }
     })

@@ -28,6 +28,9 @@ pub(crate) enum Failure {
     /// A check found something wrong: exit code 4.
     #[error("{0}")]
     Unverified(String),
+    /// So did one whose result is printed already: exit code 4.
+    #[error("shown")]
+    Shown,
 }
 
 impl From<WireError> for Failure {
@@ -50,7 +53,7 @@ impl Failure {
             Self::Refused(_) => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
-            Self::Unverified(_) => 4,
+            Self::Unverified(_) | Self::Shown => 4,
         }
     }
 }
@@ -69,6 +72,9 @@ impl Output {
 
     /// Prints a failure: the problem document as JSON, or title, detail and hints as text on standard error.
     pub(crate) fn failed(self, failure: &Failure) -> ExitCode {
+        if matches!(failure, Failure::Shown) {
+            return ExitCode::from(failure.code());
+        }
         if self.json {
             let problem = match failure {
                 Failure::Refused(problem) => problem.as_ref().clone(),
@@ -88,7 +94,7 @@ impl Output {
 fn hints(facts: &Map<String, Value>) {
     for (name, value) in facts {
         match (name.as_str(), value) {
-            ("rewrite", Value::String(sql)) => eprintln!("  you may ask instead: {sql}"),
+            ("rewrites", Value::Array(offers)) => offers.iter().for_each(offer),
             ("columns", Value::Array(columns)) if !columns.is_empty() => eprintln!("  columns: {}", list(columns)),
             ("policy", Value::String(policy)) => eprintln!("  policy: {policy}"),
             ("line", line) => eprintln!("  at line {line}, column {}", facts.get("column").unwrap_or(&Value::Null)),
@@ -96,6 +102,10 @@ fn hints(facts: &Map<String, Value>) {
             _ => {}
         }
     }
+}
+
+fn offer(offer: &Value) {
+    eprintln!("  you may {}: {}", text(&offer["advice"]), text(&offer["sql"]));
 }
 
 fn refused_row(row: &Value) {
@@ -115,7 +125,7 @@ pub(crate) fn line(text: std::fmt::Arguments<'_>) {
 }
 
 /// The text without control characters, which could move a terminal's cursor or colours.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(shown).collect()
 }

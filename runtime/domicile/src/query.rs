@@ -7,8 +7,9 @@ use domicile_wire::client::full;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::args::{CoverageChoice, EndpointQuestion, Question, Terms};
+use crate::args::{CoverageChoice, EndpointQuestion, ExplainMode, Question, Terms};
 use crate::edge::{Edge, header};
+use crate::explain;
 use crate::output::{Failure, Output, say, table, text};
 
 pub(crate) async fn query(edge: &Edge, output: Output, question: Question) -> Result<(), Failure> {
@@ -19,7 +20,12 @@ pub(crate) async fn query(edge: &Edge, output: Output, question: Question) -> Re
     }
     let mut headers = terms(&question.terms)?;
     header(&mut headers, "content-type", "application/sql")?;
-    let answer = edge.json(Method::POST, "/v1/query", headers, full(sql)).await?;
+    let path = match question.explain {
+        None => "/v1/query",
+        Some(ExplainMode::Plan) => "/v1/query/explain?mode=plan",
+        Some(ExplainMode::Residency) => return explain::residency(edge, output, headers, sql).await,
+    };
+    let answer = edge.json(Method::POST, path, headers, full(sql)).await?;
     output.show(&answer, || show(&answer));
     Ok(())
 }

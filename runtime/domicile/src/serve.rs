@@ -7,22 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use domicile_config::{Plugins, RegionFiles, load_region, read_secret};
+use domicile_config::{Plugins, RegionConfig, RegionFiles, load_region, read_secret};
 use domicile_edge::Edge;
-use domicile_policy::PolicySet;
 use domicile_query::{
-    Catalog, ObjectFiles, ObjectThreads, PluginTrust, Region, RegionParts, compare_with_peers, run_shadows,
+    Catalog, ClientTrust, ObjectFiles, ObjectThreads, PluginTrust, Region, RegionParts, SignedPolicies,
+    compare_with_peers, reload_policies, run_shadows,
 };
 use domicile_sandbox::{ArtefactCache, Compiler, Sandbox, SandboxLimits};
 use domicile_store::{DatasetSpec, Objects, Store, StoreError, StoreParts};
 use domicile_wire::client::Peer;
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::COMPILE_PLUGIN;
 use crate::output::{Failure, say};
+use crate::policy;
 
 /// How often plugins are compared with the peers', for those that a region missed while it was away.
 const PLUGIN_COMPARE_INTERVAL: Duration = Duration::from_secs(10);
@@ -49,6 +50,8 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
         }
     };
     let comparing = tokio::spawn(compare_plugins(Arc::clone(&region)));
+    let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
+    let reloading = tokio::spawn(reload_on(hangup, Arc::clone(&region)));
     let shadowing = tokio::spawn(run_shadows(region));
     tracing::info!(region = %id, %address, "ready");
     say!("domicile: {id} ready on http://{address}");
@@ -56,6 +59,7 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     let served = domicile_edge::serve(edge, listener, stop).await;
     comparing.abort();
     shadowing.abort();
+    reloading.abort();
     tracing::info!(region = %id, "stopped");
     Ok(served.map_err(anyhow::Error::from)?)
 }
@@ -75,6 +79,15 @@ fn filter() -> EnvFilter {
     EnvFilter::try_from_env("DOMICILE_LOG").unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
+/// Reads the policies again at each signal.
+async fn reload_on(mut hangup: Signal, region: Arc<Region>) {
+    while hangup.recv().await.is_some() {
+        if let Err(error) = reload_policies(&region).await {
+            tracing::error!(%error, "the policy files are not taken, those before stay in force");
+        }
+    }
+}
+
 async fn compare_plugins(region: Arc<Region>) {
     let mut ticks = tokio::time::interval(PLUGIN_COMPARE_INTERVAL);
     loop {
@@ -88,15 +101,15 @@ async fn compare_plugins(region: Arc<Region>) {
 
 /// What the region's store is opened from, and the policies that its datasets are under. Requests to the cold storage
 /// run on `threads`.
-pub(crate) fn store_parts(files: &RegionFiles, threads: ObjectThreads) -> anyhow::Result<(StoreParts, PolicySet)> {
-    let datasets: Vec<_> = files.datasets.iter().map(|file| (file.dataset.clone(), file.reference)).collect();
-    let policies = PolicySet::load(&datasets, &files.policy_texts)?;
-    let spec = |(dataset, _): (domicile_types::Dataset, bool)| {
-        let residency = policies.residency(&dataset.name).cloned();
+pub(crate) fn store_parts(files: &RegionFiles, threads: ObjectThreads) -> anyhow::Result<(StoreParts, SignedPolicies)> {
+    let policies = policy::load(files)?;
+    let spec = |file: &domicile_config::DatasetFile| {
+        let dataset = file.dataset.clone();
+        let residency = policies.set.residency(&dataset.name).cloned();
         let residency = residency.ok_or_else(|| anyhow!("dataset `{}` has no residency", dataset.name))?;
         anyhow::Ok(DatasetSpec { dataset, residency })
     };
-    let specs = datasets.into_iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
+    let specs = files.datasets.iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
     let dir = made_dir(&files.config.data_dir)?.join("store");
     let cold = files.config.storage.cold_url.as_ref();
     let cold = cold.map(|url| ObjectFiles::open(url.as_str(), std::env::vars(), threads)).transpose();
@@ -108,6 +121,10 @@ pub(crate) fn store_parts(files: &RegionFiles, threads: ObjectThreads) -> anyhow
 /// The region. What it needs is there before anything is made.
 fn start(files: RegionFiles) -> anyhow::Result<Region> {
     let config = files.config.clone();
+    let client_trust = client_trust(&config)?;
+    if client_trust.keys.is_empty() && !client_trust.allow_anonymous {
+        tracing::warn!("no client can ask here: [clients] of the region's file has no `trusted_keys`");
+    }
     let peer = |peer: domicile_config::Peer| {
         let secret = read_secret(&peer.secret_file)?;
         anyhow::Ok(Peer { id: peer.id, url: peer.url.as_str().to_owned(), secret })
@@ -135,6 +152,7 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
     Ok(Region::start(RegionParts {
         id: config.id,
         catalog: Catalog::new(specs, policies),
+        policy_source: policy::source(&files)?,
         store,
         incoming,
         background_bytes_per_s_max: config.storage.compaction_bytes_per_s_max,
@@ -142,7 +160,9 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
         data_dir,
         sandbox,
         plugin_trust: plugin_trust(&config.plugins)?,
+        client_trust,
         receipt_key,
+        new_mark_key: getrandom::u64().map_err(|e| anyhow!("no randomness: {e}"))?,
         secret,
         peers,
         query_timeout: config.limits.query_timeout,
@@ -154,14 +174,20 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
 /// # Errors
 /// Where a key is no point of the curve that anybody could sign with.
 pub(crate) fn plugin_trust(plugins: &Plugins) -> anyhow::Result<PluginTrust> {
-    let key = |key: &domicile_config::PluginKey| {
-        let parsed = VerifyingKey::from_bytes(&key.0).ok().filter(|parsed| !parsed.is_weak());
-        parsed.ok_or_else(|| {
-            anyhow!("`{key}` in `trusted_keys` is not a key that anybody could sign with; copy it again")
-        })
-    };
-    let keys = plugins.trusted_keys.iter().map(key).collect::<anyhow::Result<_>>()?;
-    Ok(PluginTrust { keys, allow_unsigned: plugins.allow_unsigned })
+    Ok(PluginTrust { keys: policy::verifying_keys(&plugins.trusted_keys)?, allow_unsigned: plugins.allow_unsigned })
+}
+
+/// Who may ask, and whose law holds where, by the region's file.
+///
+/// # Errors
+/// As for [`plugin_trust`].
+pub(crate) fn client_trust(config: &RegionConfig) -> anyhow::Result<ClientTrust> {
+    let peers = config.peers.iter().map(|peer| (peer.id.clone(), peer.jurisdictions.clone()));
+    Ok(ClientTrust {
+        keys: policy::verifying_keys(&config.clients.trusted_keys)?,
+        allow_anonymous: config.clients.allow_anonymous,
+        jurisdictions: peers.chain([(config.id.clone(), config.jurisdictions.clone())]).collect(),
+    })
 }
 
 /// The error, with the file of the dataset that it is about.

@@ -8,7 +8,7 @@ use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
 use crate::policy;
 use crate::private_file;
-use crate::serve::plugin_trust;
+use crate::serve::{client_trust, plugin_trust};
 
 pub(crate) async fn region(edge: &Edge, output: Output, verb: &RegionVerb) -> Result<(), Failure> {
     let RegionVerb::Status = verb;
@@ -33,8 +33,10 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
     let mut checked = Vec::new();
     for file in files {
         let region = load_region(file).map_err(anyhow::Error::from)?;
-        let policies = policy::load(file, &region)?;
+        let policies = policy::load(&region)?.set;
+        policy::check_known(file, &region, &policies)?;
         plugin_trust(&region.config.plugins).map_err(|e| e.context(file.display().to_string()))?;
+        client_trust(&region.config).map_err(|e| e.context(file.display().to_string()))?;
         let labels: Vec<String> = policies.policies().map(domicile_policy::Policy::label).collect();
         checked.push(json!({
             "file": file.display().to_string(), "region": region.config.id.as_str(),

@@ -50,6 +50,11 @@ pub(crate) async fn receipts(State(edge): Shared, Parameters(range): Parameters<
     Ok(response)
 }
 
+/// `GET /v1/audit/heads`: the latest receipts that this region has seen of other regions' ledgers.
+pub(crate) async fn heads(State(edge): Shared) -> Handled {
+    Ok(json(&json_value!({ "region": edge.region.id().as_str(), "heads": edge.region.heads().await? })))
+}
+
 /// `GET /v1/audit/key`
 pub(crate) async fn key(State(edge): Shared) -> Handled {
     Ok(json(&json_value!({

@@ -1,27 +1,34 @@
 //! Datasets and their partitions: what there is.
 
+use axum::Extension;
 use axum::extract::{Path, State};
+use domicile_query::Client;
 use domicile_store::{DatasetSpec, PartitionSummary};
 use domicile_types::Residency;
 use domicile_wire::api::PartitionEntry;
+use domicile_wire::token::Role;
 use serde_json::{Value, json as json_value};
 
 use crate::serve::{Handled, Shared, json};
 
-/// `GET /v1/datasets`
-pub(crate) async fn list(State(edge): Shared) -> Handled {
+/// `GET /v1/datasets`: what can be asked about; with counts of what lies here for operators who stand here.
+pub(crate) async fn list(State(edge): Shared, Extension(client): Extension<Client>) -> Handled {
+    let counts = client.stands_at(edge.region.id()) && client.check_role(Role::Operate).is_ok();
     let snapshot = edge.region.store().snapshot();
     let describe = |spec: &DatasetSpec| {
         let name = &spec.dataset.name;
         let columns: Vec<Value> = spec.dataset.columns.iter().map(|column| json_value!(column.name)).collect();
-        json_value!({
+        let mut described = json_value!({
             "name": name.as_str(),
-            "row_versions": snapshot.rows(name),
-            "segments": snapshot.segments_len(name),
-            "bytes": snapshot.bytes(name),
             "residency": residency(&spec.residency),
             "columns": columns,
-        })
+        });
+        if counts {
+            described["row_versions"] = json_value!(snapshot.rows(name));
+            described["segments"] = json_value!(snapshot.segments_len(name));
+            described["bytes"] = json_value!(snapshot.bytes(name));
+        }
+        described
     };
     let datasets: Vec<Value> = edge.region.catalog().specs().map(describe).collect();
     Ok(json(&json_value!({"region": edge.region.id().as_str(), "version": snapshot.version, "datasets": datasets})))
@@ -29,7 +36,8 @@ pub(crate) async fn list(State(edge): Shared) -> Handled {
 
 /// `GET /v1/datasets/{dataset}/partitions`
 pub(crate) async fn partitions(State(edge): Shared, Path(dataset): Path<String>) -> Handled {
-    let name = &edge.region.catalog().spec(&dataset)?.dataset.name;
+    let catalog = edge.region.catalog();
+    let name = &catalog.spec(&dataset)?.dataset.name;
     let partitions = edge.region.store().partitions(name).map_err(domicile_query::QueryError::from)?;
     let partitions: Vec<PartitionEntry> = partitions.into_iter().map(entry).collect();
     let region = edge.region.id().as_str();

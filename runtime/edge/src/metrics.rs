@@ -65,7 +65,7 @@ impl Metrics {
         let seconds = Family::clone(&self.request_seconds);
         registry.register_with_unit("request_duration", "Time from request to answer", Unit::Seconds, seconds);
         let bytes = Family::clone(&self.border_bytes);
-        let help = "Bytes that crossed a border into this region for its answers, by source";
+        let help = "Bytes that crossed a border for answers of this edge, by source";
         registry.register_with_unit("border", help, Unit::Bytes, bytes);
         let groups = Family::clone(&self.suppressed_groups);
         registry.register("suppressed_groups", "Groups held back at their source", groups);

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
-use domicile_query::{FragmentReply, QueryError, answer, take_from};
+use domicile_query::{FragmentReply, QueryError, answer, explain_fragment, take_from};
 use domicile_types::RegionId;
 use domicile_types::limits::BODY_BYTES_MAX;
 use domicile_wire::api::{FragmentRequest, header};
@@ -75,6 +75,9 @@ pub(crate) async fn fragment(State(edge): Shared, request: Request<Body>) -> Han
     let work = async |caller: RegionId, body: Bytes| {
         let request: FragmentRequest = serde_json::from_slice(&body)
             .map_err(|e| Refusal::bad_request(format!("the body is not a fragment: {e}")))?;
+        if request.explain {
+            return Ok(encode(&explain_fragment(&edge.region, &caller, request).await?)?.into());
+        }
         let FragmentReply { facts, body } = answer(&edge.region, &caller, request).await?;
         let receipt = facts.to_header().map_err(|e| QueryError::Execution(e.to_string()))?;
         Ok(Reply { receipt, body })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domicile_policy::Denial;
-use domicile_query::QueryError;
+use domicile_query::{QueryError, offer, with_rewrites};
 use domicile_sandbox::{ErrorKind, SandboxError};
 use domicile_store::{BackupProblem, RefusedRow, StoreError};
 use domicile_types::limits::BODY_BYTES_PER_S_MIN;
@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 const RETRY_AFTER: &str = "retry_after_s";
 /// When to come again with a batch that there was no room for, in seconds.
 const BUSY_RETRY_AFTER_S: u64 = 5;
+
+const TOKEN_MISSING: &str = "token-missing";
+const TOKEN_REFUSED: &str = "token-refused";
 
 /// A refused request.
 #[derive(Debug)]
@@ -49,6 +52,22 @@ impl Refusal {
         Self::new(Problem::new(408, "too-slow", "The body did not come in time", detail))
     }
 
+    /// The detail without what the engine says behind its kind of error, which can hold values.
+    fn loggable(&self) -> &str {
+        let detail = self.0.detail.as_str();
+        let engine = self.0.status == 500;
+        detail.match_indices(':').nth(1).filter(|_| engine).map_or(detail, |(end, _)| &detail[..end])
+    }
+
+    /// How a client is to say who it is (RFC 6750), where it did not, or not well.
+    fn challenge(&self) -> Option<&'static str> {
+        match self.0.kind.rsplit('/').next() {
+            Some(TOKEN_MISSING) => Some("Bearer"),
+            Some(TOKEN_REFUSED) => Some("Bearer error=\"invalid_token\""),
+            _ => None,
+        }
+    }
+
     /// The same refusal, saying which query it concerns.
     pub(crate) fn of_query(mut self, id: &str) -> Self {
         self.0.instance = Some(format!("/v1/queries/{id}"));
@@ -60,10 +79,14 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
-            tracing::warn!(status = self.0.status, detail = self.0.detail, "refused");
+            tracing::warn!(status = self.0.status, kind = self.0.kind, detail = self.loggable(), "refused");
         }
         let retry_after = self.0.facts.get(RETRY_AFTER).and_then(Value::as_u64);
+        let challenge = self.challenge();
         let mut response = (status, axum::Json(self.0)).into_response();
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -78,7 +101,8 @@ impl From<QueryError> for Refusal {
     }
 }
 
-fn problem(error: QueryError) -> Problem {
+/// The document that says what kept a query from being answered.
+pub(crate) fn problem(error: QueryError) -> Problem {
     let detail = error.to_string();
     let new = |status, kind, title| Problem::new(status, kind, title, detail.clone());
     match error {
@@ -93,13 +117,33 @@ fn problem(error: QueryError) -> Problem {
             new(400, "parameter-invalid", "A parameter has a value that it cannot have").with("parameter", name)
         }
         QueryError::AcrossRegions { .. } => new(422, "across-regions", "Not answerable across regions"),
+        QueryError::Budget(_) => new(429, "budget-used-up", "The policy answers no further questions for now"),
         QueryError::Denied(denial) => denied(&denial, new(403, "residency-denied", "The policy does not allow it")),
+        QueryError::PolicyChanged { region } => {
+            new(409, "policy-changed", "The policy changed meanwhile").with("region", region.to_string())
+        }
+        QueryError::PoliciesRefused { .. } => {
+            new(422, "policies-refused", "The policy files are not taken, those before stay in force")
+        }
         QueryError::TooLarge { limit, unit, .. } => {
             new(413, "too-large", "Too large").with("limit", limit).with("unit", unit)
         }
         QueryError::Busy { .. } => {
             new(503, "loads-busy", "Too many batches are under way").with(RETRY_AFTER, BUSY_RETRY_AFTER_S)
         }
+        QueryError::TokenMissing { .. } => new(401, TOKEN_MISSING, "A token is needed"),
+        QueryError::TokenRefused { .. } => new(401, TOKEN_REFUSED, "The token is not accepted"),
+        QueryError::RoleMissing { role } => {
+            new(403, "role-missing", "The token does not allow it").with("role", role.to_string())
+        }
+        QueryError::ClientElsewhere { .. } => new(403, "client-elsewhere", "Only for clients who stand here"),
+        QueryError::ClientNowhere { jurisdictions } => new(403, "residency-denied", "The policy does not allow it")
+            .with("code", "RES-002")
+            .with("jurisdictions", jurisdictions),
+        QueryError::PurposeNotGranted { granted, .. } => {
+            new(403, "purpose-denied", "The token does not cover the purpose").with("purposes", granted)
+        }
+        QueryError::PluginFailedElsewhere { .. } => new(422, "plugin-failed", "A plugin failed"),
         QueryError::Coverage { missing } => new(503, "coverage-unmet", "A region did not answer")
             .with("missing", serde_json::to_value(missing).unwrap_or(Value::Null)),
         QueryError::TimedOut { .. } => new(504, "deadline", "The query took too long"),
@@ -117,6 +161,7 @@ fn problem(error: QueryError) -> Problem {
         QueryError::NothingBefore { .. } => new(409, "nothing-to-roll-back", "There is no version to go back to"),
         QueryError::NoShadow { .. } => new(404, "no-shadow", "The plugin has no shadow"),
         QueryError::PluginMissing { .. } => new(503, "plugin-pending", "The plugin has not arrived yet"),
+        QueryError::PlanRefused => new(500, "plan-refused", "The plan is not what was admitted"),
         QueryError::Plugin(error) => plugin(&error, &detail),
         QueryError::Wire(error) => wire(error, &detail),
         QueryError::Store(error) => store(&error, &detail),
@@ -129,13 +174,13 @@ fn problem(error: QueryError) -> Problem {
 
 fn denied(denial: &Denial, problem: Problem) -> Problem {
     let columns: Vec<String> = denial.columns.iter().map(ToString::to_string).collect();
-    problem
+    let problem = problem
         .with("code", "RES-001")
         .with("columns", columns)
         .with("policy", denial.policy.clone())
         .with("from", denial.from.to_string())
-        .with("to", denial.to.to_string())
-        .with("rewrite", denial.rewrite.clone())
+        .with("to", denial.to.to_string());
+    with_rewrites(problem, denial.rewrites.iter().map(offer).collect())
 }
 
 fn plugin(error: &SandboxError, detail: &str) -> Problem {

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use domicile_query::{QueryRequest, endpoint_request, run};
+use domicile_query::{Client, QueryError, QueryRequest, endpoint_request, explain_plan, explain_residency, run};
 use domicile_types::limits::{BODY_BYTES_MAX, QUERY_TIMEOUT_MAX};
 use domicile_types::{QueryId, RegionId};
 use domicile_wire::api::{QueryBody, header};
+use serde::Deserialize;
 use serde_json::json as json_value;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -18,22 +20,73 @@ use uuid::Uuid;
 use crate::answer::{Format, respond};
 use crate::body::{self, Parameters};
 use crate::media::media_type;
-use crate::problems::Refusal;
+use crate::problems::{Refusal, problem};
 use crate::serve::{Edge, Handled, Shared, json};
 
 /// `POST /v1/query`
-pub(crate) async fn query(State(edge): Shared, headers: HeaderMap, body: Body) -> Handled {
+pub(crate) async fn query(
+    State(edge): Shared,
+    Extension(client): Extension<Client>,
+    headers: HeaderMap,
+    body: Body,
+) -> Handled {
+    let request = asked(&edge, client, &headers, body).await?;
+    answer(&edge, &headers, request).await
+}
+
+/// What an explanation is to say.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Residency,
+    Plan,
+}
+
+/// What follows the `?` of a question to be explained.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Explain {
+    mode: Mode,
+}
+
+/// `POST /v1/query/explain`: what would cross which border, or the plans. Nothing is executed.
+pub(crate) async fn explain(
+    State(edge): Shared,
+    Extension(client): Extension<Client>,
+    Parameters(Explain { mode }): Parameters<Explain>,
+    headers: HeaderMap,
+    body: Body,
+) -> Handled {
+    let request = asked(&edge, client, &headers, body).await?;
+    let format = Format::accepted(&headers)?;
+    let id = request.id.clone();
+    let of_query = |error: QueryError| Refusal::from(error).of_query(id.as_str());
+    let span = tracing::info_span!("explain", query_id = %id, region = %edge.region.id());
+    match mode {
+        Mode::Plan => {
+            let answer = explain_plan(&edge.region, request).instrument(span).await.map_err(of_query)?;
+            respond(&answer, format).map_err(|refusal| refusal.of_query(id.as_str()))
+        }
+        Mode::Residency => {
+            let proof = explain_residency(&edge.region, request).instrument(span).await.map_err(of_query)?;
+            Ok(json(&proof.document(problem)))
+        }
+    }
+}
+
+/// The question of a request.
+async fn asked(edge: &Edge, client: Client, headers: &HeaderMap, body: Body) -> Result<QueryRequest, Refusal> {
     let text = edge.whole(body, BODY_BYTES_MAX).await?;
     let text = std::str::from_utf8(&text).map_err(|_| Refusal::bad_request("the body is not UTF-8 text"))?;
-    let mut request = request(&edge, &headers)?;
-    if is_json(&headers)? {
+    let mut request = request(edge, client, headers)?;
+    if is_json(headers)? {
         let body = query_body(text)?;
         request.sql = body.sql;
         request.purpose = body.purpose.or(request.purpose);
     } else {
         request.sql = text.to_owned();
     }
-    answer(&edge, &headers, request).await
+    Ok(request)
 }
 
 /// Whether the body is a JSON object; otherwise it is SQL.
@@ -57,6 +110,7 @@ fn query_body(text: &str) -> Result<QueryBody, Refusal> {
 /// `GET` and `POST /v1/endpoints/{name}`: parameters are in the address, or in the body as JSON.
 pub(crate) async fn endpoint(
     State(edge): Shared,
+    Extension(client): Extension<Client>,
     Path(name): Path<String>,
     Parameters(parameters): Parameters<Vec<(String, String)>>,
     headers: HeaderMap,
@@ -69,7 +123,7 @@ pub(crate) async fn endpoint(
             return Err(Refusal::bad_request(format!("parameter `{parameter}` is given twice")));
         }
     }
-    let request = request(&edge, &headers)?;
+    let request = request(&edge, client, &headers)?;
     let id = request.id.clone();
     let request = endpoint_request(&edge.region, &name, given, request);
     answer(&edge, &headers, request.map_err(|e| Refusal::from(e).of_query(id.as_str()))?).await
@@ -92,8 +146,12 @@ fn parameters_in(body: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
 }
 
 /// `GET /v1/queries/{id}/receipt`
-pub(crate) async fn receipts(State(edge): Shared, Path(id): Path<String>) -> Handled {
-    let receipts = edge.region.receipts(&id)?;
+pub(crate) async fn receipts(
+    State(edge): Shared,
+    Extension(client): Extension<Client>,
+    Path(id): Path<String>,
+) -> Handled {
+    let receipts = edge.region.receipts(&client, &id)?;
     Ok(json(&json_value!({"query_id": id, "receipts": receipts})))
 }
 
@@ -108,11 +166,12 @@ async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, request: QueryRequest) ->
 }
 
 /// A request with everything but the question.
-fn request(edge: &Edge, headers: &HeaderMap) -> Result<QueryRequest, Refusal> {
+fn request(edge: &Edge, client: Client, headers: &HeaderMap) -> Result<QueryRequest, Refusal> {
     let id = format!("q{}", Uuid::now_v7().simple());
     let id: QueryId = id.parse().map_err(|_| Refusal::bad_request("no query id could be made"))?;
     Ok(QueryRequest {
         id,
+        client,
         sql: String::new(),
         purpose: body::header(headers, header::PURPOSE)?.map(str::to_owned),
         scope: body::header(headers, header::DATA_REGION)?.map(scope).transpose()?,

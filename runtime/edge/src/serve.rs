@@ -16,12 +16,14 @@ use domicile_config::StorageUrl;
 use domicile_query::{COMPARE_PATH, FRAGMENT_PATH, PLUGINS_PATH, Region};
 use domicile_types::limits::DRAIN_TIMEOUT;
 use domicile_wire::Problem;
+use domicile_wire::token::Role;
 use tokio::net::TcpListener;
 
 use crate::body::Arriving;
+use crate::clients::{Needs, guarded};
 use crate::metrics::Metrics;
 use crate::problems::Refusal;
-use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, query};
+use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, policies, query};
 
 /// An edge: a region and what its front door needs besides.
 #[derive(Debug)]
@@ -77,35 +79,67 @@ impl Edge {
     }
 }
 
-fn routes(edge: Arc<Edge>) -> Router {
+/// What everybody may see, and what peers ask, who sign their requests.
+fn open_routes() -> Router<Arc<Edge>> {
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route(FRAGMENT_PATH, post(peers::fragment))
+        .route(PLUGINS_PATH, get(peers::plugins))
+        .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
+        .route(COMPARE_PATH, post(peers::compare))
+        .route(health::PING_PATH, get(peers::ping))
+}
+
+fn query_routes() -> Router<Arc<Edge>> {
     Router::new()
         .route("/v1/query", post(query::query))
+        .route("/v1/query/explain", post(query::explain))
         .route("/v1/queries/{id}/receipt", get(query::receipts))
         .route("/v1/endpoints/{name}", get(query::endpoint).post(query::endpoint))
-        .route("/v1/datasets", get(data::list))
-        .route("/v1/datasets/{dataset}/partitions", get(data::partitions))
-        .route("/v1/datasets/{dataset}/rows", post(ingest::load).delete(ingest::delete))
-        .route("/v1/backups", get(backups::list).post(backups::make))
+}
+
+/// A refused row tells what is stored here, so who loads stands here.
+fn load_routes() -> Router<Arc<Edge>> {
+    Router::new().route("/v1/datasets/{dataset}/rows", post(ingest::load).delete(ingest::delete))
+}
+
+fn operate_routes() -> Router<Arc<Edge>> {
+    Router::new()
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/{name}", get(plugins::show))
         .route("/v1/plugins/{name}/versions/{version}", put(plugins::deploy).delete(plugins::delete))
         .route("/v1/plugins/{name}/promote", post(plugins::promote))
         .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
         .route("/v1/plugins/{name}/canary", post(plugins::canary))
+        .route("/v1/plugins/{name}/shadow", post(plugins::shadow))
+        .route("/v1/regions", get(health::regions))
+}
+
+/// What tells of rows and questions here.
+fn operate_here_routes() -> Router<Arc<Edge>> {
+    Router::new()
+        .route("/v1/datasets/{dataset}/partitions", get(data::partitions))
+        .route("/v1/backups", get(backups::list).post(backups::make))
         .route("/v1/plugins/{name}/metrics", get(plugin_costs::metrics))
         .route("/v1/plugins/{name}/logs", get(plugin_costs::logs))
-        .route("/v1/plugins/{name}/shadow", get(plugins::shadow_report).post(plugins::shadow))
+        .route("/v1/plugins/{name}/shadow", get(plugins::shadow_report))
+        .route("/v1/policies", get(policies::list))
+        .route("/v1/policies/reload", post(policies::reload))
         .route("/v1/audit/receipts", get(audit::receipts))
+        .route("/v1/audit/heads", get(audit::heads))
         .route("/v1/audit/key", get(audit::key))
-        .route("/v1/regions", get(health::regions))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .route(FRAGMENT_PATH, post(peers::fragment))
-        .route(PLUGINS_PATH, get(peers::plugins))
-        .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
-        .route(COMPARE_PATH, post(peers::compare))
-        .route(health::PING_PATH, get(peers::ping))
+}
+
+fn routes(edge: Arc<Edge>) -> Router {
+    let described = Router::new().route("/v1/datasets", get(data::list));
+    open_routes()
+        .merge(guarded(described, &edge, Needs::ANY))
+        .merge(guarded(query_routes(), &edge, Needs::role(Role::Query)))
+        .merge(guarded(load_routes(), &edge, Needs::role_here(Role::Load)))
+        .merge(guarded(operate_routes(), &edge, Needs::role(Role::Operate)))
+        .merge(guarded(operate_here_routes(), &edge, Needs::role_here(Role::Operate)))
         .fallback(|| async {
             Refusal::new(Problem::new(
                 404,

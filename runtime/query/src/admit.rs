@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use domicile_policy::{Border, Verdict};
+use domicile_policy::{Border, PolicySet, Verdict};
 use domicile_sandbox::PluginId;
 use domicile_types::{RegionId, Residency};
 
 use crate::QueryError;
 use crate::catalog::Catalog;
+use crate::client::{Client, Destination};
 use crate::fragment::Fragment;
 use crate::split::{FragmentText, resident_datasets, split};
 
@@ -19,6 +20,7 @@ use crate::split::{FragmentText, resident_datasets, split};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asking<'a> {
     pub(crate) here: &'a RegionId,
+    pub(crate) client: &'a Client,
     /// Homes that the caller asks; all of them where the caller names none.
     pub(crate) scope: Option<&'a BTreeSet<RegionId>>,
     pub(crate) purpose: Option<&'a str>,
@@ -51,21 +53,77 @@ pub(crate) fn admit(plan: LogicalPlan, catalog: &Catalog, asking: Asking<'_>) ->
     let split = split(plan, catalog)?;
     let mut fragments = Vec::with_capacity(split.fragments.len());
     for text in split.fragments {
-        let homes = homes(&text.fragment, catalog, asking.scope);
-        for home in homes.iter().filter(|home| *home != asking.here) {
-            judge(&text.fragment, catalog, home, asking.here, asking.purpose, asking.today)?;
+        let judged = JudgedFragment::of(text, catalog, asking);
+        for (_, verdict) in judged.crossings {
+            verdict?;
         }
-        fragments.push((text, homes));
+        fragments.push((judged.text, judged.homes));
     }
     Ok(AdmittedPlan { fragments, rest: split.rest, admission: Admission(()) })
 }
 
-/// The plan as it is, where all its rows live in the asking region: nothing crosses, so everything is allowed.
+/// A fragment with the verdict on each of its crossings. It cannot be executed.
+#[derive(Debug)]
+pub(crate) struct JudgedFragment {
+    pub(crate) text: FragmentText,
+    /// The homes that it would be asked of.
+    pub(crate) homes: BTreeSet<RegionId>,
+    /// Those of them that the result crosses a border from.
+    pub(crate) crossings: Vec<(RegionId, Result<Verdict, QueryError>)>,
+}
+
+impl JudgedFragment {
+    fn of(text: FragmentText, catalog: &Catalog, asking: Asking<'_>) -> Self {
+        let homes = homes(&text.fragment, catalog, asking.scope);
+        let crossing = |home: &RegionId| {
+            let verdict = asking.client.destinations(home, asking.here);
+            let verdict =
+                verdict.and_then(|to| judge(&text.fragment, catalog, home, &to, asking.purpose, asking.today));
+            Some((home.clone(), verdict.transpose()?))
+        };
+        let crossings = homes.iter().filter_map(crossing).collect();
+        Self { text, homes, crossings }
+    }
+}
+
+/// What of a plan would cross, each crossing judged as [`admit`] would. None of it where all rows live in the asking
+/// region.
+///
+/// # Errors
+/// Where the plan cannot be answered across regions at all.
+pub(crate) fn judged(
+    plan: LogicalPlan,
+    catalog: &Catalog,
+    asking: Asking<'_>,
+) -> Result<Vec<JudgedFragment>, QueryError> {
+    if stays_here(&plan, catalog, asking)?.is_some() {
+        return Ok(Vec::new());
+    }
+    let fragments = split(plan, catalog)?.fragments;
+    Ok(fragments.into_iter().map(|text| JudgedFragment::of(text, catalog, asking)).collect())
+}
+
+/// Judges what each home would release, for every region that it goes to.
+fn judge_all(
+    fragment: &Fragment,
+    catalog: &Catalog,
+    homes: &BTreeSet<RegionId>,
+    asking: Asking<'_>,
+) -> Result<(), QueryError> {
+    for home in homes {
+        let to = asking.client.destinations(home, asking.here)?;
+        judge(fragment, catalog, home, &to, asking.purpose, asking.today)?;
+    }
+    Ok(())
+}
+
+/// The plan as it is, where all its rows live in the asking region and whoever asks stands there too: nothing crosses,
+/// so everything is allowed.
 fn stays_here(plan: &LogicalPlan, catalog: &Catalog, asking: Asking<'_>) -> Result<Option<AdmittedPlan>, QueryError> {
     let datasets = resident_datasets(plan)?;
     let homes = datasets.iter().flat_map(|dataset| catalog.policies().homes(dataset)).collect();
     let homes = in_scope(homes, asking.scope);
-    let only_here = homes.len() == 1 && homes.contains(asking.here);
+    let only_here = homes.len() == 1 && homes.contains(asking.here) && asking.client.stands_at(asking.here);
     let whole = || AdmittedPlan { fragments: Vec::new(), rest: plan.clone(), admission: Admission(()) };
     Ok((datasets.is_empty() || only_here).then(whole))
 }
@@ -111,9 +169,7 @@ pub(crate) fn admit_input(
             (fragment, homes)
         }
     };
-    for home in homes.iter().filter(|home| *home != asking.here) {
-        judge(&fragment, catalog, home, asking.here, asking.purpose, asking.today)?;
-    }
+    judge_all(&fragment, catalog, &homes, asking)?;
     let rest = LogicalPlanBuilder::empty(false).build()?;
     let text = FragmentText { fragment, sql: question.0, schema: question.1 };
     Ok(AdmittedPlan { fragments: vec![(text, homes)], rest, admission: Admission(()) })
@@ -127,24 +183,35 @@ pub(crate) fn admit_own_input(
     plan: LogicalPlan,
     plugin: &PluginId,
     catalog: &Catalog,
-    asking: Asking<'_>,
-    to: &RegionId,
+    here: &RegionId,
+    to: &Destination,
+    purpose: Option<&str>,
+    today: i32,
 ) -> Result<AdmittedFragment, QueryError> {
-    let Asking { here, purpose, today, .. } = asking;
-    let fragment = if to == here { Fragment::kept(plan, plugin) } else { Fragment::of_input(plan, catalog, plugin)? };
+    let kept = !to.crosses();
+    let fragment = if kept { Fragment::kept(plan, plugin) } else { Fragment::of_input(plan, catalog, plugin)? };
     admit_fragment(fragment, catalog, here, to, purpose, today)
 }
 
+/// What all regions that a result goes to ask together; none where it goes nowhere.
 fn judge(
     fragment: &Fragment,
     catalog: &Catalog,
     from: &RegionId,
-    to: &RegionId,
+    to: &BTreeSet<RegionId>,
     purpose: Option<&str>,
     today: i32,
-) -> Result<Verdict, QueryError> {
-    let border = Border { from, to, purpose, today };
-    catalog.policies().judge(&fragment.facts, &border).map_err(QueryError::Denied)
+) -> Result<Option<Verdict>, QueryError> {
+    let mut all: Option<Verdict> = None;
+    for to in to {
+        let border = Border { from, to, purpose, today };
+        let verdict = catalog.policies().judge(&fragment.facts, &border).map_err(QueryError::Denied)?;
+        all = Some(match all {
+            None => verdict,
+            Some(others) => others.and(verdict),
+        });
+    }
+    Ok(all)
 }
 
 /// A fragment that this region may execute, and on what conditions its result may leave.
@@ -156,7 +223,7 @@ pub(crate) struct AdmittedFragment {
     pub(crate) admission: Admission,
 }
 
-/// Admits a fragment in the region that holds the data. `to` is the region that the result goes to.
+/// Admits a fragment in the region that holds the data, for all regions that its result goes to.
 ///
 /// # Errors
 /// Where this region's own policies do not let the result cross.
@@ -164,10 +231,46 @@ pub(crate) fn admit_fragment(
     fragment: Fragment,
     catalog: &Catalog,
     here: &RegionId,
-    to: &RegionId,
+    to: &Destination,
     purpose: Option<&str>,
     today: i32,
 ) -> Result<AdmittedFragment, QueryError> {
-    let verdict = if to == here { None } else { Some(judge(&fragment, catalog, here, to, purpose, today)?) };
+    let verdict = judge(&fragment, catalog, here, &to.regions, purpose, today)?;
     Ok(AdmittedFragment { fragment, verdict, admission: Admission(()) })
+}
+
+/// Admits a fragment that was executed under the policies of `then` once more, under those of `now`. What comes back
+/// names the clauses of `now`.
+///
+/// # Errors
+/// Where the policies of `now` would have let something else cross, or nothing.
+pub(crate) fn admit_again(
+    admitted: AdmittedFragment,
+    then: &Catalog,
+    now: &Catalog,
+    here: &RegionId,
+    to: &Destination,
+    purpose: Option<&str>,
+    today: i32,
+) -> Result<AdmittedFragment, QueryError> {
+    let (before, after) = (then.policies(), now.policies());
+    if before.digest() == after.digest() {
+        return Ok(admitted);
+    }
+    let changed = || QueryError::PolicyChanged { region: here.clone() };
+    let AdmittedFragment { fragment, verdict, .. } = admitted;
+    // What crosses was computed from values within their bounds, which no verdict tells of.
+    let bounds = |set: &PolicySet, dataset| set.policy(dataset).map(|policy| policy.bounds.clone());
+    if fragment.facts.datasets.iter().any(|dataset| bounds(before, dataset) != bounds(after, dataset)) {
+        return Err(changed());
+    }
+    let again = admit_fragment(fragment, now, here, to, purpose, today).map_err(|error| match error {
+        QueryError::Denied(_) => changed(),
+        other => other,
+    })?;
+    match (&verdict, &again.verdict) {
+        (None, None) => Ok(again),
+        (Some(old), Some(new)) if old.is_the_same_permission(new) => Ok(again),
+        _ => Err(changed()),
+    }
 }

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DataFusionError, JoinType, ScalarValue};
+use datafusion::common::{Column, DataFusionError, ScalarValue};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, col, lit, when};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, lit, when};
 use datafusion::prelude::SessionContext;
-use domicile_policy::{Bounds, Form};
-use domicile_store::{DatasetSpec, ENTITY_COLUMN, Snapshot, StoreReader, arrow_schema};
-use domicile_types::DatasetName;
+use domicile_policy::{Bounds, Form, PolicySet};
+use domicile_store::{DatasetSpec, ENTITY_COLUMN, SEQ_COLUMN, Snapshot, StoreReader, arrow_schema};
+use domicile_types::{DatasetName, Secret};
 
 use crate::QueryError;
 use crate::admit::{Admission, AdmittedFragment};
 use crate::catalog::{Catalog, Relation, relation};
 use crate::mapper_table::mapper_table;
+use crate::masks::Masks;
 use crate::plugins::PluginSet;
+use crate::recheck::Recheck;
 use crate::segments::SegmentsTable;
 
 /// Binds the scans of admitted plans.
@@ -32,6 +34,8 @@ pub(crate) struct Binder<'b> {
     partials: BTreeMap<usize, Arc<dyn TableProvider>>,
     isolated: bool,
     bounded: bool,
+    recheck: Option<Arc<Recheck>>,
+    masks: Option<Masks>,
 }
 
 impl<'b> Binder<'b> {
@@ -45,14 +49,39 @@ impl<'b> Binder<'b> {
         session: &'b SessionContext,
         partials: BTreeMap<usize, Arc<dyn TableProvider>>,
     ) -> Self {
-        Self { catalog, reader, snapshot, plugins, session, partials, isolated: false, bounded: false }
+        Self {
+            catalog,
+            reader,
+            snapshot,
+            plugins,
+            session,
+            partials,
+            isolated: false,
+            bounded: false,
+            recheck: None,
+            masks: None,
+        }
     }
 
     /// The same binder for an admitted fragment. Where its result crosses a border, mappers see one entity at a time; and
     /// where that is no rows, values beyond the bounds that a policy declares count as the bounds.
-    pub(crate) fn of(self, admitted: &AdmittedFragment) -> Self {
+    ///
+    /// # Errors
+    /// Where the fragment reads something that is no table, or joins what a policy masks as it cannot be joined.
+    pub(crate) fn of(self, admitted: &AdmittedFragment, secret: &Secret) -> Result<Self, QueryError> {
         let isolated = admitted.verdict.is_some();
-        Self { isolated, bounded: isolated && admitted.fragment.facts.form == Form::Aggregate, ..self }
+        let bounded = isolated && admitted.fragment.facts.form == Form::Aggregate;
+        Ok(Self { isolated, bounded, recheck: Recheck::of(admitted)?, masks: Masks::of(admitted, secret)?, ..self })
+    }
+
+    /// What looks at the plan that will run, where its result crosses a border.
+    pub(crate) fn recheck(&self) -> Option<Arc<Recheck>> {
+        self.recheck.clone()
+    }
+
+    /// The policies that admitted what is bound.
+    pub(crate) fn policies(&self) -> &'b PolicySet {
+        self.catalog.policies()
     }
 
     /// The plan over real tables, with the columns that their declarations name.
@@ -73,56 +102,13 @@ impl<'b> Binder<'b> {
         Ok(bound.data)
     }
 
-    /// The plan over real tables with one more output column: the entity that each row is about.
-    ///
-    /// # Errors
-    /// Where the plan has no entity, or a table cannot be opened.
-    pub(crate) fn bind_with_entity(&self, plan: &LogicalPlan) -> Result<(LogicalPlan, Column), QueryError> {
-        self.entity(plan)?.ok_or_else(|| QueryError::Execution("the fragment reads no resident dataset".to_owned()))
-    }
-
-    fn entity(&self, plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Column)>, QueryError> {
-        match plan {
-            LogicalPlan::TableScan(scan) => self.entity_scan(scan),
-            LogicalPlan::SubqueryAlias(alias) => {
-                let Some((input, column)) = self.entity(&alias.input)? else { return Ok(None) };
-                let plan = LogicalPlanBuilder::from(input).alias(alias.alias.clone())?.build()?;
-                Ok(Some((plan, Column::new(Some(alias.alias.clone()), column.name))))
-            }
-            LogicalPlan::Projection(projection) => {
-                let Some((input, column)) = self.entity(&projection.input)? else { return Ok(None) };
-                let subqueries = projection.expr.iter().map(|expr| self.bind_subqueries(expr));
-                let mut exprs = subqueries.collect::<Result<Vec<_>, _>>()?;
-                exprs.push(col(column).alias(ENTITY_COLUMN));
-                let plan = LogicalPlanBuilder::from(input).project(exprs)?.build()?;
-                Ok(Some((plan, Column::new_unqualified(ENTITY_COLUMN))))
-            }
-            LogicalPlan::Join(join) => self.entity_join(join),
-            LogicalPlan::Filter(_) => {
-                let inputs = plan.inputs();
-                let Some((input, column)) = self.entity(inputs[0])? else { return Ok(None) };
-                let exprs =
-                    plan.expressions().iter().map(|expr| self.bind_subqueries(expr)).collect::<Result<_, _>>()?;
-                Ok(Some((plan.with_new_exprs(exprs, vec![input])?, column)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn entity_scan(&self, scan: &TableScan) -> Result<Option<(LogicalPlan, Column)>, QueryError> {
-        let table = relation(scan)?;
-        if matches!(table, Relation::Reference { .. } | Relation::Partial { .. }) {
-            return Ok(None);
-        }
-        let source = provider_as_source(self.provider(scan, true)?);
-        let plan = LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)?.build()?;
-        let plan = self.bounded(plan, &table)?;
-        Ok(Some((plan, Column::new(Some(scan.table_name.clone()), ENTITY_COLUMN))))
-    }
-
-    /// The scan with its measures within their bounds, where the result crosses.
-    fn bounded(&self, scan: LogicalPlan, table: &Relation) -> Result<LogicalPlan, DataFusionError> {
+    /// The scan as the policies let it be seen where the result crosses: masked, or with its measures within their bounds.
+    pub(crate) fn bounded(&self, scan: LogicalPlan, table: &Relation) -> Result<LogicalPlan, DataFusionError> {
         let Relation::Resident { dataset } = table else { return Ok(scan) };
+        let scan = match &self.masks {
+            Some(masks) => masks.seen(scan, dataset)?,
+            None => scan,
+        };
         let policy = self.catalog.policies().policy(dataset).filter(|policy| self.bounded && !policy.bounds.is_empty());
         let Some(policy) = policy else { return Ok(scan) };
         let columns = scan.schema().iter().map(|(qualifier, field)| {
@@ -138,26 +124,7 @@ impl<'b> Binder<'b> {
         LogicalPlanBuilder::from(scan).project(columns)?.build()
     }
 
-    /// All resident sides of an admitted join are about the same entity, so one side's column is enough; it has to be
-    /// a side whose rows the join keeps.
-    fn entity_join(&self, join: &datafusion::logical_expr::Join) -> Result<Option<(LogicalPlan, Column)>, QueryError> {
-        let keeps_left = !matches!(join.join_type, JoinType::Right | JoinType::RightSemi | JoinType::RightAnti);
-        let keeps_right = !matches!(join.join_type, JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti);
-        let left = if keeps_left { self.entity(&join.left)? } else { None };
-        let right = if left.is_none() && keeps_right { self.entity(&join.right)? } else { None };
-        let (left, right, column) = match (left, right) {
-            (Some((left, column)), _) => (left, self.bind(join.right.as_ref().clone())?, column),
-            (None, Some((right, column))) => (self.bind(join.left.as_ref().clone())?, right, column),
-            (None, None) => return Ok(None),
-        };
-        let mut exprs = Vec::new();
-        for expr in LogicalPlan::Join(join.clone()).expressions() {
-            exprs.push(self.bind_subqueries(&expr)?);
-        }
-        Ok(Some((LogicalPlan::Join(join.clone()).with_new_exprs(exprs, vec![left, right])?, column)))
-    }
-
-    fn bind_subqueries(&self, expr: &Expr) -> Result<Expr, QueryError> {
+    pub(crate) fn bind_subqueries(&self, expr: &Expr) -> Result<Expr, QueryError> {
         let bound = expr.clone().transform_up(|expr| {
             let bind = |plan: &LogicalPlan| {
                 self.bind(plan.clone()).map(Arc::new).map_err(|e| DataFusionError::External(Box::new(e)))
@@ -181,7 +148,7 @@ impl<'b> Binder<'b> {
         Ok(bound.data)
     }
 
-    fn provider(&self, scan: &TableScan, with_entity: bool) -> Result<Arc<dyn TableProvider>, QueryError> {
+    pub(crate) fn provider(&self, scan: &TableScan, with_entity: bool) -> Result<Arc<dyn TableProvider>, QueryError> {
         match relation(scan)? {
             Relation::Reference { dataset } => self.segments(self.catalog.spec(dataset.as_str())?, false),
             Relation::Resident { dataset } => self.segments(self.catalog.spec(dataset.as_str())?, with_entity),
@@ -195,9 +162,13 @@ impl<'b> Binder<'b> {
     }
 
     fn mapper(&self, name: &str, dataset: &DatasetName) -> Result<Arc<dyn TableProvider>, QueryError> {
+        if self.masks.as_ref().is_some_and(|masks| masks.cover(dataset)) {
+            let what = format!("mapper `{name}` over rows that a policy masks,");
+            return Err(QueryError::AcrossRegions { what });
+        }
         let plugin = self.plugins.endpoint(name)?;
         let input = self.segments(self.catalog.spec(dataset.as_str())?, true)?;
-        mapper_table(self.session, &plugin, self.plugins.parameters_of(&plugin)?, input, self.isolated)
+        mapper_table(self.session, &plugin, self.plugins.parameters_of(&plugin)?, input, self.isolated, self.recheck())
     }
 
     fn segments(&self, spec: &DatasetSpec, with_entity: bool) -> Result<Arc<dyn TableProvider>, QueryError> {
@@ -205,9 +176,12 @@ impl<'b> Binder<'b> {
         let stored = self.reader.stored_schema(name)?;
         let mut schema = arrow_schema(spec);
         if with_entity {
-            let entity = stored.field_with_name(ENTITY_COLUMN).map_err(DataFusionError::from)?;
-            let fields = schema.fields().iter().cloned().chain([Arc::new(entity.clone().with_nullable(false))]);
-            schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+            let mut fields = schema.fields().to_vec();
+            for hidden in [ENTITY_COLUMN, SEQ_COLUMN] {
+                let field = stored.field_with_name(hidden).map_err(DataFusionError::from)?;
+                fields.push(Arc::new(field.clone().with_nullable(false)));
+            }
+            schema = Arc::new(Schema::new(fields));
         }
         let partitions = self.snapshot.partitions(name)?;
         let snapshot = Arc::clone(self.snapshot);

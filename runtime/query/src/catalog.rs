@@ -26,6 +26,7 @@ use domicile_types::{DatasetName, PluginName};
 
 use crate::aggregate::{Stage, aggregates};
 use crate::plugins::{PluginSet, mapper_interface};
+use crate::policies::SignedPolicies;
 use crate::{QueryError, mapper_table, plugin_sql};
 
 /// Built-in functions that are not offered: a few bytes of SQL make them write more than any limit on memory sees,
@@ -84,22 +85,38 @@ pub(crate) fn relation(scan: &TableScan) -> Result<Relation, QueryError> {
         .ok_or_else(|| QueryError::AcrossRegions { what: format!("table {}", scan.table_name) })
 }
 
-/// The datasets and policies of a region: fixed while it runs.
+/// The datasets of a region, which are fixed while it runs, and the policies of one moment. A question has one catalog
+/// from its plan to its end.
 #[derive(Debug)]
 pub struct Catalog {
-    specs: BTreeMap<DatasetName, DatasetSpec>,
-    policies: PolicySet,
+    specs: Arc<BTreeMap<DatasetName, DatasetSpec>>,
+    policies: SignedPolicies,
 }
 
 impl Catalog {
     /// A catalog of `specs` under `policies`.
-    pub fn new(specs: Vec<DatasetSpec>, policies: PolicySet) -> Self {
-        Self { specs: specs.into_iter().map(|spec| (spec.dataset.name.clone(), spec)).collect(), policies }
+    pub fn new(specs: Vec<DatasetSpec>, policies: impl Into<SignedPolicies>) -> Self {
+        let specs = specs.into_iter().map(|spec| (spec.dataset.name.clone(), spec)).collect();
+        Self { specs: Arc::new(specs), policies: policies.into() }
+    }
+
+    /// The same datasets under other policies, with the same residency.
+    pub(crate) fn with_policies(&self, policies: SignedPolicies) -> Self {
+        Self { specs: Arc::clone(&self.specs), policies }
     }
 
     /// The policies.
     pub fn policies(&self) -> &PolicySet {
+        &self.policies.set
+    }
+
+    pub(crate) fn signed_policies(&self) -> &SignedPolicies {
         &self.policies
+    }
+
+    /// The trusted key, as text, that signed the dataset's policy; none where no signature is needed.
+    pub fn signed_by(&self, dataset: &DatasetName) -> Option<&str> {
+        self.policies.signed_by.get(dataset).map(String::as_str)
     }
 
     /// The dataset of that name.

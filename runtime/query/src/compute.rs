@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::QueryError;
+use crate::recheck::Recheck;
 
 /// The threads that execute plans.
 #[derive(Debug)]
@@ -40,20 +41,22 @@ impl Compute {
         Ok(Self { runtime: Some(runtime) })
     }
 
-    /// Runs a bound plan to its end. Dropping the future stops the plan at its next pause.
+    /// Runs a bound plan to its end, once `recheck` has looked at it where there is one. Dropping the future stops the
+    /// plan at its next pause.
     ///
     /// # Errors
-    /// Where the plan fails, pairs too many rows, or gives more than `rows_max` rows.
+    /// Where the plan is refused, fails, pairs too many rows, or gives more than `rows_max` rows.
     pub(crate) async fn collect(
         &self,
         session: &SessionContext,
         plan: LogicalPlan,
         rows_max: usize,
         what: &'static str,
+        recheck: Option<Arc<Recheck>>,
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let state = session.state();
         let work = async move {
-            let mut stream = rows(&state, plan).await?;
+            let mut stream = rows(&state, plan, recheck.as_deref()).await?;
             let (mut batches, mut rows) = (Vec::new(), 0);
             while let Some(batch) = stream.try_next().await? {
                 rows += batch.num_rows();
@@ -109,9 +112,14 @@ impl Drop for Compute {
 /// The rows of a bound plan as they come.
 ///
 /// # Errors
-/// Where the plan cannot be made, or pairs too many rows.
-pub(crate) async fn rows(state: &SessionState, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
+/// Where the plan cannot be made, is refused, or pairs too many rows.
+pub(crate) async fn rows(
+    state: &SessionState,
+    plan: LogicalPlan,
+    recheck: Option<&Recheck>,
+) -> Result<SendableRecordBatchStream, QueryError> {
     let plan = state.create_physical_plan(&plan).await?;
+    recheck.map_or(Ok(()), |recheck| recheck.check(&plan))?;
     check_pairs(&plan)?;
     Ok(execute_stream(plan, state.task_ctx())?)
 }

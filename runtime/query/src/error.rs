@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
-use domicile_policy::Denial;
+use domicile_policy::{Budget, Denial};
 use domicile_sandbox::SandboxError;
 use domicile_store::StoreError;
 use domicile_types::{DatasetName, RegionId, nearest};
 use domicile_wire::WireError;
 use domicile_wire::api::RegionReason;
+use domicile_wire::token::Role;
 
 use crate::owner::OwnerGone;
 
@@ -55,6 +56,74 @@ pub enum QueryError {
     /// The policy does not let the data cross.
     #[error("{0}")]
     Denied(Box<Denial>),
+    /// As many questions as a clause admits in a time were asked.
+    #[error(
+        "clause `{}` of the policy for `{}` admits {} new questions in {} days, and they have been asked; ask one of them \
+         again, which counts once, or wait",
+        .0.clause, .0.dataset, .0.questions, .0.days
+    )]
+    Budget(Budget),
+    /// The policies changed under a question, and the new ones do not let its result cross as it is.
+    #[error(
+        "the policies of region `{region}` changed while the question was answered, and do not let this result cross as \
+         it is any more; ask again"
+    )]
+    PolicyChanged {
+        /// The region that the result would have left.
+        region: RegionId,
+    },
+    /// Policy files that are not taken.
+    #[error("{detail}")]
+    PoliciesRefused {
+        /// Which file, why, and what to do.
+        detail: String,
+    },
+    /// A client without a token, where one is needed.
+    #[error(
+        "region `{region}` answers clients with a token only; send one as `Authorization: Bearer`, on the command line with \
+         `--token-file FILE`; whoever runs the region has `domicile token new` make it"
+    )]
+    TokenMissing {
+        /// The region.
+        region: RegionId,
+    },
+    /// A token that is not accepted, for whatever reason.
+    #[error(
+        "region `{region}` does not accept the token: it may have expired, be none of Domicile, or be signed with a key \
+         that the region does not trust; `domicile token show` says what it holds"
+    )]
+    TokenRefused {
+        /// The region.
+        region: RegionId,
+    },
+    /// A client that may not do this.
+    #[error("this needs a token with the role `{role}`; whoever signs your tokens can give it")]
+    RoleMissing {
+        /// The role.
+        role: Role,
+    },
+    /// A client that asks for what only those may see who stand in the region.
+    #[error(
+        "region `{region}` shows and does this only for clients who stand there, by the `jurisdictions` of their tokens"
+    )]
+    ClientElsewhere {
+        /// The region.
+        region: RegionId,
+    },
+    /// A client that no region knows the law of.
+    #[error("your token's jurisdictions {} are those of no region, so no policy can say what may go there", quoted(.jurisdictions))]
+    ClientNowhere {
+        /// The token's jurisdictions.
+        jurisdictions: Vec<String>,
+    },
+    /// A purpose that the client's token does not give.
+    #[error("your token does not cover the purpose `{purpose}`; it covers {}", quoted(.granted))]
+    PurposeNotGranted {
+        /// The purpose stated.
+        purpose: String,
+        /// Those of the token.
+        granted: Vec<String>,
+    },
     /// More than a named limit.
     #[error("{what} is larger than the limit of {limit} {unit}")]
     TooLarge {
@@ -160,9 +229,21 @@ pub enum QueryError {
         /// The content.
         sha256: String,
     },
+    /// The plan that would have run for another region is not what was admitted.
+    #[error(
+        "the plan for this part of the question does more than was admitted, so it was not run; ask in other words, and \
+         report it: the region's log says what it was"
+    )]
+    PlanRefused,
     /// A plugin failed.
     #[error(transparent)]
     Plugin(#[from] SandboxError),
+    /// A plugin failed where whoever asks does not stand.
+    #[error("a plugin could not finish in region `{region}`; its log there says why")]
+    PluginFailedElsewhere {
+        /// The region.
+        region: RegionId,
+    },
     /// A region failed while answering.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -187,6 +268,10 @@ fn missing_text(missing: &[RegionReason]) -> String {
     let parts: Vec<String> =
         missing.iter().map(|m| format!("region `{}` did not answer: {}", m.region, m.reason)).collect();
     parts.join("; ")
+}
+
+fn quoted(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl QueryError {

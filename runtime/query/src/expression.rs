@@ -3,7 +3,7 @@
 //! Passes over sets stay small however often an expression is repeated. Expression kinds that are not known here are
 //! refused, not passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -32,6 +32,10 @@ pub(crate) struct Flow {
     pub(crate) functions: BTreeSet<String>,
     /// The base column itself, where nothing was computed.
     pub(crate) direct: Option<(Instance, String)>,
+    /// How often each column is multiplied into one product of it, at most.
+    pub(crate) powers: BTreeMap<ColumnUse, u32>,
+    /// How many columns are, at most.
+    pub(crate) degree: u32,
 }
 
 impl Flow {
@@ -39,6 +43,29 @@ impl Flow {
         self.values.extend(other.values.iter().cloned());
         self.conditions.extend(other.conditions.iter().cloned());
         self.functions.extend(other.functions.iter().cloned());
+        self.degree = self.degree.max(other.degree);
+        for (column, power) in &other.powers {
+            let own = self.powers.entry(column.clone()).or_default();
+            *own = (*own).max(*power);
+        }
+    }
+
+    /// The flow of what the two are multiplied to.
+    fn multiplied(&self, other: &Self) -> Self {
+        let mut product = self.clone();
+        product.absorb(other);
+        product.degree = self.degree.saturating_add(other.degree);
+        for (column, power) in &mut product.powers {
+            let of = |flow: &Self| flow.powers.get(column).copied().unwrap_or_default();
+            *power = of(self).saturating_add(of(other));
+        }
+        product
+    }
+
+    /// What a policy has to permit of the products in it. Sums of powers of a column tell how often each of its values
+    /// occurs, and so may products of several columns that are alike.
+    pub(crate) fn products(&self) -> Option<&'static str> {
+        if self.powers.values().any(|power| *power > 1) { Some(POWER) } else { (self.degree > 2).then_some(PRODUCT) }
     }
 
     /// The same flow as looked at by a condition.
@@ -59,6 +86,10 @@ impl Flow {
 pub(crate) const CASE: &str = "case";
 /// The name under which policies permit casts that round or cut inside aggregates.
 pub(crate) const CAST: &str = "cast";
+/// The name under which policies permit that a column is multiplied with itself inside aggregates.
+pub(crate) const POWER: &str = "power";
+/// The name under which policies permit that more than two columns are multiplied inside aggregates.
+pub(crate) const PRODUCT: &str = "product";
 
 pub(crate) fn column_flow<'f>(column: &Column, schema: &DFSchema, input: &'f [Flow]) -> Result<&'f Flow, QueryError> {
     let index = schema.index_of_column(column)?;
@@ -116,7 +147,11 @@ fn computed(mut flow: Flow) -> Flow {
 fn binary_flow(expr: &Expr, binary: &BinaryExpr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
     let mut flow = computed(children(expr, schema, input)?);
     match binary.op {
-        Operator::Plus | Operator::Minus | Operator::Multiply => Ok(flow),
+        Operator::Multiply => {
+            let (left, right) = (&binary.left, &binary.right);
+            Ok(computed(expression(left, schema, input)?.multiplied(&expression(right, schema, input)?)))
+        }
+        Operator::Plus | Operator::Minus => Ok(flow),
         Operator::Eq
         | Operator::NotEq
         | Operator::Lt

@@ -3,7 +3,7 @@
 //! One bottom-up pass gives every output column of every plan node its [`Flow`], and notes the conditions that decide
 //! which rows count. Node kinds that are not known here are refused, not passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, ScalarValue};
@@ -198,7 +198,9 @@ fn resident_scans(plan: &LogicalPlan) -> Result<usize, QueryError> {
 
 fn base(instance: &Instance, column: String) -> Flow {
     let value = ColumnUse { dataset: instance.dataset.clone(), column: column.clone() };
-    Flow { values: BTreeSet::from([value]), direct: Some((instance.clone(), column)), ..Flow::default() }
+    let powers = BTreeMap::from([(value.clone(), 1)]);
+    let direct = Some((instance.clone(), column));
+    Flow { values: BTreeSet::from([value]), direct, powers, degree: 1, ..Flow::default() }
 }
 
 fn visible(join: &Join, mut both: Vec<Flow>) -> Vec<Flow> {

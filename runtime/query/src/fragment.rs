@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
-use domicile_policy::{ColumnUse, Form, FragmentFacts};
+use domicile_policy::{ColumnUse, Form, FragmentFacts, PolicySet};
 use domicile_sandbox::PluginId;
 use domicile_types::{DatasetName, Residency};
 
@@ -35,6 +35,8 @@ pub(crate) struct Fragment {
     pub(crate) facts: FragmentFacts,
     /// Columns that its filters fix, from which homes are pruned.
     pub(crate) fixed: Vec<Fixed>,
+    /// Columns that only put rows together which live together.
+    pub(crate) joined: BTreeSet<ColumnUse>,
 }
 
 impl Fragment {
@@ -46,7 +48,7 @@ impl Fragment {
         let flows = Flows::of(&aggregate.input)?;
         co_resident(&flows, catalog)?;
         let schema = aggregate.input.schema();
-        let mut facts = base_facts(&flows, catalog, Form::Aggregate);
+        let (mut facts, joined) = base_facts(&flows, catalog, Form::Aggregate);
         for expr in &aggregate.group_expr {
             if matches!(expr, Expr::GroupingSet(_)) {
                 return Err(QueryError::AcrossRegions { what: "GROUPING SETS, ROLLUP and CUBE".to_owned() });
@@ -65,7 +67,7 @@ impl Fragment {
             group: aggregate.group_expr.clone(),
             aggregates: aggregate.aggr_expr.clone(),
         };
-        Ok(Self { shape, facts, fixed: flows.fixed })
+        Ok(Self { shape, facts, fixed: flows.fixed, joined })
     }
 
     /// The fragment that hands over the rows of `plan`.
@@ -75,12 +77,12 @@ impl Fragment {
     pub(crate) fn of_rows(plan: &LogicalPlan, catalog: &Catalog) -> Result<Self, QueryError> {
         let flows = Flows::of(plan)?;
         co_resident(&flows, catalog)?;
-        let mut facts = base_facts(&flows, catalog, Form::Rows);
+        let (mut facts, joined) = base_facts(&flows, catalog, Form::Rows);
         for flow in &flows.outputs {
             extend(&mut facts.outputs, flow.columns());
             facts.functions.extend(flow.functions.iter().cloned());
         }
-        Ok(Self { shape: Shape::Rows(plan.clone()), facts, fixed: flows.fixed })
+        Ok(Self { shape: Shape::Rows(plan.clone()), facts, fixed: flows.fixed, joined })
     }
 
     /// The input of a query plugin whose result crosses a border. What the code makes of it is no row any more, but may
@@ -90,13 +92,13 @@ impl Fragment {
     /// # Errors
     /// Where the plan needs rows of several regions.
     pub(crate) fn of_input(plan: LogicalPlan, catalog: &Catalog, plugin: &PluginId) -> Result<Self, QueryError> {
-        let (Self { mut facts, fixed, .. }, _) = Self::recognize(&plan, catalog)?;
+        let (Self { mut facts, fixed, joined, .. }, _) = Self::recognize(&plan, catalog)?;
         let shown = [std::mem::take(&mut facts.outputs), std::mem::take(&mut facts.group_by)];
         extend(&mut facts.measures, shown.iter().flatten());
         facts.form = Form::Aggregate;
         facts.functions = BTreeSet::from([plugin.name.to_string()]);
         facts.plugins.insert(plugin.digest);
-        Ok(Self { shape: Shape::Rows(plan), facts, fixed })
+        Ok(Self { shape: Shape::Rows(plan), facts, fixed, joined })
     }
 
     /// The input of a query plugin whose result stays in the region that computes it: nothing is to be judged.
@@ -111,7 +113,16 @@ impl Fragment {
             functions: BTreeSet::from([plugin.name.to_string()]),
             plugins: BTreeSet::from([plugin.digest]),
         };
-        Self { shape: Shape::Rows(plan), facts, fixed: Vec::new() }
+        Self { shape: Shape::Rows(plan), facts, fixed: Vec::new(), joined: BTreeSet::new() }
+    }
+
+    /// Whether rows of this table decide on what the fragment computes: those that it measures, and those that are not
+    /// parents of others, whose rows say how often a parent counts.
+    pub(crate) fn decides(&self, table: &str, policies: &PolicySet) -> bool {
+        let is_parent = self.facts.datasets.iter().any(|dataset| {
+            matches!(policies.residency(dataset), Some(Residency::Follows { dataset, .. }) if dataset.as_str() == table)
+        });
+        !is_parent || self.facts.measures.iter().any(|measure| measure.dataset.as_str() == table)
     }
 
     /// Group keys that it has; they are its first columns.
@@ -161,7 +172,9 @@ fn renamed(projection: &Projection) -> Result<Vec<(usize, String)>, QueryError> 
     projection.expr.iter().map(rename).collect()
 }
 
-fn base_facts(flows: &Flows, catalog: &Catalog, form: Form) -> FragmentFacts {
+/// What holds of the whole fragment, and the columns that rows which live together are put together by.
+fn base_facts(flows: &Flows, catalog: &Catalog, form: Form) -> (FragmentFacts, BTreeSet<ColumnUse>) {
+    let mut joined = BTreeSet::new();
     let mut facts = FragmentFacts {
         datasets: flows.resident.iter().map(|instance| instance.dataset.clone()).collect(),
         form,
@@ -174,7 +187,9 @@ fn base_facts(flows: &Flows, catalog: &Catalog, form: Form) -> FragmentFacts {
     };
     for condition in &flows.conditions {
         facts.functions.extend(condition.flow.functions.iter().cloned());
-        if !joins_homes(condition, catalog) {
+        if joins_homes(condition, catalog) {
+            joined.extend(condition.flow.columns().cloned());
+        } else {
             extend(&mut facts.filters, condition.flow.columns());
         }
     }
@@ -182,7 +197,7 @@ fn base_facts(flows: &Flows, catalog: &Catalog, form: Form) -> FragmentFacts {
         facts.functions.insert(mapper.name.to_string());
         extend(&mut facts.measures, mapper.inputs.iter());
     }
-    facts
+    (facts, joined)
 }
 
 fn extend<'c>(list: &mut Vec<ColumnUse>, columns: impl Iterator<Item = &'c ColumnUse>) {
@@ -212,6 +227,7 @@ fn aggregate_facts(
         let flow = expression(argument, schema, input)?;
         extend(&mut facts.measures, flow.values.iter());
         extend(&mut facts.filters, flow.conditions.iter());
+        facts.functions.extend(flow.products().map(str::to_owned));
         facts.functions.extend(flow.functions);
     }
     if let Some(filter) = &function.params.filter {

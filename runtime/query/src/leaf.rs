@@ -7,14 +7,17 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::{Aggregate, LogicalPlan, LogicalPlanBuilder, col, ident};
 use datafusion::prelude::SessionContext;
+use domicile_policy::Verdict;
 use domicile_types::limits::FRAGMENT_ROWS_MAX;
 
 use crate::QueryError;
+use crate::about::bind_about;
 use crate::admit::AdmittedFragment;
 use crate::bind::Binder;
-use crate::compute::Compute;
 use crate::fragment::Shape;
-use crate::guard::{self, GuardColumns, Guarded};
+use crate::guard::{self, GuardColumns, Guarded, Judged, MarkKey};
+use crate::history::{Asked, History};
+use crate::region::Region;
 use crate::total::total;
 
 /// What a fragment gives.
@@ -23,36 +26,65 @@ pub(crate) struct Released {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) rows: u64,
-    /// Groups held back, rounded up to a multiple of the threshold: the exact number would itself tell about groups
-    /// that are too small.
+    /// Groups held back, rounded up to a multiple of the threshold, where as many entities as that are behind them; 0
+    /// where there are fewer, since that there are any would itself tell about groups that are too small.
     pub(crate) suppressed: u64,
+}
+
+/// To whom a fragment's result is released, and for what question.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipient {
+    /// Who shares what is learned.
+    pub(crate) tenant: String,
+    /// Digest of the question and all that it is computed with.
+    pub(crate) question: String,
 }
 
 /// Executes an admitted fragment. `names` are its outputs in order: index of the computed column, and name.
 ///
 /// # Errors
-/// Where execution fails or the result passes its limit.
+/// Where execution fails, the result passes its limit, or a budget is used up.
 pub(crate) async fn execute(
+    region: &Region,
     admitted: &AdmittedFragment,
     names: &[(usize, String)],
     binder: &Binder<'_>,
     session: &SessionContext,
-    compute: &Compute,
+    recipient: &Recipient,
 ) -> Result<Released, QueryError> {
-    let (plan, guards) = guarded(admitted, names, binder)?;
+    let (plan, guards) = guarded(admitted, names, binder, region.mark_key)?;
     let schema: SchemaRef = Arc::clone(plan.schema().inner());
-    let batches = compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result").await?;
-    match (&admitted.verdict, guards) {
-        (Some(verdict), Some(guards)) => {
-            let keys = admitted.fragment.keys();
-            let is_value: Vec<bool> = names.iter().map(|(index, _)| *index >= keys).collect();
-            guard::release(&schema, &batches, &is_value, &guards, verdict)
-        }
-        _ => {
-            let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-            Ok(Released { schema, batches, rows, suppressed: 0 })
-        }
-    }
+    let batches =
+        region.compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result", binder.recheck()).await?;
+    let (Some(verdict), Some(guards)) = (&admitted.verdict, guards) else {
+        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        return Ok(Released { schema, batches, rows, suppressed: 0 });
+    };
+    let keys = admitted.fragment.keys();
+    let is_value: Vec<bool> = names.iter().map(|(index, _)| *index >= keys).collect();
+    let judged = guard::judge(&schema, &batches, &is_value, &guards, verdict)?;
+    release(region, verdict, judged, recipient).await
+}
+
+/// What leaves of judged groups, after it is compared with what left before.
+async fn release(
+    region: &Region,
+    verdict: &Verdict,
+    judged: Judged,
+    recipient: &Recipient,
+) -> Result<Released, QueryError> {
+    let (rows, suppressed) = if Asked::is_remembered(verdict) {
+        let asked = region.asked(verdict, recipient);
+        let release = move |history: &mut History| {
+            let rows = history.release(&asked, &judged)?;
+            let suppressed = judged.suppressed(rows.num_rows());
+            Ok::<_, QueryError>((rows, suppressed))
+        };
+        region.history.run(release).await??
+    } else {
+        (judged.released()?, judged.suppressed(judged.open_groups()))
+    };
+    Ok(Released { schema: rows.schema(), rows: rows.num_rows() as u64, batches: vec![rows], suppressed })
 }
 
 /// The plan of an admitted fragment over the region's rows.
@@ -63,8 +95,9 @@ pub(crate) fn plan(
     admitted: &AdmittedFragment,
     names: &[(usize, String)],
     binder: &Binder<'_>,
+    key: MarkKey,
 ) -> Result<LogicalPlan, QueryError> {
-    Ok(guarded(admitted, names, binder)?.0)
+    Ok(guarded(admitted, names, binder, key)?.0)
 }
 
 /// The plan, with the guard's own columns last where there are any.
@@ -72,13 +105,16 @@ fn guarded(
     admitted: &AdmittedFragment,
     names: &[(usize, String)],
     binder: &Binder<'_>,
+    key: MarkKey,
 ) -> Result<(LogicalPlan, Option<GuardColumns>), QueryError> {
     let mut guards = None;
     let plan = match (&admitted.fragment.shape, &admitted.verdict) {
         (Shape::Rows(plan), _) => project(binder.bind(plan.clone())?, names, &[])?,
         (Shape::Groups { input, group, aggregates }, Some(verdict)) if verdict.minimum_entities > 0 => {
-            let (input, entity) = binder.bind_with_entity(input)?;
-            let Guarded { plan, names: own, columns } = guard::plan(input, &entity, group, aggregates, verdict)?;
+            let (input, about) = bind_about(binder, input, &admitted.fragment.facts)?;
+            let about = about.of_tables(|table| admitted.fragment.decides(table, binder.policies()));
+            let key = (verdict.minimum_entities > 1).then_some(key);
+            let Guarded { plan, names: own, columns } = guard::plan(input, &about, group, aggregates, verdict, key)?;
             guards = Some(columns);
             project(sorted(plan, group.len())?, names, &own)?
         }

@@ -1,8 +1,11 @@
 //! The ledger of a region: a receipt for everything that left it, written before the data is.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use domicile_store::{Journal, Records};
+use domicile_types::Digest;
+use domicile_types::limits::REMEMBERED_SIZES_MAX;
 use domicile_wire::receipt::{ChainVerifier, LedgerRecord, Receipt, SignedReceipt, key_text, sha256};
 use ed25519_dalek::SigningKey;
 
@@ -15,6 +18,7 @@ pub(crate) struct Ledger {
     key: SigningKey,
     sequence: u64,
     head: String,
+    sizes: Sizes,
 }
 
 impl Ledger {
@@ -24,9 +28,12 @@ impl Ledger {
     /// Where the file cannot be read, or the chain does not hold.
     pub(crate) fn open(path: &Path, key: SigningKey) -> Result<Self, QueryError> {
         let mut chain = ChainVerifier::new(key_text(&key.verifying_key()));
-        let mut broken = None;
+        let (mut broken, mut sizes) = (None, Sizes::default());
         let journal = Journal::open_each(path, |line| {
-            let checked = parse(line).and_then(|record| chain.check(&record).map_err(|e| e.to_string()));
+            let checked = parse(line).and_then(|record| {
+                sizes.note(&record.signed.receipt);
+                chain.check(&record).map_err(|e| e.to_string())
+            });
             if let Err(detail) = checked {
                 broken.get_or_insert(detail);
             }
@@ -35,7 +42,7 @@ impl Ledger {
             let detail = format!("the ledger {} does not hold: {detail}; restore it from a backup", path.display());
             return Err(QueryError::Execution(detail));
         }
-        Ok(Self { journal, key, sequence: chain.receipts(), head: chain.head().to_owned() })
+        Ok(Self { journal, key, sequence: chain.receipts(), head: chain.head().to_owned(), sizes })
     }
 
     /// The public key that receipts are checked with, as receipts carry it.
@@ -59,7 +66,65 @@ impl Ledger {
         self.journal.append(&line)?;
         self.sequence += 1;
         self.head.clone_from(&record.signed.hash);
+        self.sizes.note(&record.signed.receipt);
         Ok(record.signed)
+    }
+
+    /// Bytes of the latest answer that was asked for just so; none where none is remembered.
+    pub(crate) fn size_of(&self, asked: &AskedFor) -> Option<u64> {
+        self.sizes.bytes.get(&asked.digest()).copied()
+    }
+}
+
+/// What tells answers apart whose sizes are remembered: nobody learns the size of what somebody else was told.
+#[derive(Debug, Clone)]
+pub(crate) struct AskedFor {
+    /// The destination, as receipts name it.
+    pub(crate) to: String,
+    /// Who shares what is learned; none for who has no token.
+    pub(crate) tenant: Option<String>,
+    pub(crate) purpose: Option<String>,
+    /// SHA-256 of the question.
+    pub(crate) question: String,
+}
+
+impl AskedFor {
+    fn of(receipt: &Receipt) -> Self {
+        Self {
+            to: receipt.to.clone(),
+            tenant: receipt.client.as_ref().map(|client| client.tenant.clone()),
+            purpose: receipt.purpose.clone(),
+            question: receipt.question_sha256.clone(),
+        }
+    }
+
+    /// One number for all of it: what is kept of purposes, which callers choose, stays small.
+    fn digest(&self) -> Digest {
+        let parts = (&self.to, &self.tenant, &self.purpose, &self.question);
+        // Texts always serialize.
+        sha256(&serde_json::to_vec(&parts).unwrap_or_default())
+    }
+}
+
+/// The sizes of the latest answers.
+#[derive(Debug, Default)]
+struct Sizes {
+    bytes: BTreeMap<Digest, u64>,
+    /// The keys, oldest first.
+    order: VecDeque<Digest>,
+}
+
+impl Sizes {
+    fn note(&mut self, receipt: &Receipt) {
+        let asked = AskedFor::of(receipt).digest();
+        if self.bytes.insert(asked, receipt.bytes).is_none() {
+            self.order.push_back(asked);
+        }
+        if self.order.len() > REMEMBERED_SIZES_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.bytes.remove(&oldest);
+        }
     }
 }
 

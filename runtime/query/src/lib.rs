@@ -2,12 +2,15 @@
 //!
 //! The only user of DataFusion.
 
+mod about;
 mod admit;
 mod aggregate;
 mod backups;
 mod bind;
 mod catalog;
+mod client;
 mod compute;
+mod crossing;
 mod endpoint;
 mod error;
 mod explain;
@@ -16,29 +19,42 @@ mod flow;
 mod fragment;
 mod groups;
 mod guard;
+mod heads;
+mod history;
 mod leaf;
 mod ledger;
 mod loads;
 mod local;
+mod mapper_exec;
 mod mapper_table;
+mod masks;
+mod narrow;
 mod object_threads;
 mod objects;
+mod opaque;
 mod owner;
 mod pace;
 mod parse;
 mod plugin_check;
 mod plugin_sql;
 mod plugins;
+mod policies;
+mod predict;
+mod proof;
 mod query_plugin;
+mod recheck;
 mod region;
 mod remote;
+mod rewrites;
 mod run;
 mod segments;
+mod settled;
 mod split;
 mod storage;
 mod total;
 
 pub use catalog::Catalog;
+pub use client::{Client, ClientTrust};
 pub use endpoint::endpoint_request;
 pub use error::QueryError;
 pub use ledger::LedgerReader;
@@ -49,8 +65,11 @@ pub use plugins::{
     COMPARE_PATH, Deployment, PLUGINS_PATH, PluginSet, PluginTrust, ReleaseChange, VersionTally, change_release,
     compare_with_peers, deploy, remove, run_shadows, take_from,
 };
+pub use policies::{PolicySource, PolicyTrust, SignedPolicies, policies, reload_policies};
+pub use proof::{Proof, explain_fragment, explain_plan, explain_residency};
 pub use region::{Region, RegionParts};
 pub use remote::{FRAGMENT_PATH, FragmentReply, answer};
+pub use rewrites::{offer, with_rewrites};
 pub use run::{Answer, QueryRequest, run};
 
 #[cfg(test)]

@@ -7,13 +7,12 @@ use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array, new_empty_array};
 use arrow::compute::{concat, concat_batches, partition, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{cast, ident};
-use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{DataFrame, SessionContext};
 use domicile_sandbox::{MapperInstance, MapperInterface, Plugin, SandboxError, Value};
 use domicile_store::ENTITY_COLUMN;
@@ -22,8 +21,10 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::QueryError;
 use crate::catalog::Relation;
+use crate::mapper_exec::{Given, MapperTable};
 use crate::plugin_sql::{blocking, failed};
 use crate::plugins::mapper_interface;
+use crate::recheck::Recheck;
 
 /// How a mapper's table appears in a plan.
 pub(crate) fn mapper_relation(plugin: &Plugin, mapper: &MapperInterface) -> Relation {
@@ -41,13 +42,14 @@ pub(crate) fn mapper_schema(mapper: &MapperInterface) -> SchemaRef {
 }
 
 /// A mapper's table over the rows of `input`, which has the entity column. The last column is the entity. With
-/// `isolated`, each entity is mapped in an instance of its own.
+/// `isolated`, each entity is mapped in an instance of its own. `recheck` looks at the plan that reads them.
 pub(crate) fn mapper_table(
     session: &SessionContext,
     plugin: &Arc<Plugin>,
     parameters: Vec<Value>,
     input: Arc<dyn TableProvider>,
     isolated: bool,
+    recheck: Option<Arc<Recheck>>,
 ) -> Result<Arc<dyn TableProvider>, QueryError> {
     let mapper = mapper_interface(plugin)?;
     let entity = input.schema().field_with_name(ENTITY_COLUMN).map_err(DataFusionError::from)?.clone();
@@ -58,8 +60,13 @@ pub(crate) fn mapper_table(
     fields.push(entity);
     let schema = Arc::new(Schema::new(fields));
     let plugin = Arc::clone(plugin);
-    let stream = MappedEntities { plugin, parameters, sorted, isolated, schema: Arc::clone(&schema) };
-    Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(stream)])?))
+    let given = Given {
+        mapper: plugin.id().name.clone(),
+        dataset: mapper.dataset.clone(),
+        inputs: mapper.inputs.iter().map(|input| input.name.clone()).collect(),
+    };
+    let entities = MappedEntities { plugin, parameters, sorted, isolated, recheck, schema: Arc::clone(&schema) };
+    Ok(Arc::new(MapperTable { given, schema, entities: Arc::new(entities) }))
 }
 
 struct MappedEntities {
@@ -67,6 +74,7 @@ struct MappedEntities {
     parameters: Vec<Value>,
     sorted: DataFrame,
     isolated: bool,
+    recheck: Option<Arc<Recheck>>,
     schema: SchemaRef,
 }
 
@@ -82,7 +90,7 @@ impl PartitionStream for MappedEntities {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let sorted = self.sorted.clone();
+        let (sorted, recheck) = (self.sorted.clone(), self.recheck.clone());
         let run = MapperRun {
             plugin: Arc::clone(&self.plugin),
             parameters: self.parameters.clone(),
@@ -92,7 +100,11 @@ impl PartitionStream for MappedEntities {
             pending: None,
         };
         let opened = async move {
-            let rows = sorted.execute_stream().await?.map(Some).chain(futures::stream::iter([None]));
+            let context = Arc::new(sorted.task_ctx());
+            let plan = sorted.create_physical_plan().await?;
+            let checked = recheck.map_or(Ok(()), |recheck| recheck.check(&plan));
+            checked.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let rows = execute_stream(plan, context)?.map(Some).chain(futures::stream::iter([None]));
             let mapped = rows.scan(run, |run, batch| {
                 let mapped = match batch {
                     Some(batch) => batch.and_then(|batch| run.push(&batch)),

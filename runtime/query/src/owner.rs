@@ -40,6 +40,12 @@ impl<T: Send + 'static> Owner<T> {
         Ok(Self { jobs })
     }
 
+    /// Sends a job that nobody waits for. It is dropped where the queue is full, or the owning thread has ended; says
+    /// whether it was taken.
+    pub(crate) fn tell(&self, job: impl FnOnce(&mut T) + Send + 'static) -> bool {
+        self.jobs.try_send(Box::new(job)).is_ok()
+    }
+
     /// Runs `job` on the value, after the jobs sent before it.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, WindowFunctionDefinition};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -24,6 +24,8 @@ pub(crate) enum Question {
     Rows(LogicalPlan),
     /// How the query would be answered.
     Explain(LogicalPlan),
+    /// What of the query would cross which border, and by what right.
+    Residency(LogicalPlan),
 }
 
 /// Plans one `SELECT`.
@@ -34,7 +36,7 @@ pub(crate) async fn parse(session: &SessionContext, sql: &str) -> Result<Logical
     parse_with(session, sql, Vec::new()).await
 }
 
-/// Plans one `SELECT`, or the one behind `EXPLAIN`.
+/// Plans one `SELECT`, or the one behind `EXPLAIN` or `EXPLAIN RESIDENCY`.
 ///
 /// # Errors
 /// As [`parse`].
@@ -53,7 +55,26 @@ pub(crate) async fn parse_with(
 ) -> Result<LogicalPlan, QueryError> {
     match question_with(session, sql, parameters).await? {
         Question::Rows(plan) => Ok(plan),
-        Question::Explain(_) => Err(QueryError::sql(QUERIES_ONLY, None)),
+        Question::Explain(_) | Question::Residency(_) => Err(QueryError::sql(QUERIES_ONLY, None)),
+    }
+}
+
+/// The query of a text, as it was written: without an `EXPLAIN` before it.
+///
+/// # Errors
+/// Where the text is not one query.
+pub(crate) fn query_of(session: &SessionContext, sql: &str) -> Result<Query, QueryError> {
+    let state = session.state();
+    let behind = behind_explain_residency(sql);
+    let statement = state
+        .sql_to_statement(behind.as_deref().unwrap_or(sql), &state.config().options().sql_parser.dialect)
+        .map_err(located)?;
+    match query(statement)?.0 {
+        Statement::Statement(inner) => match *inner {
+            SqlStatement::Query(query) => Ok(*query),
+            _ => Err(QueryError::sql(QUERIES_ONLY, None)),
+        },
+        _ => Err(QueryError::sql(QUERIES_ONLY, None)),
     }
 }
 
@@ -65,6 +86,9 @@ async fn question_with(
     if sql.len() > SQL_BYTES_MAX {
         return Err(QueryError::TooLarge { what: "the SQL text", limit: SQL_BYTES_MAX, unit: "bytes" });
     }
+    let behind = behind_explain_residency(sql);
+    let residency = behind.is_some();
+    let sql = behind.as_deref().unwrap_or(sql);
     check_tokens(sql)?;
     let state = session.state();
     let statement = state
@@ -82,7 +106,37 @@ async fn question_with(
     let plan = if parameters.is_empty() { plan } else { plan.with_param_values(parameters).map_err(located)? };
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(located)?;
     plain_plugin_aggregates(&plan)?;
-    Ok(if explain { Question::Explain(plan) } else { Question::Rows(plan) })
+    match (residency, explain) {
+        (true, true) => Err(QueryError::sql(QUERIES_ONLY, None)),
+        (true, false) => Ok(Question::Residency(plan)),
+        (false, true) => Ok(Question::Explain(plan)),
+        (false, false) => Ok(Question::Rows(plan)),
+    }
+}
+
+/// What follows `EXPLAIN RESIDENCY`, these words blank, so that places in errors stay; none where a text does not start
+/// with them.
+fn behind_explain_residency(sql: &str) -> Option<String> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let mut words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let mut end = None;
+    for wanted in ["EXPLAIN", "RESIDENCY"] {
+        let next = words.next()?;
+        match &next.token {
+            Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted) => {
+                end = Some(next.span.end);
+            }
+            _ => return None,
+        }
+    }
+    let end = end?;
+    let (mut line, mut column) = (1, 1);
+    let blank = sql.chars().map(|c| {
+        let before = (line, column) < (end.line, end.column);
+        (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        if before && c != '\n' { ' ' } else { c }
+    });
+    Some(blank.collect())
 }
 
 /// The query of a statement, and whether it is only to be explained.
@@ -92,7 +146,8 @@ fn query(statement: Statement) -> Result<(Statement, bool), QueryError> {
             (*explained.statement, true)
         }
         Statement::Explain(_) => {
-            let message = "EXPLAIN takes no options here: it shows the plan as text and runs nothing";
+            let message =
+                "EXPLAIN takes no options here but RESIDENCY: it shows the plan, or what would cross, and runs nothing";
             return Err(QueryError::sql(message, None));
         }
         other => (other, false),

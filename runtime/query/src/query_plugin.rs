@@ -11,18 +11,20 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col};
 use datafusion::prelude::SessionContext;
 use domicile_sandbox::{Field as PluginField, Interface, Plugin, QueryInterface, QuerySession, SandboxError, Value};
+use domicile_types::PluginName;
 use domicile_types::limits::{ANSWER_ROWS_MAX, FRAGMENT_ROWS_MAX};
-use domicile_types::{PluginName, RegionId};
 use futures::TryStreamExt;
 
 use crate::QueryError;
-use crate::admit::{AdmittedPlan, Asking, admit_input, admit_own_input};
+use crate::admit::{AdmittedPlan, admit_input, admit_own_input};
 use crate::bind::Binder;
+use crate::client::Destination;
 use crate::compute::rows;
 use crate::leaf::{Released, crossing};
 use crate::parse::parse_with;
 use crate::plugin_sql::blocking;
 use crate::plugins::PluginSet;
+use crate::recheck::Recheck;
 use crate::region::Region;
 use crate::remote::{Done, Question};
 use crate::run::{Answer, Parts, Query};
@@ -92,7 +94,7 @@ fn schema(fields: &[PluginField]) -> SchemaRef {
 /// Where the question is not the plugin's, its result may not go to `to`, or the plugin fails.
 pub(crate) async fn contribute(
     region: &Region,
-    to: &RegionId,
+    to: &Destination,
     question: &Question<'_>,
     name: &str,
 ) -> Result<Done, QueryError> {
@@ -105,17 +107,21 @@ pub(crate) async fn contribute(
     }
     let values = plugins.parameters_of(&plugin)?;
     let none = PluginSet::default();
-    let session = region.catalog.planning_session(&none, &region.runtime)?;
+    let catalog = question.catalog;
+    let session = catalog.planning_session(&none, &region.runtime)?;
     let plan = input_plan(query, &values, &session).await?;
-    let asking = Asking { here: &region.id, scope: None, purpose: question.purpose, today: region.today() };
-    let admitted = admit_own_input(plan, plugin.id(), &region.catalog, asking, to)?;
-    let snapshot = region.reader.snapshot();
+    let (here, today) = (&region.id, region.today());
+    let admitted = admit_own_input(plan, plugin.id(), catalog, here, to, question.purpose, today)?;
+    if let Some(verdict) = admitted.verdict.as_ref().filter(|verdict| !verdict.budgets.is_empty()) {
+        let asked = region.asked(verdict, &question.recipient(to.tenant()));
+        region.history.run(move |history| history.count(&asked)).await??;
+    }
+    let snapshot = region.snapshot_for(admitted.verdict.as_ref());
     let partials = Default::default();
-    let binder =
-        Binder::new(&admitted.admission, &region.catalog, &region.reader, &snapshot, &none, &session, partials)
-            .of(&admitted);
+    let binder = Binder::new(&admitted.admission, catalog, &region.reader, &snapshot, &none, &session, partials)
+        .of(&admitted, region.secret())?;
     let plan = declared(crossing(&admitted, &binder)?, &query.columns)?;
-    let partial = partial_of(region, &plugin, values, session.state(), plan).await?;
+    let partial = partial_of(region, &plugin, values, session.state(), plan, binder.recheck()).await?;
     let rows = partial.num_rows() as u64;
     let released = Released { schema: partial.schema(), batches: vec![partial], rows, suppressed: 0 };
     Ok(Done { released, as_of: snapshot.version, admitted, minimum_entities: 0 })
@@ -128,11 +134,12 @@ async fn partial_of(
     values: Vec<Value>,
     state: SessionState,
     plan: LogicalPlan,
+    recheck: Option<Arc<Recheck>>,
 ) -> Result<RecordBatch, QueryError> {
     let (plugin, pool) = (Arc::clone(plugin), Arc::clone(&region.runtime.memory_pool));
     let work = async move {
         let mut query = Charged::open(&plugin, &values, &pool)?;
-        let mut rows = rows(&state, plan).await?;
+        let mut rows = rows(&state, plan, recheck.as_deref()).await?;
         while let Some(batch) = rows.try_next().await? {
             query.call(|session| session.input(&batch))?;
         }
@@ -190,10 +197,14 @@ impl Query<'_> {
     async fn admit_input_of(&self, plugin: &Plugin) -> Result<AdmittedPlan, QueryError> {
         let query = query_interface(plugin)?;
         let values = self.plugins.parameters_of(plugin)?;
-        let catalog = &self.region.catalog;
+        let catalog = &self.catalog;
         let session = catalog.planning_session(&PluginSet::default(), &self.region.runtime)?;
         let plan = input_plan(query, &values, &session).await?;
-        admit_input(plan, plugin.id(), (query.input.clone(), schema(&query.partial)), catalog, self.asking())
+        let question = (query.input.clone(), schema(&query.partial));
+        match admit_input(plan, plugin.id(), question, catalog, self.asking()) {
+            Err(QueryError::Denied(denial)) => Err(QueryError::Denied(self.rewriter().checked(denial).await)),
+            done => done,
+        }
     }
 
     /// The contributions merged in the order of the regions' names.

@@ -7,23 +7,34 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use domicile_policy::Verdict;
 use domicile_sandbox::Sandbox;
-use domicile_store::{Ack, Batch, Source, Store, StoreReader};
+use domicile_store::{Ack, Batch, Snapshot, Source, Store, StoreReader};
 use domicile_types::limits::{
     BACKUP_LISTINGS_MAX, CONCURRENT_FRAGMENTS_MAX, CONCURRENT_PLUGIN_FRAGMENTS_MAX, CONCURRENT_PLUGIN_QUERIES_MAX,
-    CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX,
+    CONCURRENT_QUERIES_MAX, LOAD_QUEUE_MAX, POLICY_RELOADS_MAX, QUERY_MEMORY_BYTES_MAX, REMEMBERED_QUERIES_MAX,
 };
 use domicile_types::{RegionId, Secret};
 use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
-use domicile_wire::receipt::SignedReceipt;
+use domicile_wire::receipt::{LedgerHead, SignedReceipt};
+use domicile_wire::token::RawToken;
 use ed25519_dalek::SigningKey;
 use tokio::sync::Semaphore;
 
+use crate::admit::Asking;
 use crate::catalog::Catalog;
+use crate::client::{Client, ClientTrust};
 use crate::compute::Compute;
+use crate::guard::MarkKey;
+use crate::heads::Heads;
+use crate::history::{Asked, History};
+use crate::leaf::Recipient;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::owner::Owner;
 use crate::plugins::{PluginKeeper, PluginSet, PluginTrust, Shadows};
+use crate::policies::{PolicyKeeper, PolicySource};
+use crate::rewrites::Rewriter;
+use crate::settled::Settled;
 use crate::storage::Storage;
 use crate::{ObjectThreads, QueryError};
 
@@ -33,6 +44,8 @@ pub struct RegionParts {
     pub id: RegionId,
     /// Datasets and policies.
     pub catalog: Catalog,
+    /// Reads the policies again.
+    pub policy_source: PolicySource,
     /// Its opened store.
     pub store: Store,
     /// Directory for rows on their way in; what is in it is nobody's.
@@ -47,8 +60,12 @@ pub struct RegionParts {
     pub sandbox: Sandbox,
     /// Whose plugins.
     pub plugin_trust: PluginTrust,
+    /// Whose clients, and where they stand.
+    pub client_trust: ClientTrust,
     /// Signs receipts.
     pub receipt_key: SigningKey,
+    /// A random number, for a region that has released nothing yet: it keeps the first one that it gets.
+    pub new_mark_key: u64,
     /// Signs requests to peers and replies.
     pub secret: Secret,
     /// The other regions.
@@ -61,7 +78,8 @@ pub struct RegionParts {
 #[derive(Debug)]
 pub struct Region {
     pub(crate) id: RegionId,
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) catalog: Arc<ArcSwap<Catalog>>,
+    pub(crate) policies: Owner<PolicyKeeper>,
     pub(crate) reader: StoreReader,
     pub(crate) plugins: Arc<ArcSwap<PluginSet>>,
     pub(crate) keeper: Owner<PluginKeeper>,
@@ -69,9 +87,16 @@ pub struct Region {
     /// Taken while a component is compiled.
     pub(crate) compile_slot: Arc<Semaphore>,
     pub(crate) trust: PluginTrust,
+    client_trust: ClientTrust,
     pub(crate) shadows: Shadows,
     pub(crate) ledger: Owner<Ledger>,
+    pub(crate) history: Owner<History>,
+    pub(crate) heads: Heads,
+    /// Of the marks by which releases are compared.
+    pub(crate) mark_key: MarkKey,
     pub(crate) peers: Vec<Peer>,
+    /// The regions that have an edge: this one and its peers.
+    edges: BTreeSet<RegionId>,
     pub(crate) client: PeerClient,
     pub(crate) runtime: Arc<RuntimeEnv>,
     pub(crate) compute: Compute,
@@ -92,8 +117,18 @@ pub struct Region {
     receipt_key: String,
     secret: Secret,
     query_timeout: Duration,
+    /// The states that answers to others come from where they are not the newest, by how often they advance in hours.
+    settled: Settled,
     /// Receipts of the latest queries asked here, oldest first.
-    received: Mutex<VecDeque<(String, Vec<SignedReceipt>)>>,
+    received: Mutex<VecDeque<Received>>,
+}
+
+/// The receipts that came with an answer, for whoever asked.
+#[derive(Debug)]
+struct Received {
+    query: String,
+    client: Client,
+    receipts: Vec<SignedReceipt>,
 }
 
 impl Region {
@@ -104,6 +139,8 @@ impl Region {
     pub fn start(parts: RegionParts) -> Result<Self, QueryError> {
         let thread = |e: std::io::Error| QueryError::Execution(format!("no thread could be started: {e}"));
         let catalog = Arc::new(parts.catalog);
+        let current = Arc::new(ArcSwap::new(Arc::clone(&catalog)));
+        let policy_keeper = PolicyKeeper::open(parts.policy_source, &parts.data_dir, Arc::clone(&current))?;
         let plugins = Arc::new(ArcSwap::from_pointee(PluginSet::default()));
         let plugins_dir = parts.data_dir.join("plugins");
         create_dir(&plugins_dir)?;
@@ -113,25 +150,35 @@ impl Region {
             parts.id.clone(),
             Arc::clone(&sandbox),
             parts.plugin_trust.clone(),
-            Arc::clone(&catalog),
+            catalog,
             Arc::clone(&plugins),
         )?;
         let ledger_path = parts.data_dir.join("ledger.jsonl");
         let ledger = Ledger::open(&ledger_path, parts.receipt_key)?;
         let receipt_key = ledger.key();
+        let history = History::open(&parts.data_dir.join("releases.jsonl"), MarkKey(parts.new_mark_key))?;
+        let mark_key = history.key();
+        let heads = Heads::open(&parts.data_dir.join("heads.json"))?;
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(QUERY_MEMORY_BYTES_MAX, 1.0).build_arc()?;
+        let edges = parts.peers.iter().map(|peer| &peer.id).chain([&parts.id]).cloned().collect();
         Ok(Self {
+            edges,
             client: PeerClient::new(parts.id.clone(), parts.secret.clone()),
             id: parts.id,
-            catalog,
+            policies: Owner::start("policies", POLICY_RELOADS_MAX, policy_keeper).map_err(thread)?,
+            catalog: current,
             reader: parts.store.reader(),
             plugins,
             trust: parts.plugin_trust,
+            client_trust: parts.client_trust,
             shadows: Shadows::new(),
             keeper: Owner::start("plugins", LOAD_QUEUE_MAX, keeper).map_err(thread)?,
             sandbox,
             compile_slot: Arc::new(Semaphore::new(1)),
             ledger: Owner::start("ledger", CONCURRENT_FRAGMENTS_MAX, ledger).map_err(thread)?,
+            history: Owner::start("releases", CONCURRENT_FRAGMENTS_MAX, history).map_err(thread)?,
+            heads,
+            mark_key,
             storage: Storage::start(parts.store, parts.incoming, parts.background_bytes_per_s_max).map_err(thread)?,
             peers: parts.peers,
             runtime,
@@ -146,6 +193,7 @@ impl Region {
             receipt_key,
             secret: parts.secret,
             query_timeout: parts.query_timeout,
+            settled: Settled::default(),
             received: Mutex::default(),
         })
     }
@@ -155,9 +203,9 @@ impl Region {
         &self.id
     }
 
-    /// Datasets and policies.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    /// Datasets, and the policies in force now. What is to be judged twice alike keeps the one that it got.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
     }
 
     /// Reads the store's snapshots.
@@ -195,6 +243,14 @@ impl Region {
         &self.ledger_reader
     }
 
+    /// The latest receipts that came here from other regions' ledgers, over all time.
+    ///
+    /// # Errors
+    /// Where they cannot be noted any more.
+    pub async fn heads(&self) -> Result<Vec<LedgerHead>, QueryError> {
+        self.heads.all().await
+    }
+
     /// Longest a query may take where the caller says nothing.
     pub fn query_timeout(&self) -> Duration {
         self.query_timeout
@@ -204,8 +260,9 @@ impl Region {
     pub fn regions(&self) -> BTreeSet<RegionId> {
         let mut regions: BTreeSet<RegionId> = self.peers.iter().map(|peer| peer.id.clone()).collect();
         regions.insert(self.id.clone());
-        for spec in self.catalog.specs() {
-            regions.extend(self.catalog.policies().homes(&spec.dataset.name));
+        let catalog = self.catalog();
+        for spec in catalog.specs() {
+            regions.extend(catalog.policies().homes(&spec.dataset.name));
         }
         regions
     }
@@ -229,24 +286,58 @@ impl Region {
         problem.map(|problem| problem.to_string())
     }
 
+    /// Whoever asks at this region's edge with this token, or with none.
+    ///
+    /// # Errors
+    /// Where the token is not accepted, or is missing and needed.
+    pub fn client_here(&self, token: Option<RawToken>) -> Result<Client, QueryError> {
+        self.client_at(&self.id, token)
+    }
+
+    /// Whoever asks at the edge of `edge` with this token, or with none, as far as this region believes it.
+    pub(crate) fn client_at(&self, edge: &RegionId, token: Option<RawToken>) -> Result<Client, QueryError> {
+        self.client_trust.client(&self.id, edge, token, now_unix_ms() / 1000)
+    }
+
     /// Notes the receipts that came with a query's answer, and forgets the oldest query past the limit.
-    pub(crate) fn remember(&self, query: &str, receipts: Vec<SignedReceipt>) {
+    pub(crate) fn remember(&self, query: &str, client: &Client, receipts: Vec<SignedReceipt>) {
         // The list is whole after every step, so a poisoned lock is still good.
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         if received.len() >= REMEMBERED_QUERIES_MAX {
             received.pop_front();
         }
-        received.push_back((query.to_owned(), receipts));
+        received.push_back(Received { query: query.to_owned(), client: client.clone(), receipts });
     }
 
-    /// The receipts that came with the answer to a query asked here.
+    /// The receipts that came with the answer to a query that the client asked here.
     ///
     /// # Errors
-    /// Where the query was not asked here, or too long ago.
-    pub fn receipts(&self, query: &str) -> Result<Vec<SignedReceipt>, QueryError> {
+    /// Where the client did not ask it here, or too long ago.
+    pub fn receipts(&self, client: &Client, query: &str) -> Result<Vec<SignedReceipt>, QueryError> {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = received.iter().find(|(id, _)| id == query).map(|(_, receipts)| receipts.clone());
-        found.ok_or_else(|| QueryError::unknown("query", query, []))
+        let found = received.iter().find(|received| received.query == query && received.client.is(client));
+        found.map(|found| found.receipts.clone()).ok_or_else(|| QueryError::unknown("query", query, []))
+    }
+
+    /// The state that an answer under this verdict comes from.
+    pub(crate) fn snapshot_for(&self, verdict: Option<&Verdict>) -> Arc<Snapshot> {
+        let hours = verdict.map_or(0, |verdict| verdict.snapshot_hours);
+        self.settled.at(hours, now_unix_ms(), || self.reader.snapshot())
+    }
+
+    pub(crate) fn asked(&self, verdict: &Verdict, recipient: &Recipient) -> Asked {
+        let Recipient { tenant, question } = recipient.clone();
+        Asked { tenant, question, verdict: verdict.clone(), today: self.today() }
+    }
+
+    /// Finds rewrites for those who ask as `asking` says.
+    pub(crate) fn rewriter<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        plugins: &'a PluginSet,
+        asking: Asking<'a>,
+    ) -> Rewriter<'a> {
+        Rewriter { catalog, runtime: &self.runtime, plugins, asking, edges: &self.edges }
     }
 
     pub(crate) fn today(&self) -> i32 {

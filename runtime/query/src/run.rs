@@ -13,6 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use domicile_types::limits::{ANSWER_ROWS_MAX, QUERY_TIMEOUT_PARTS};
 use domicile_types::{PluginName, QueryId, RegionId};
+use domicile_wire::WireError;
 use domicile_wire::api::{AnswerColumn, AnswerFacts, Coverage, ReceiptSummary, RegionReason};
 use domicile_wire::plugins::PluginUse;
 use domicile_wire::receipt::SignedReceipt;
@@ -21,18 +22,22 @@ use tokio::sync::{AcquireError, SemaphorePermit};
 use crate::QueryError;
 use crate::admit::{AdmittedPlan, Asking, admit};
 use crate::bind::Binder;
-use crate::catalog::session_state;
-use crate::explain;
+use crate::catalog::{Catalog, session_state};
+use crate::client::Client;
+use crate::opaque::opaque;
 use crate::parse::{Question, question};
 use crate::plugins::{PluginSet, Taken, order_matters};
 use crate::region::Region;
 use crate::remote::{Asked, Part, ask};
+use crate::rewrites::Rewriter;
 
 /// A question, checked and complete.
 #[derive(Debug, Clone)]
 pub struct QueryRequest {
     /// Its id, the same in every region.
     pub id: QueryId,
+    /// Who asks.
+    pub client: Client,
     /// One `SELECT` over the datasets of all regions.
     pub sql: String,
     /// What the answer is for.
@@ -78,6 +83,7 @@ pub async fn run(region: &Region, request: QueryRequest) -> Result<Answer, Query
 /// As for [`run`].
 pub(crate) async fn run_with(region: &Region, request: QueryRequest, plugins: PluginSet) -> Result<Taken, QueryError> {
     let timeout = request.timeout;
+    let elsewhere = !request.client.stands_at(&region.id);
     let answer = async {
         let mut query = Query::new(region, request, plugins)?;
         let slot = region.query_slots.acquire().await;
@@ -101,18 +107,23 @@ pub(crate) async fn run_with(region: &Region, request: QueryRequest, plugins: Pl
                 };
                 let order_matters = order_matters(&plan);
                 let mut count = query.plugins.count(&query.used);
-                let admitted = query.admit(plan)?;
+                let admitted = query.admit(plan).await?;
                 let parts = query.ask(&admitted, None).await?;
                 let answer = query.merge(admitted, parts).await?;
                 count.answered = true;
                 Ok(Taken { answer, order_matters })
             }
             Question::Explain(plan) => {
-                let admitted = query.admit(plan)?;
+                let admitted = query.admit(plan).await?;
                 Ok(Taken { answer: query.explain(admitted).await?, order_matters: false })
+            }
+            Question::Residency(plan) => {
+                let rows = query.prove(plan).await?.rows()?;
+                Ok(Taken { answer: query.explained(rows), order_matters: true })
             }
         }
     };
+    let answer = async { answer.await.map_err(|error| if elsewhere { opaque(error, &region.id) } else { error }) };
     tokio::time::timeout(timeout, answer).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
 }
 
@@ -128,7 +139,9 @@ type Place<'r> = Result<SemaphorePermit<'r>, AcquireError>;
 /// A question under way.
 pub(crate) struct Query<'r> {
     pub(crate) region: &'r Region,
-    request: QueryRequest,
+    /// Of the moment when the question came: it is planned, admitted and merged under one set of policies.
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) request: QueryRequest,
     pub(crate) plugins: PluginSet,
     /// What of them the question uses.
     used: Vec<PluginUse>,
@@ -148,7 +161,8 @@ pub(crate) struct Parts {
 }
 
 impl<'r> Query<'r> {
-    fn new(region: &'r Region, request: QueryRequest, mut plugins: PluginSet) -> Result<Self, QueryError> {
+    pub(crate) fn new(region: &'r Region, request: QueryRequest, mut plugins: PluginSet) -> Result<Self, QueryError> {
+        request.client.check_purpose(request.purpose.as_deref())?;
         let known = region.regions();
         for home in request.scope.iter().flatten() {
             if !known.contains(home) {
@@ -158,21 +172,42 @@ impl<'r> Query<'r> {
         if let Some((name, given)) = request.parameters.clone() {
             plugins = plugins.with_parameters(&name, given)?;
         }
-        Ok(Self { region, request, plugins, used: Vec::new(), started: Instant::now() })
+        let catalog = region.catalog();
+        Ok(Self { region, catalog, request, plugins, used: Vec::new(), started: Instant::now() })
     }
 
-    async fn question(&self) -> Result<Question, QueryError> {
-        let session = self.region.catalog.planning_session(&self.plugins, &self.region.runtime)?;
+    pub(crate) async fn question(&self) -> Result<Question, QueryError> {
+        let session = self.catalog.planning_session(&self.plugins, &self.region.runtime)?;
         question(&session, &self.request.sql).await
     }
 
-    fn admit(&self, plan: LogicalPlan) -> Result<AdmittedPlan, QueryError> {
-        admit(plan, &self.region.catalog, self.asking())
+    /// Admits the plan of the question's own text; a denial has rewrites of that.
+    ///
+    /// # Errors
+    /// As [`admit`].
+    pub(crate) async fn admit(&self, plan: LogicalPlan) -> Result<AdmittedPlan, QueryError> {
+        match admit(plan, &self.catalog, self.asking()) {
+            Err(QueryError::Denied(denial)) => {
+                Err(QueryError::Denied(self.rewriter().offered(&self.request.sql, denial).await))
+            }
+            done => done,
+        }
+    }
+
+    pub(crate) fn rewriter(&self) -> Rewriter<'_> {
+        self.region.rewriter(&self.catalog, &self.plugins, self.asking())
+    }
+
+    /// How long homes may take from now on.
+    pub(crate) fn for_homes(&self) -> Duration {
+        let remaining = self.request.timeout.saturating_sub(self.started.elapsed());
+        remaining - remaining / QUERY_TIMEOUT_PARTS
     }
 
     pub(crate) fn asking(&self) -> Asking<'_> {
         Asking {
             here: &self.region.id,
+            client: &self.request.client,
             scope: self.request.scope.as_ref(),
             purpose: self.request.purpose.as_deref(),
             today: self.region.today(),
@@ -184,26 +219,32 @@ impl<'r> Query<'r> {
     /// # Errors
     /// Where a home refuses, or does not answer and the caller wants all.
     pub(crate) async fn ask(&self, admitted: &AdmittedPlan, partial_of: Option<&str>) -> Result<Parts, QueryError> {
-        let remaining = self.request.timeout.saturating_sub(self.started.elapsed());
-        let for_homes = remaining - remaining / QUERY_TIMEOUT_PARTS;
+        let for_homes = self.for_homes();
         let asked = admitted.fragments.iter().enumerate().flat_map(|(index, (text, homes))| {
             homes.iter().map(move |home| Asked {
                 fragment: index,
                 home,
+                catalog: &self.catalog,
                 sql: &text.sql,
                 pins: self.plugins.pins(&text.fragment.facts.functions),
                 partial_of,
                 query: &self.request.id,
                 purpose: self.request.purpose.as_deref(),
+                client: &self.request.client,
                 timeout: for_homes,
             })
         });
         let answers = futures::future::join_all(asked.map(|asked| ask(self.region, asked))).await;
         let mut parts = self.no_parts(admitted);
         for answer in answers {
-            match answer? {
-                Ok(part) => parts.add(part, admitted)?,
-                Err(missing) => parts.miss(missing),
+            match answer {
+                Ok(Ok(part)) => parts.add(part, admitted)?,
+                Ok(Err(missing)) => parts.miss(missing),
+                Err(QueryError::Wire(WireError::Refused(problem))) => {
+                    let problem = self.rewriter().relayed(*problem).await;
+                    return Err(WireError::Refused(Box::new(problem)).into());
+                }
+                Err(other) => return Err(other),
             }
         }
         if !parts.coverage.full && !self.request.partial {
@@ -213,11 +254,15 @@ impl<'r> Query<'r> {
     }
 
     fn no_parts(&self, admitted: &AdmittedPlan) -> Parts {
-        let here = self.region.id.to_string();
-        let answered = if admitted.fragments.is_empty() { vec![here.clone()] } else { Vec::new() };
+        self.no_parts_of(admitted.fragments.len(), admitted.fragments.is_empty())
+    }
+
+    /// Parts of so many fragments before any region gave one; with `only_here`, of a question for this region alone.
+    pub(crate) fn no_parts_of(&self, fragments: usize, only_here: bool) -> Parts {
+        let answered = if only_here { vec![self.region.id.to_string()] } else { Vec::new() };
         let version = self.region.reader.snapshot().version;
         Parts {
-            batches: vec![Vec::new(); admitted.fragments.len()],
+            batches: vec![Vec::new(); fragments],
             as_of: answered.iter().map(|region| (region.clone(), version)).collect(),
             coverage: Coverage { full: true, answered, missing: Vec::new() },
             region_ms: BTreeMap::new(),
@@ -231,27 +276,17 @@ impl<'r> Query<'r> {
         let session = SessionContext::new_with_state(session_state(&self.region.runtime)?);
         let plan = self.bind(admitted, &parts, &session)?;
         let schema: SchemaRef = Arc::clone(plan.schema().inner());
-        let batches = self.region.compute.collect(&session, plan, ANSWER_ROWS_MAX, "the answer").await?;
+        let batches = self.region.compute.collect(&session, plan, ANSWER_ROWS_MAX, "the answer", None).await?;
         Ok(self.answer(schema, batches, parts))
     }
 
-    /// How the question would be answered, as far as this region does it. No other region is asked.
-    async fn explain(self, admitted: AdmittedPlan) -> Result<Answer, QueryError> {
-        let here = self.region.id.to_string();
-        let mut parts = self.no_parts(&admitted);
-        parts.coverage.answered = vec![here.clone()];
-        parts.as_of = BTreeMap::from([(here, self.region.reader.snapshot().version)]);
-        let mut explanation = explain::fragments(self.region, &admitted.fragments, &self.plugins).await?;
-        let what = if admitted.fragments.is_empty() { "plan" } else { "merge" };
-        let session = SessionContext::new_with_state(session_state(&self.region.runtime)?);
-        let plan = self.bind(admitted, &parts, &session)?;
-        explanation.push((what.to_owned(), self.region.compute.explain(&session, plan).await?));
-        let rows = explain::rows(explanation)?;
-        Ok(self.answer(rows.schema(), vec![rows], parts))
-    }
-
     /// The rest of the plan over the parts and the region's own rows.
-    fn bind(&self, admitted: AdmittedPlan, parts: &Parts, session: &SessionContext) -> Result<LogicalPlan, QueryError> {
+    pub(crate) fn bind(
+        &self,
+        admitted: AdmittedPlan,
+        parts: &Parts,
+        session: &SessionContext,
+    ) -> Result<LogicalPlan, QueryError> {
         let mut partials: BTreeMap<usize, Arc<dyn TableProvider>> = BTreeMap::new();
         for (index, (text, _)) in admitted.fragments.iter().enumerate() {
             let table = MemTable::try_new(Arc::clone(&text.schema), vec![parts.batches_of(index)])?;
@@ -260,7 +295,7 @@ impl<'r> Query<'r> {
         let snapshot = self.region.reader.snapshot();
         let binder = Binder::new(
             &admitted.admission,
-            &self.region.catalog,
+            &self.catalog,
             &self.region.reader,
             &snapshot,
             &self.plugins,
@@ -271,7 +306,7 @@ impl<'r> Query<'r> {
     }
 
     pub(crate) fn answer(&self, schema: SchemaRef, batches: Vec<RecordBatch>, parts: Parts) -> Answer {
-        self.region.remember(self.request.id.as_str(), parts.receipts.clone());
+        self.region.remember(self.request.id.as_str(), &self.request.client, parts.receipts.clone());
         let facts = self.facts(&schema, &batches, parts);
         Answer { schema, batches, facts }
     }

@@ -139,6 +139,7 @@ impl Splitter<'_> {
         for expr in &aggregate.aggr_expr {
             partials.extend(partial_aggregates(expr)?);
         }
+        let partials = one_of_each_name(partials);
         let groups = aggregate.group_expr.len();
         let partial_plan =
             Aggregate::try_new(Arc::clone(&aggregate.input), aggregate.group_expr.clone(), dedup(&partials))?;
@@ -208,6 +209,25 @@ fn dedup(exprs: &[Expr]) -> Vec<Expr> {
         }
     }
     unique
+}
+
+/// An average of whole numbers is made of sums and counts of casts, and the engine gives these the names that they would
+/// have without casts. Where the question has the sum or count itself as well, that one stands for both.
+fn one_of_each_name(partials: Vec<Expr>) -> Vec<Expr> {
+    let names: Vec<String> = partials.iter().map(|partial| partial.schema_name().to_string()).collect();
+    let plain = |name: &String| {
+        let named = partials.iter().zip(&names).filter(|(_, other)| *other == name).map(|(partial, _)| partial);
+        named.into_iter().find(|partial| !casts(partial))
+    };
+    let one = |(partial, name)| plain(name).unwrap_or(partial).clone();
+    partials.iter().zip(&names).map(one).collect()
+}
+
+/// Whether the aggregate is of numbers made doubles, as an average takes them.
+fn casts(aggregate: &Expr) -> bool {
+    let to_double =
+        |argument: &Expr| matches!(argument, Expr::Cast(cast) if *cast.field.data_type() == DataType::Float64);
+    matches!(aggregate, Expr::AggregateFunction(call) if call.params.args.iter().any(to_double))
 }
 
 /// The mergeable aggregates that one aggregate is made of: `avg` is a sum and a count, a plugin's is its state.

@@ -1,5 +1,8 @@
 //! Plans over the world: which fragments a question becomes, and which questions become none.
 
+mod random;
+mod recheck;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use domicile_types::RegionId;
 
 use crate::admit::{AdmittedPlan, Asking, admit};
 use crate::catalog::Catalog;
+use crate::client::{Client, ClientTrust};
 use crate::fragment::Fragment;
 use crate::parse::parse;
 use crate::plugins::PluginSet;
@@ -30,13 +34,21 @@ fn catalog() -> Catalog {
     Catalog::new(specs, policies)
 }
 
+/// Somebody without a token at this edge.
+fn anonymous(edge: &RegionId) -> Client {
+    let trust = ClientTrust { allow_anonymous: true, ..ClientTrust::default() };
+    trust.client(edge, edge, None, 0).unwrap()
+}
+
 async fn admitted(sql: &str) -> Result<AdmittedPlan, QueryError> {
     let catalog = catalog();
     let session = catalog.planning_session(&PluginSet::default(), &Arc::new(RuntimeEnv::default()))?;
     assert!(plugin_sql::functions(&PluginSet::default()).is_empty());
     let plan = parse(&session, sql).await?;
     let here: RegionId = "us-east".parse().unwrap();
-    let admitted = admit(plan, &catalog, Asking { here: &here, scope: None, purpose: None, today: 20_000 })?;
+    let client = anonymous(&here);
+    let asking = Asking { here: &here, client: &client, scope: None, purpose: None, today: 20_000 };
+    let admitted = admit(plan, &catalog, asking)?;
     // The region that a fragment is sent to has to see in its text what the asking region saw in its plan.
     for (text, _) in &admitted.fragments {
         let plan = parse(&session, &text.sql).await?;

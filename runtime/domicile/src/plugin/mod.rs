@@ -20,6 +20,8 @@ use crate::author;
 use crate::edge::{Edge, header};
 use crate::output::{Failure, Output};
 
+pub(crate) use key::read as read_key;
+
 /// What stands for no version on the command line.
 const NONE: &str = "none";
 

@@ -39,7 +39,8 @@ impl PluginTrust {
                           region's file, and deploy with `--key FILE`";
             return if self.allow_unsigned { Ok(None) } else { Err(refused(detail.to_owned())) };
         };
-        let (signed, key) = envelope.verify(&self.keys).map_err(|error| refused(error.to_string()))?;
+        let (signed, key) =
+            envelope.verify::<PluginStatement>(&self.keys).map_err(|error| refused(error.to_string()))?;
         let expected =
             PluginStatement { name: name.to_string(), version: version.to_owned(), sha256: digest.to_string() };
         if signed == expected {

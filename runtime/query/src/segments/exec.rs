@@ -19,6 +19,7 @@ use datafusion::physical_plan::filter_pushdown::{
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use domicile_types::DatasetName;
 use futures::{StreamExt, TryStreamExt};
 
 use super::newest::newest;
@@ -65,6 +66,11 @@ impl SegmentsExec {
         let properties = Arc::new(properties(&schema, plain.as_ref(), count));
         let metrics = ExecutionPlanMetricsSet::new();
         Ok(Self { scan, schema, places, plain, key_filter: None, filtered: false, limit: None, properties, metrics })
+    }
+
+    /// The dataset that is read.
+    pub(crate) fn dataset(&self) -> &DatasetName {
+        &self.scan.dataset
     }
 
     /// The same, giving at most `limit` rows in each output partition.

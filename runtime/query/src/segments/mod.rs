@@ -22,7 +22,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use domicile_store::{DatasetSpec, Partition, Snapshot};
 
-use exec::SegmentsExec;
+pub(crate) use exec::SegmentsExec;
 use scan::{Layout, Scan};
 
 /// The live rows of a dataset.

@@ -6,6 +6,8 @@ mod answers;
 mod damage;
 mod data;
 mod explain;
+mod held_disk;
+mod in_flight;
 mod loads;
 mod objects;
 mod oracle;

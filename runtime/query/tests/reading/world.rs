@@ -8,8 +8,8 @@ use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 use domicile_policy::PolicySet;
 use domicile_query::{
-    Answer, Catalog, Deployment, ObjectThreads, PluginTrust, QueryError, QueryRequest, Region, RegionParts, deploy,
-    endpoint_request, run,
+    Answer, Catalog, ClientTrust, Deployment, ObjectThreads, PluginTrust, QueryError, QueryRequest, Region,
+    RegionParts, SignedPolicies, deploy, endpoint_request, run,
 };
 use domicile_sandbox::{Compiler, Sandbox, SandboxLimits};
 use domicile_store::{Batch, DatasetSpec, Format, Operation, Sizes, Source, Store, StoreParts};
@@ -109,9 +109,11 @@ impl Writing {
     pub(crate) fn read_with(self, limits: SandboxLimits) -> World {
         let datasets: Vec<_> = self.datasets.iter().map(|dataset| (dataset.clone(), true)).collect();
         let policies = PolicySet::load(&datasets, &[]).unwrap();
+        let same = SignedPolicies::from(policies.clone());
         let region = Region::start(RegionParts {
             id: region_id(),
             catalog: Catalog::new(specs(&self.datasets), policies),
+            policy_source: Box::new(move || Ok(same.clone())),
             store: self.store,
             incoming: self.dir.path().join("incoming"),
             background_bytes_per_s_max: 64 * 1024 * 1024,
@@ -119,7 +121,9 @@ impl Writing {
             data_dir: self.dir.path().to_owned(),
             sandbox: Sandbox::new(limits, Compiler::InProcess).unwrap(),
             plugin_trust: PluginTrust { allow_unsigned: true, ..Default::default() },
+            client_trust: ClientTrust { allow_anonymous: true, ..Default::default() },
             receipt_key: SigningKey::from_bytes(&[7; 32]),
+            new_mark_key: 7,
             secret: Secret::new(vec![7; 32]),
             peers: Vec::new(),
             query_timeout: Duration::from_secs(60),
@@ -146,14 +150,28 @@ impl World {
     }
 
     pub(crate) fn ask(&self, sql: &str) -> Result<Answer, QueryError> {
-        self.runtime.block_on(run(&self.region, request(sql)))
+        self.runtime.block_on(run(&self.region, self.request(sql)))
     }
 
     /// What a plugin's endpoint answers.
     pub(crate) fn ask_endpoint(&self, name: &str, parameters: &[(&str, &str)]) -> Result<Answer, QueryError> {
         let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let request = endpoint_request(&self.region, name, parameters, request(""))?;
+        let request = endpoint_request(&self.region, name, parameters, self.request(""))?;
         self.runtime.block_on(run(&self.region, request))
+    }
+
+    fn request(&self, sql: &str) -> QueryRequest {
+        QueryRequest {
+            id: "q".parse().unwrap(),
+            client: self.region.client_here(None).unwrap(),
+            sql: sql.to_owned(),
+            purpose: None,
+            scope: None,
+            partial: false,
+            timeout: Duration::from_secs(60),
+            parameters: None,
+            query_plugin: None,
+        }
     }
 
     /// Rows as texts that compare equal wherever the values do.
@@ -171,19 +189,6 @@ impl World {
     pub(crate) fn segment_files(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.dir.path().join("store/segments")).unwrap();
         files.map(|file| file.unwrap().path()).collect()
-    }
-}
-
-fn request(sql: &str) -> QueryRequest {
-    QueryRequest {
-        id: "q".parse().unwrap(),
-        sql: sql.to_owned(),
-        purpose: None,
-        scope: None,
-        partial: false,
-        timeout: Duration::from_secs(60),
-        parameters: None,
-        query_plugin: None,
     }
 }
 
