@@ -13,6 +13,7 @@ use crate::Answer;
 pub struct Cli {
     binary: PathBuf,
     edge: String,
+    token: Option<String>,
 }
 
 /// What a run of the binary left behind.
@@ -29,7 +30,14 @@ pub struct Ran {
 impl Cli {
     /// The binary at that path, with `DOMICILE_EDGE` set to the URL of an edge.
     pub fn new(binary: &Path, edge: &str) -> Self {
-        Self { binary: binary.to_path_buf(), edge: edge.to_owned() }
+        Self { binary: binary.to_path_buf(), edge: edge.to_owned(), token: None }
+    }
+
+    /// The same with `DOMICILE_TOKEN` set to this token.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
     }
 
     /// Runs a verb with `--json`.
@@ -49,6 +57,7 @@ impl Cli {
         let output = Command::new(&self.binary)
             .args(arguments)
             .env("DOMICILE_EDGE", &self.edge)
+            .env("DOMICILE_TOKEN", self.token.as_deref().unwrap_or_default())
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot run {}", self.binary.display()))?;

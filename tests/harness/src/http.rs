@@ -24,9 +24,20 @@ pub struct Response {
 }
 
 impl Response {
+    /// An answer that no server gave, for tests of what reads answers.
+    pub fn new(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { status, headers, body: body.into() }
+    }
+
     /// The value of a header, its name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// All headers in the order in which they came.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
     }
 
     /// The body as text.
@@ -94,12 +105,27 @@ impl Sending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
     url: String,
+    token: Option<String>,
 }
 
 impl Edge {
     /// The edge at a URL such as `http://127.0.0.1:7401`.
     pub fn new(url: &str) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned() }
+        Self { url: url.trim_end_matches('/').to_owned(), token: None }
+    }
+
+    /// The same edge, asked with this token.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// The same edge, asked without a token.
+    #[must_use]
+    pub fn without_token(mut self) -> Self {
+        self.token = None;
+        self
     }
 
     /// The URL without a slash at its end.
@@ -232,7 +258,8 @@ impl Edge {
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.set_write_timeout(Some(SILENCE_MAX))?;
         stream.set_nodelay(true)?;
-        let start = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        let token = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let start = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{token}");
         stream.write_all(format!("{start}{head}").as_bytes())?;
         Ok(stream)
     }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod cluster;
 pub mod data;
 pub mod http;
+pub mod peer;
 pub mod policies;
 pub mod questions;
 pub mod regions;
@@ -15,5 +16,5 @@ pub mod workspace;
 
 pub use answer::Answer;
 pub use cli::{Cli, Ran};
-pub use cluster::{Cluster, Options};
+pub use cluster::{Cluster, Exchange, Options};
 pub use http::{Edge, Response, Sending};

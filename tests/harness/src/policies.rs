@@ -10,7 +10,7 @@ use crate::regions::read_toml;
 use crate::workspace::REGIONS;
 
 /// Functions that the tests' questions call, as a clause names them.
-pub const FUNCTIONS: [&str; 25] = [
+pub const FUNCTIONS: [&str; 28] = [
     // Of the engine and the project's own plugins:
     "approx_quantile",
     "avg",
@@ -22,6 +22,8 @@ pub const FUNCTIONS: [&str; 25] = [
     "max",
     "min",
     "net_revenue",
+    "power",
+    "product",
     "price_band",
     "rfm",
     // The same one under other names:
@@ -38,6 +40,7 @@ pub const FUNCTIONS: [&str; 25] = [
     "lies",
     "panics",
     "passes",
+    "ponders",
     "spin",
 ];
 

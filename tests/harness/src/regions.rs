@@ -67,6 +67,8 @@ pub struct Changes {
     pub datasets: Vec<(String, String)>,
     /// Regions that run signed plugins only, each with a public key that it trusts.
     pub trusted_keys: Vec<(&'static str, String)>,
+    /// The public key of clients' tokens that every region trusts, and the regions that answer nobody without one.
+    pub clients: Option<(String, Vec<&'static str>)>,
 }
 
 /// Copies the region files of `from` into `to`, with free loopback ports, and secrets, data and backups below `to`.
@@ -93,6 +95,11 @@ pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<Re
             section(&mut table, "limits")?.insert(key.clone(), Value::Integer(*value));
         }
         trust(&mut table, changes.trusted_keys.iter().filter(|(region, _)| region == id))?;
+        if let Some((key, strict)) = &changes.clients {
+            let clients = section(&mut table, "clients")?;
+            clients.insert("trusted_keys".to_owned(), Value::Array(vec![Value::String(key.clone())]));
+            clients.insert("allow_anonymous".to_owned(), Value::Boolean(!strict.contains(id)));
+        }
         let backups = Value::Array(vec![path_value(&to.join(format!("{id}.backups")))?]);
         section(&mut table, "storage")?.insert("backup_urls".to_owned(), backups);
         move_peers(&mut table, to, &addresses)?;

@@ -1,8 +1,11 @@
 //! Three real processes of the one binary, started, stopped and started again.
 
+mod clients;
+mod http2;
 mod process;
 mod reaper;
 mod recorder;
+mod tap;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,9 +16,12 @@ use tempfile::TempDir;
 use crate::regions::{self, Changes, RegionFile};
 use crate::workspace::REGIONS;
 use crate::{Cli, Edge, policies, workspace};
+use clients::Clients;
 use process::Process;
 use reaper::Reaper;
 use recorder::Recorder;
+pub use tap::Exchange;
+use tap::Tap;
 
 /// How a cluster for tests differs from the project's region files.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +39,13 @@ pub struct Options {
     pub policies: Vec<(String, String)>,
     /// Regions that run signed plugins only, each with a public key that it trusts.
     pub trusted_keys: Vec<(&'static str, String)>,
+    /// Regions that answer clients with a token only. Where there are any, all regions trust a key that
+    /// [`Cluster::token`] signs with, and [`Cluster::edge`] asks as an operator who stands there.
+    pub tokens_only: Vec<&'static str>,
     /// A region and a peer of it: what the first asks of the second goes through a recorder.
     pub record: Option<(&'static str, &'static str)>,
+    /// Whether all that regions ask of each other goes through meters.
+    pub meter: bool,
 }
 
 impl Options {
@@ -51,6 +62,8 @@ pub struct Cluster {
     regions: Vec<Region>,
     reaper: Reaper,
     recorder: Option<Recorder>,
+    clients: Option<Clients>,
+    tap: Option<Tap>,
     dir: Option<TempDir>,
 }
 
@@ -89,7 +102,10 @@ impl Cluster {
     fn try_for_test(binary: &Path, options: &Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("domicile-").tempdir()?;
         let regions_dir = workspace::regions_dir();
+        let tokens = !options.tokens_only.is_empty();
+        let clients = tokens.then(|| Clients::new(binary, dir.path())).transpose()?;
         let changes = Changes {
+            clients: clients.as_ref().map(|clients| (clients.public_key().to_owned(), options.tokens_only.clone())),
             policies_dirs: policies_dirs(&regions_dir.join("policies"), dir.path(), options)?,
             limits: options.limits.clone(),
             datasets: options.datasets.clone(),
@@ -98,9 +114,12 @@ impl Cluster {
         let files = regions::copy_for_test(&regions_dir, dir.path(), &changes)?;
         make_secrets(binary, &files)?;
         let recorder = options.record.map(|(asking, asked)| record(&files, asking, asked)).transpose()?;
+        let tap = options.meter.then(|| Tap::start(&files)).transpose()?;
         let log_dir = dir.path().to_path_buf();
         let mut cluster = Self::start_with(binary, files, &log_dir, Some(dir))?;
         cluster.recorder = recorder;
+        cluster.clients = clients.map(|clients| clients.with_operators(&cluster.regions)).transpose()?;
+        cluster.tap = tap;
         Ok(cluster)
     }
 
@@ -110,7 +129,8 @@ impl Cluster {
             .into_iter()
             .map(|file| Region { log: log_dir.join(format!("{}.log", file.id)), file, process: None })
             .collect();
-        let mut cluster = Self { binary: binary.to_path_buf(), regions, reaper, recorder: None, dir };
+        let mut cluster =
+            Self { binary: binary.to_path_buf(), regions, reaper, recorder: None, tap: None, clients: None, dir };
         for index in 0..cluster.regions.len() {
             cluster.spawn(index)?;
         }
@@ -143,7 +163,19 @@ impl Cluster {
     /// # Panics
     /// Where there is no region of that id.
     pub fn edge(&self, id: &str) -> Edge {
-        Edge::new(&self.file(id).url)
+        let edge = Edge::new(&self.file(id).url);
+        match self.clients.as_ref().and_then(|clients| clients.operator(id)) {
+            Some(token) => edge.with_token(token),
+            None => edge,
+        }
+    }
+
+    /// A token that all regions trust, made by `domicile token new` with these arguments.
+    ///
+    /// # Errors
+    /// Where the regions trust no key, or no such token can be made.
+    pub fn token(&self, arguments: &[&str]) -> Result<String> {
+        self.clients.as_ref().context("no region asks for tokens")?.token(arguments)
     }
 
     /// The command line, pointed at the edge of a region.
@@ -154,9 +186,25 @@ impl Cluster {
         Cli::new(&self.binary, &self.file(id).url)
     }
 
+    /// The file of the key that signs such tokens.
+    ///
+    /// # Errors
+    /// Where the regions trust no key.
+    pub fn client_key(&self) -> Result<&Path> {
+        Ok(self.clients.as_ref().context("no region asks for tokens")?.key_file())
+    }
+
     /// What went through the recorder so far, both ways.
     pub fn recorded(&self) -> Vec<u8> {
         self.recorder.as_ref().map(Recorder::bytes).unwrap_or_default()
+    }
+
+    /// What regions asked of each other so far, where it was metered.
+    ///
+    /// # Errors
+    /// Where something passed that is no HTTP/2.
+    pub fn metered(&self) -> Result<Vec<Exchange>> {
+        self.tap.as_ref().map_or(Ok(Vec::new()), Tap::exchanges)
     }
 
     /// What a region has logged so far.
@@ -223,6 +271,18 @@ impl Cluster {
     pub fn freeze(&self, id: &str) -> Result<()> {
         let process = self.regions[self.index(id)].process.as_ref().unwrap_or_else(|| panic!("{id} is stopped"));
         process.freeze()
+    }
+
+    /// Tells a region to read its policies again (SIGHUP). It has not done so yet when this returns.
+    ///
+    /// # Errors
+    /// Where the process cannot be told.
+    ///
+    /// # Panics
+    /// Where there is no region of that id, or it is stopped.
+    pub fn hang_up(&self, id: &str) -> Result<()> {
+        let process = self.regions[self.index(id)].process.as_ref().unwrap_or_else(|| panic!("{id} is stopped"));
+        process.hang_up()
     }
 
     /// Starts a stopped region again and waits until it is ready.

@@ -85,6 +85,14 @@ impl Process {
         Ok(())
     }
 
+    /// SIGHUP: the process reads its policies again.
+    pub(super) fn hang_up(&self) -> Result<()> {
+        if !self.signal("-HUP")? {
+            bail!("it cannot be told");
+        }
+        Ok(())
+    }
+
     /// The standard library can only kill. Says whether the signal was taken.
     fn signal(&self, signal: &str) -> Result<bool> {
         let sent = Command::new("kill").args([signal, &self.id().to_string()]).status();

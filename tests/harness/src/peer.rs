@@ -3,12 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use domicile_harness::{Cluster, Response};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::world::sha256;
+use crate::{Cluster, Response};
 
 const PATH: &str = "/v1/peer/fragments";
 
@@ -35,9 +34,26 @@ pub fn ask(cluster: &Cluster, way: Way<'_>, fragment: &Value) -> Result<Response
 /// # Errors
 /// As for [`ask`].
 pub fn send(cluster: &Cluster, way: Way<'_>, signed: &[u8], sent: &[u8]) -> Result<Response> {
+    deliver(cluster, way.to, &signature(cluster, way, signed)?, sent)
+}
+
+/// Sends a body with headers that say who asks, whoever it is.
+///
+/// # Errors
+/// Where the region cannot be reached.
+pub fn deliver(cluster: &Cluster, to: &str, headers: &[(&str, String)], sent: &[u8]) -> Result<Response> {
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    cluster.edge(to).send("POST", PATH, &headers, sent)
+}
+
+/// The headers that prove that a region asks for a fragment now.
+///
+/// # Errors
+/// Where there is no secret.
+pub fn signature(cluster: &Cluster, way: Way<'_>, signed: &[u8]) -> Result<Vec<(&'static str, String)>> {
     let secret = std::fs::read(&cluster.file(way.from).secret_file).context("no secret")?;
     let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().to_string();
-    let nonce = sha256(&[time.as_bytes(), sent].concat());
+    let nonce = hex(&Sha256::digest([time.as_bytes(), signed].concat()));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.trim_ascii())?;
     let digest = Sha256::digest(signed);
     let texts = ["request", way.from, way.to, &time, &nonce, "POST", PATH].map(str::as_bytes);
@@ -45,7 +61,10 @@ pub fn send(cluster: &Cluster, way: Way<'_>, signed: &[u8], sent: &[u8]) -> Resu
         mac.update(&(part.len() as u64).to_le_bytes());
         mac.update(part);
     }
-    let mac: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let headers = [("peer-region", way.from), ("peer-time", &time), ("peer-nonce", &nonce), ("peer-mac", &mac)];
-    cluster.edge(way.to).send("POST", PATH, &headers, sent)
+    let mac = hex(&mac.finalize().into_bytes());
+    Ok(vec![("peer-region", way.from.to_owned()), ("peer-time", time), ("peer-nonce", nonce), ("peer-mac", mac)])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
