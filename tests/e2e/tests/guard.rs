@@ -77,6 +77,7 @@ form = "aggregate"
 group_by = ["city"]
 filter_by = ["city"]
 measures = ["amount", "points", "items"]
+difference_checks = false
 legal_basis = "test"
 "#;
 

@@ -137,8 +137,11 @@ fn what_an_aggregate_of_a_plugin_does_not_take_is_refused() -> Result<()> {
         let refused = world().edge("us-east").query(&format!("SELECT {part} AS q FROM orders"))?;
         problem(&refused, 400, None, &["approx_quantile__"]);
     }
-    let wrong = world().edge("us-east").query("SELECT approx_quantile(o_totalprice, 1.5) AS q FROM orders")?;
-    problem(&wrong, 422, Some("plugin-failed"), &["approx_quantile"]);
+    for (home, text) in [("us-east", "approx_quantile"), ("eu-central", "could not finish in region `eu-central`")] {
+        let sql = "SELECT approx_quantile(o_totalprice, 1.5) AS q FROM orders";
+        let wrong = world().edge("us-east").query_with(sql, &[("Data-Region", home)])?;
+        problem(&wrong, 422, Some("plugin-failed"), &[text]);
+    }
     Ok(())
 }
 

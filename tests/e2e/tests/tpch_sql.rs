@@ -88,6 +88,7 @@ fn small_shapes() -> Result<()> {
         "SELECT count(*) AS none FROM orders WHERE o_orderdate > DATE '2020-01-01'",
         "SELECT sum(o_totalprice) AS none FROM orders WHERE o_orderdate > DATE '2020-01-01'",
         "SELECT DISTINCT o_orderstatus FROM orders ORDER BY 1",
+        "SELECT avg(l_linenumber) AS mean, sum(l_linenumber) AS total, count(l_linenumber) AS lines FROM lineitem",
         "SELECT min(o_orderdate) AS first, max(o_orderdate) AS last FROM orders",
         "SELECT o_orderpriority, count(*) AS orders FROM orders GROUP BY 1 HAVING count(*) > 2990 ORDER BY 2 DESC",
         "SELECT c_mktsegment, avg(o_totalprice) AS mean FROM orders JOIN customer ON o_custkey = c_custkey \
