@@ -50,8 +50,8 @@ impl Releases {
         self.groups
     }
 
-    /// How this release differs from what can be made of earlier ones to the same tenant: [`Difference::TooFew`] before
-    /// [`Difference::None`] before [`Difference::Enough`].
+    /// How this release differs from what can be made of earlier ones to the same tenant: [`Difference::None`] where
+    /// it has been released before, and else [`Difference::TooFew`] before [`Difference::Enough`].
     pub fn compare(&self, tenant: &str, released: &Released, minimum_entities: u64) -> Difference {
         let Some(known) = self.known.get(&(tenant.to_owned(), released.table.clone())) else {
             return Difference::Enough;
@@ -60,15 +60,16 @@ impl Releases {
         let mut nearest = Difference::Enough;
         for other in &known.folded {
             match folded.difference(other, minimum_entities) {
-                Difference::TooFew => return Difference::TooFew,
-                Difference::None => nearest = Difference::None,
+                // What the tenant has already tells nothing, whatever else is near it.
+                Difference::None => return Difference::None,
+                Difference::TooFew => nearest = Difference::TooFew,
                 Difference::Enough => {}
             }
         }
-        if nearest == Difference::None {
-            return nearest;
+        match nearest {
+            Difference::Enough => known.span.difference(&released.trace, minimum_entities),
+            near => near,
         }
-        known.span.difference(&released.trace, minimum_entities)
     }
 
     /// Notes a release that needed `minimum_entities`. The oldest are forgotten where there are too many.
