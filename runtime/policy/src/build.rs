@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::borders::Borders;
 use crate::file::{RawClasses, RawHome, RawPolicy, RawResidency};
 use crate::reach::ClausePlaces;
-use crate::{Bounds, Class, Clause, Policy, PolicyError, clause};
+use crate::{Bounds, Class, Clause, Policy, PolicyError, clause, domains};
 
 /// A file's text, for positions.
 #[derive(Clone, Copy)]
@@ -63,6 +63,7 @@ pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Re
     }
     let digest = source.digest();
     let bounds = context.bounds(&raw.bounds, &classes)?;
+    let domains = domains::build(&context, &raw.domains)?;
     let policy = Policy {
         file: source.file.to_owned(),
         dataset: dataset.name.clone(),
@@ -71,6 +72,7 @@ pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Re
         residency,
         classes,
         bounds,
+        domains,
         borders: Borders::of(&allow),
         allow,
     };

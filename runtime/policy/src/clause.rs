@@ -38,6 +38,7 @@ pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) ->
         round_to: limits::round_to(context, &raw)?,
         budget: limits::budget(context, &raw)?,
         difference_checks: aggregate && raw.difference_checks.as_ref().is_none_or(|flag| *flag.get_ref()),
+        strict_differences: raw.strict_differences.as_ref().is_some_and(|flag| *flag.get_ref()),
         snapshot_hours: limits::snapshot_hours(context, &raw)?,
         form: match raw.form {
             RawForm::Aggregate => Form::Aggregate,
@@ -148,6 +149,7 @@ fn refuse_other_forms(context: &Context<'_>, raw: &RawClause) -> Result<(), Poli
         ("round_to", raw.round_to.as_ref().map(|value| source.at(value))),
         ("budget", raw.budget.as_ref().map(|value| source.at(value))),
         ("difference_checks", raw.difference_checks.as_ref().map(|value| source.at(value))),
+        ("strict_differences", raw.strict_differences.as_ref().map(|value| source.at(value))),
         ("snapshot_hours", raw.snapshot_hours.as_ref().map(|value| source.at(value))),
     ];
     let of_aggregates = || places.iter().find_map(|(key, at)| Some((*key, at.clone()?)));

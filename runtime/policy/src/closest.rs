@@ -56,7 +56,7 @@ pub(crate) fn admit<'a>(
 }
 
 /// How much a clause asks: the less of two is the one that asks less.
-type Asks = (bool, u64, Reverse<u64>, u64, bool, u64, Reverse<u64>, u64);
+type Asks = (bool, u64, Reverse<u64>, u64, (bool, bool), u64, Reverse<u64>, u64);
 
 /// Masks first, since nothing that is computed of masked rows is exact. Then thresholds: of the others they decide most
 /// about what is released.
@@ -67,7 +67,7 @@ pub(crate) fn asks(clause: &Clause) -> Asks {
         clause.minimum_entities,
         Reverse(clause.dominance_percent),
         clause.round_to,
-        clause.difference_checks,
+        (clause.difference_checks, clause.strict_differences),
         clause.snapshot_hours,
         Reverse(questions),
         days,

@@ -5,7 +5,7 @@ use std::fmt;
 use domicile_config::{ConfigError, Position};
 use domicile_types::{DatasetError, DatasetName, KeyValue, RegionId, suggestion};
 
-use crate::{Class, Mask};
+use crate::{Class, DomainError, Mask};
 
 /// Why a set of policies was refused.
 #[derive(Debug, thiserror::Error)]
@@ -275,6 +275,9 @@ pub enum PolicyError {
         /// The column.
         column: String,
     },
+    /// Listed values that do not fit their column.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
     /// A key that says nothing in a clause of this form.
     #[error("{at}: clause `{clause}` admits {form}, so `{key}` would limit nothing; remove it")]
     KeyOfOtherForm {

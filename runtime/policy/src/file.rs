@@ -7,7 +7,7 @@ use domicile_config::strict::{Parsed, Schema, Spanned};
 use domicile_types::{DatasetName, Digest, KeyValue, RegionId};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-use crate::Date;
+use crate::{Date, DomainValue};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +20,8 @@ pub(crate) struct RawPolicy {
     pub(crate) classes: Spanned<RawClasses>,
     #[serde(default)]
     pub(crate) bounds: BTreeMap<String, Spanned<[f64; 2]>>,
+    #[serde(default)]
+    pub(crate) domains: BTreeMap<String, Spanned<Vec<Spanned<RawDomainValue>>>>,
     #[serde(default)]
     pub(crate) allow: Vec<RawClause>,
 }
@@ -77,6 +79,7 @@ pub(crate) struct RawClause {
     pub(crate) round_to: Option<Spanned<u64>>,
     pub(crate) budget: Option<Spanned<RawBudget>>,
     pub(crate) difference_checks: Option<Spanned<bool>>,
+    pub(crate) strict_differences: Option<Spanned<bool>>,
     pub(crate) snapshot_hours: Option<Spanned<u64>>,
     #[serde(default)]
     pub(crate) purposes: Vec<String>,
@@ -135,5 +138,35 @@ impl<'de> Deserialize<'de> for RawValue {
         }
 
         deserializer.deserialize_any(IntegerOrText)
+    }
+}
+
+pub(crate) struct RawDomainValue(pub(crate) DomainValue);
+
+impl<'de> Deserialize<'de> for RawDomainValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SingleValue;
+
+        impl Visitor<'_> for SingleValue {
+            type Value = RawDomainValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, an integer, or true or false")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<RawDomainValue, E> {
+                Ok(RawDomainValue(DomainValue::Integer(value)))
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<RawDomainValue, E> {
+                Ok(RawDomainValue(DomainValue::Text(value.to_owned())))
+            }
+
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<RawDomainValue, E> {
+                Ok(RawDomainValue(DomainValue::Boolean(value)))
+            }
+        }
+
+        deserializer.deserialize_any(SingleValue)
     }
 }

@@ -50,6 +50,9 @@ pub struct Policy {
     /// Least and greatest value of measures. What crosses a border is computed as if every value beyond them were the
     /// nearer one of the two.
     pub bounds: BTreeMap<String, Bounds>,
+    /// The values that columns can have. Of groups by such columns it does not show which of those exist that are too
+    /// small.
+    pub domains: BTreeMap<String, BTreeSet<DomainValue>>,
     /// What may cross a border. Nothing else may.
     pub allow: Vec<Clause>,
     pub(crate) borders: Borders,
@@ -78,6 +81,27 @@ pub struct Bounds {
     pub min: f64,
     /// The greatest one; above `min`.
     pub max: f64,
+}
+
+/// A value that a column can have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DomainValue {
+    /// An integer.
+    Integer(i64),
+    /// A text.
+    Text(String),
+    /// True or false.
+    Boolean(bool),
+}
+
+impl fmt::Display for DomainValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(value) => value.fmt(f),
+            Self::Text(value) => value.fmt(f),
+            Self::Boolean(value) => value.fmt(f),
+        }
+    }
 }
 
 /// A number of questions in a time.
@@ -125,6 +149,8 @@ pub struct Clause {
     pub budget: Option<Quota>,
     /// Whether each release is compared with earlier ones of the same tenant; `false` for rows.
     pub difference_checks: bool,
+    /// Whether one of the very same rows, put differently, counts as one that differs by too few.
+    pub strict_differences: bool,
     /// Answers come from a state of the rows that advances this often, in hours; 0 for the newest.
     pub snapshot_hours: u64,
     /// Purposes it holds for; empty: any, stated or not.

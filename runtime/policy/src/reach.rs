@@ -113,6 +113,7 @@ fn covers(policy: &Policy, wide: &Clause, narrow: &Clause, homes: &BTreeSet<Regi
         && wide.dominance_percent >= narrow.dominance_percent
         && wide.round_to <= narrow.round_to
         && wide.difference_checks <= narrow.difference_checks
+        && wide.strict_differences <= narrow.strict_differences
         && wide.snapshot_hours <= narrow.snapshot_hours
         && wide.budget.is_none_or(|wide| {
             narrow.budget.is_some_and(|narrow| wide.questions >= narrow.questions && wide.days <= narrow.days)

@@ -2,31 +2,34 @@
 //!
 //! Whoever has two sums over nearly the same rows has the difference as well, which is a sum over the few rows that are
 //! in one of them only. So a release has to differ from every earlier one of the same tenant by as many entities as any
-//! group needs, or by none; and so has every combination of the latest ones.
+//! group needs, none of which contributes too much of the difference, or by none; and so has every combination of the
+//! latest ones.
 
 mod span;
 mod trace;
 
 use std::collections::BTreeMap;
 
-pub use trace::{Difference, TRACE_PLACES, Trace, mark};
+pub use trace::{Difference, Needs, TRACE_PLACES, Trace, mark};
 
 use span::Span;
 
 /// A released group, or several as one, by the rows of one table that stand behind one of its values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Released {
-    /// The table: a dataset, or a mapper.
-    pub table: String,
-    /// Its rows.
+    /// What it is compared with: the rows of a table, which is a dataset or a mapper, or sums of one of its columns.
+    pub pool: String,
+    /// Says which rows they have to be, whatever rows there are; of several groups as one, the sum of theirs.
+    pub definition: u64,
+    /// The rows.
     pub trace: Trace,
 }
 
-/// All that was released lately, by tenant and table.
+/// All that was released lately, by tenant and pool.
 #[derive(Debug)]
 pub struct Releases {
     known: BTreeMap<(String, String), Known>,
-    /// Groups of one tenant and table that are compared one by one.
+    /// Groups of one tenant and pool that are compared one by one.
     groups_max: usize,
     groups: usize,
 }
@@ -34,13 +37,13 @@ pub struct Releases {
 #[derive(Debug, Default)]
 struct Known {
     /// Folded to the least length that tells as many entities apart as each of them needs.
-    folded: Vec<Trace>,
+    folded: Vec<(u64, Trace)>,
     /// The latest, by all their places.
     span: Span,
 }
 
 impl Releases {
-    /// Nothing yet. Of one tenant and table at most `groups_max` groups are remembered.
+    /// Nothing yet. Of one tenant and pool at most `groups_max` groups are remembered.
     pub fn new(groups_max: usize) -> Self {
         Self { known: BTreeMap::new(), groups_max, groups: 0 }
     }
@@ -52,30 +55,31 @@ impl Releases {
 
     /// How this release differs from what can be made of earlier ones to the same tenant: [`Difference::None`] where
     /// it has been released before, and else [`Difference::TooFew`] before [`Difference::Enough`].
-    pub fn compare(&self, tenant: &str, released: &Released, minimum_entities: u64) -> Difference {
-        let Some(known) = self.known.get(&(tenant.to_owned(), released.table.clone())) else {
+    pub fn compare(&self, tenant: &str, released: &Released, needs: Needs) -> Difference {
+        let Some(known) = self.known.get(&(tenant.to_owned(), released.pool.clone())) else {
             return Difference::Enough;
         };
-        let folded = released.trace.folded_for(minimum_entities);
+        let folded = released.trace.folded_for(needs.minimum_entities);
         let mut nearest = Difference::Enough;
-        for other in &known.folded {
-            match folded.difference(other, minimum_entities) {
+        for (definition, other) in &known.folded {
+            match folded.difference(other, needs) {
                 // What the tenant has already tells nothing, whatever else is near it.
-                Difference::None => return Difference::None,
-                Difference::TooFew => nearest = Difference::TooFew,
+                Difference::None if !needs.strict || *definition == released.definition => return Difference::None,
+                // That it is the same, and not more or less by one, tells as much as the one would.
+                Difference::None | Difference::TooFew => nearest = Difference::TooFew,
                 Difference::Enough => {}
             }
         }
         match nearest {
-            Difference::Enough => known.span.difference(&released.trace, minimum_entities),
+            Difference::Enough => known.span.difference(&released.trace, needs),
             near => near,
         }
     }
 
     /// Notes a release that needed `minimum_entities`. The oldest are forgotten where there are too many.
     pub fn remember(&mut self, tenant: &str, released: Released, minimum_entities: u64) {
-        let known = self.known.entry((tenant.to_owned(), released.table)).or_default();
-        known.folded.push(released.trace.folded_for(minimum_entities));
+        let known = self.known.entry((tenant.to_owned(), released.pool)).or_default();
+        known.folded.push((released.definition, released.trace.folded_for(minimum_entities)));
         known.span.take_in(&released.trace);
         self.groups += 1;
         if known.folded.len() > self.groups_max {

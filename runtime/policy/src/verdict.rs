@@ -28,6 +28,8 @@ pub struct Verdict {
     /// Whether the release is compared with earlier ones of the same tenant, so that no two of them differ by fewer
     /// than `minimum_entities` entities.
     pub difference_checks: bool,
+    /// Whether a release of the very same rows as an earlier one, put differently, counts as one that differs by too few.
+    pub strict_differences: bool,
     /// The rows are those of a state that advances this often, in hours; 0 for the newest.
     pub snapshot_hours: u64,
     /// The clause of every resident dataset that admitted it, in the order of the datasets' names. Empty where
@@ -74,6 +76,7 @@ impl Verdict {
             masks: BTreeMap::new(),
             budgets: Vec::new(),
             difference_checks: false,
+            strict_differences: false,
             snapshot_hours: 0,
             clauses: Vec::new(),
         }
@@ -97,6 +100,7 @@ impl Verdict {
             masks: masked.then(|| (dataset.clone(), clause.masks.clone())).into_iter().collect(),
             budgets: clause.budget.iter().map(budget).collect(),
             difference_checks: clause.difference_checks,
+            strict_differences: clause.strict_differences,
             snapshot_hours: clause.snapshot_hours,
             clauses: vec![ClauseRef {
                 dataset: dataset.clone(),
@@ -136,6 +140,7 @@ impl Verdict {
             masks: self.masks,
             budgets: union(self.budgets, other.budgets, |budget| &budget.dataset),
             difference_checks: self.difference_checks || other.difference_checks,
+            strict_differences: self.strict_differences || other.strict_differences,
             snapshot_hours: self.snapshot_hours.max(other.snapshot_hours),
             clauses: union(self.clauses, other.clauses, |clause| &clause.dataset),
         }

@@ -35,6 +35,10 @@ pub const PLUGIN_SIGNATURES_MAX: usize = 16;
 pub const POLICY_KEYS_MAX: usize = 64;
 /// Bytes of a policy's signature: the file beside it.
 pub const POLICY_SIGNATURE_BYTES_MAX: u64 = 64 * 1024;
+/// Values that a policy may list for one column.
+pub const DOMAIN_VALUES_MAX: usize = 1024;
+/// Groups that the listed values of a table's keys may make up for the table to be judged by all of them.
+pub const DOMAIN_GROUPS_MAX: usize = 4096;
 /// Reloads of policies that wait for the one under way.
 pub const POLICY_RELOADS_MAX: usize = 16;
 /// Versions that a release remembers to go back to; the oldest are forgotten first.
@@ -160,6 +164,12 @@ pub const PEER_REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pairs of rows that a join without an equality may compare.
 pub const JOIN_PAIRS_MAX: usize = 100_000_000;
+/// Rows of one batch at which a plugin's function may fail and give nothing, before the whole part of an answer is held
+/// back: each costs an instance.
+pub const PLUGIN_ROWS_FAILED_MAX: usize = 64;
+/// Conditions inside the aggregates of one `SELECT` that become group keys, and fragments that it becomes: with more, its
+/// groups are too small, and too many totals could be asked for beside them.
+pub const CONDITION_KEYS_MAX: usize = 6;
 /// Operators in one SQL text: the depth of its expressions cannot be larger.
 pub const SQL_OPERATORS_MAX: usize = 250;
 /// Nesting of parentheses and subqueries in one SQL text; in a fragment's text each operator has parentheses.
@@ -285,6 +295,10 @@ pub const COMMIT_GROUP_MAX: usize = 256;
 pub const LOCAL_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Released groups that are remembered of one tenant and dataset, to compare later ones with.
 pub const RELEASED_GROUPS_MAX: usize = 100_000;
+/// Bytes of the file of what was released below which it is not written anew.
+pub const RELEASES_REWRITE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// How many times as long as it was when it was written anew that file grows before it is again.
+pub const RELEASES_REWRITE_FACTOR: u64 = 2;
 /// Answers that are remembered whole, so that they can be given again.
 pub const GIVEN_ANSWERS_MAX: usize = 4096;
 /// Bytes of these answers.

@@ -91,10 +91,15 @@ pub struct ClauseExplained {
     pub budget: Option<BudgetExplained>,
     /// Whether each release is compared with earlier ones of the same tenant.
     pub difference_checks: bool,
+    /// Whether one of the very same rows as an earlier one, put differently, is held back.
+    pub strict_differences: bool,
     /// Answers come from a state that advances this often, in hours; `None` where from the newest.
     pub snapshot_hours: Option<u64>,
     /// Least and greatest value that a column is taken to have in what is computed.
     pub bounds: BTreeMap<String, [f64; 2]>,
+    /// Those of the columns that aggregates may be grouped by whose values the policy lists: of groups by these alone
+    /// it does not show whether one exists that is too small.
+    pub domains: Vec<String>,
     /// The purposes, one of which has to be stated; empty: any, stated or not.
     pub purposes: Vec<String>,
     /// Last day, as `2030-12-31`.
@@ -181,6 +186,7 @@ fn clause_explained(policy: &Policy, clause: &Clause, homes: &BTreeSet<RegionId>
         },
         masks: clause.masks.clone(),
         bounds: bounds.map(|(column, bounds)| (column.clone(), [bounds.min, bounds.max])).collect(),
+        domains: clause.group_by.iter().filter(|column| policy.domains.contains_key(*column)).cloned().collect(),
         group_by: clause.group_by.clone(),
         filter_by: clause.filter_by.clone(),
         measures: clause.measures.clone(),
@@ -192,6 +198,7 @@ fn clause_explained(policy: &Policy, clause: &Clause, homes: &BTreeSet<RegionId>
         round_to: Some(clause.round_to).filter(|step| *step > 0),
         budget: clause.budget.map(|quota| BudgetExplained { questions: quota.questions, days: quota.days }),
         difference_checks: clause.difference_checks,
+        strict_differences: clause.strict_differences,
         snapshot_hours: Some(clause.snapshot_hours).filter(|hours| *hours > 0),
         purposes: clause.purposes.iter().cloned().collect(),
         expires: clause.expires.map(|day| day.to_string()),

@@ -149,6 +149,7 @@ impl ClauseExplained {
         all.extend(self.dominance_percent.map(|percent| {
             format!("So is one where a single entity makes up more than {percent} percent of a count or sum.")
         }));
+        all.extend(self.presence());
         all.extend(self.bounds.iter().map(|(column, [min, max])| {
             format!("In what is computed, `{column}` below {min} counts as {min}, and above {max} as {max}.")
         }));
@@ -159,6 +160,26 @@ impl ClauseExplained {
         });
         all.extend(self.over_time());
         all
+    }
+
+    /// Whether it shows that a group exists which is too small.
+    fn presence(&self) -> Option<String> {
+        let listed = |column: &&String| self.domains.contains(column);
+        let others: Vec<String> = self.group_by.iter().filter(|column| !listed(column)).cloned().collect();
+        if self.minimum_entities <= 1 || self.group_by.is_empty() {
+            return None;
+        }
+        Some(match (self.domains.as_slice(), others.as_slice()) {
+            ([], others) => format!("Whether a group exists that is too small may show: by {}.", list(others, "or")),
+            (listed, []) => {
+                format!("Whether a group exists that is too small does not show, by {} as it is.", list(listed, "or"))
+            }
+            (listed, others) => format!(
+                "Whether a group exists that is too small does not show, by {} as it is; it may, by {}.",
+                list(listed, "or"),
+                list(others, "or")
+            ),
+        })
     }
 
     /// What holds over several questions.
@@ -174,6 +195,14 @@ impl ClauseExplained {
                 "Answers are not compared with earlier ones: who asks is trusted not to subtract one from another."
                     .to_owned(),
             ),
+        }
+        if self.difference_checks && self.minimum_entities > 1 {
+            all.push(if self.strict_differences {
+                "An answer about the very same rows as an earlier one is given only where it is put the same way.".to_owned()
+            } else {
+                "That two answers are about the very same rows is told: who asks may learn that a filter leaves nobody out."
+                    .to_owned()
+            });
         }
         all.extend(self.budget.as_ref().map(|BudgetExplained { questions, days }| {
             format!("A tenant has {} answered in any {}.", counted(*questions, "question"), counted(*days, "day"))

@@ -22,10 +22,16 @@ pub fn mark(hash: u64) -> u32 {
 /// traces differ in at most as many places as there are entities that stand behind one with other rows than behind the
 /// other, however many rows those are; and in fewer only where several of these share a place, so that a comparison errs
 /// on the side of "too near". The trace of rows together is the sum of their traces.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// A trace may also weigh its places: how much their entities contribute to what is released, whichever way.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Trace {
     /// By ascending place; sums that are not zero only.
     sums: Vec<(u16, u32)>,
+    /// What each of these places weighs.
+    weights: Option<Vec<f64>>,
+    /// What the heaviest of them does.
+    heaviest: f64,
     places: usize,
 }
 
@@ -34,16 +40,36 @@ pub struct Trace {
 pub enum Difference {
     /// The same rows.
     None,
-    /// Rows of fewer entities than a group needs.
+    /// Rows of fewer entities than a group needs, or of one that contributes too much of them.
     TooFew,
     /// Rows of enough entities.
     Enough,
 }
 
+/// What a group needs to be released, and so a difference of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Fewest distinct entities.
+    pub minimum_entities: u64,
+    /// Largest share that one of them may contribute, in percent; 100 where any share may be.
+    pub dominance_percent: u64,
+    /// Whether the very same rows are too near as well, where they are not defined the same.
+    pub strict: bool,
+}
+
+/// A place with what its entities add to it.
+type Entry = (u16, u32, f64);
+
 impl Trace {
     /// The trace of these marks, each with the place of its entity. Places are below [`TRACE_PLACES`].
     pub fn of(marks: impl IntoIterator<Item = (u16, u32)>) -> Self {
-        Self::with_places(TRACE_PLACES, marks)
+        let entries = marks.into_iter().map(|(place, mark)| (place, mark, 0.0)).collect();
+        Self::with_places(TRACE_PLACES, entries, false)
+    }
+
+    /// The same where each mark has a weight, which is not negative: how much the rows contribute.
+    pub fn weighed(marks: impl IntoIterator<Item = (u16, u32, f64)>) -> Self {
+        Self::with_places(TRACE_PLACES, marks.into_iter().collect(), true)
     }
 
     /// A sum of marks, as it is added.
@@ -51,19 +77,24 @@ impl Trace {
         (sum % u64::from(PRIME)) as u32
     }
 
-    fn with_places(places: usize, marks: impl IntoIterator<Item = (u16, u32)>) -> Self {
-        let fold = |(place, mark): (u16, u32)| (place & (places - 1) as u16, mark % PRIME);
-        let mut marks: Vec<(u16, u32)> = marks.into_iter().map(fold).collect();
-        marks.sort_unstable_by_key(|(place, _)| *place);
-        let mut sums: Vec<(u16, u32)> = Vec::with_capacity(marks.len());
-        for (place, mark) in marks {
-            match sums.last_mut() {
-                Some((last, sum)) if *last == place => *sum = plus(*sum, mark),
-                _ => sums.push((place, mark)),
-            }
+    fn with_places(places: usize, mut entries: Vec<Entry>, weighs: bool) -> Self {
+        for (place, mark, _) in &mut entries {
+            (*place, *mark) = (*place & (places - 1) as u16, *mark % PRIME);
         }
-        sums.retain(|(_, sum)| *sum != 0);
-        Self { sums, places }
+        // By weight as well, so that the same entries add up to the same number.
+        entries.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(one.2.total_cmp(&other.2)));
+        entries.dedup_by(|next, entry| {
+            let same = next.0 == entry.0;
+            if same {
+                (entry.1, entry.2) = (plus(entry.1, next.1), entry.2 + next.2);
+            }
+            same
+        });
+        entries.retain(|(_, sum, _)| *sum != 0);
+        let heaviest = entries.iter().map(|(_, _, weight)| *weight).fold(0.0, f64::max);
+        let sums = entries.iter().map(|(place, sum, _)| (*place, *sum)).collect();
+        let weights = weighs.then(|| entries.iter().map(|(_, _, weight)| *weight).collect());
+        Self { sums, weights, heaviest, places }
     }
 
     /// Sums by place, in ascending order.
@@ -71,10 +102,21 @@ impl Trace {
         &self.sums
     }
 
-    /// The trace of the rows of both.
+    /// What each of these places weighs, where that counts.
+    pub fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_deref()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        let weights = self.weights.iter().flatten().copied().chain(std::iter::repeat(0.0));
+        self.sums.iter().zip(weights).map(|((place, sum), weight)| (*place, *sum, weight))
+    }
+
+    /// The trace of the rows of both. It has weights where both have.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
-        Self::with_places(self.places.max(1), self.sums.iter().chain(&other.sums).copied())
+        let weighs = self.weights.is_some() && other.weights.is_some();
+        Self::with_places(self.places.max(1), self.entries().chain(other.entries()).collect(), weighs)
     }
 
     /// The same by fewer places: enough to compare where groups need `minimum_entities`.
@@ -84,37 +126,88 @@ impl Trace {
     }
 
     fn folded(&self, places: usize) -> Self {
-        if places >= self.places { self.clone() } else { Self::with_places(places, self.sums.iter().copied()) }
+        if places >= self.places {
+            return self.clone();
+        }
+        Self::with_places(places, self.entries().collect(), self.weights.is_some())
     }
 
-    /// How the traces differ, where a group needs `minimum_entities`.
-    pub fn difference(&self, other: &Self, minimum_entities: u64) -> Difference {
+    /// How the traces differ, where a group has these `needs`.
+    pub fn difference(&self, other: &Self, needs: Needs) -> Difference {
         let places = self.places.min(other.places);
         if self.places != other.places {
-            return self.folded(places).difference(&other.folded(places), minimum_entities);
+            return self.folded(places).difference(&other.folded(places), needs);
         }
-        let needed = needed(minimum_entities, places);
-        if self.sums.len().abs_diff(other.sums.len()) >= needed {
+        let weighs = self.weights.is_some() && other.weights.is_some();
+        let mut shares = Shares::new(needs, places, weighs.then_some(self.heaviest.max(other.heaviest)));
+        if !weighs && self.sums.len().abs_diff(other.sums.len()) >= shares.needed {
             return Difference::Enough;
         }
-        let (mut ours, mut theirs) = (self.sums.as_slice(), other.sums.as_slice());
-        let mut differing = 0;
-        while differing < needed {
-            let (one, another) = (ours.first(), theirs.first());
-            match (one, another) {
+        let (mut ours, mut theirs) = (self.entries().peekable(), other.entries().peekable());
+        while !shares.is_enough() {
+            let (one, another) = match (ours.peek(), theirs.peek()) {
                 (None, None) => break,
-                (Some((place, sum)), Some((its, of))) if place == its => {
-                    differing += usize::from(sum != of);
-                    (ours, theirs) = (&ours[1..], &theirs[1..]);
-                }
-                (Some((place, _)), Some((its, _))) if place > its => {
-                    (theirs, differing) = (&theirs[1..], differing + 1)
-                }
-                (None, Some(_)) => (theirs, differing) = (&theirs[1..], differing + 1),
-                (Some(_), _) => (ours, differing) = (&ours[1..], differing + 1),
+                (Some((place, ..)), Some((its, ..))) if place == its => (ours.next(), theirs.next()),
+                (Some((place, ..)), Some((its, ..))) if place > its => (None, theirs.next()),
+                (None, Some(_)) => (None, theirs.next()),
+                (Some(_), _) => (ours.next(), None),
+            };
+            let ((_, sum, weight), (_, of, its)) = (one.unwrap_or_default(), another.unwrap_or_default());
+            if sum != of {
+                shares.add((weight - its).abs());
             }
         }
-        of_count(differing, needed)
+        shares.judged()
+    }
+}
+
+/// The places that differ, one after the other.
+pub(super) struct Shares {
+    needed: usize,
+    /// Largest share of the whole; none where weights do not count.
+    share_max: Option<f64>,
+    /// What no place weighs more than.
+    weight_max: f64,
+    differing: usize,
+    largest: f64,
+    whole: f64,
+}
+
+impl Shares {
+    /// None yet. Of places that weigh something none weighs more than `weight_max`.
+    pub(super) fn new(needs: Needs, places: usize, weight_max: Option<f64>) -> Self {
+        let share_max = (needs.dominance_percent < 100).then_some(needs.dominance_percent as f64 / 100.0);
+        Self {
+            needed: needed(needs.minimum_entities, places),
+            share_max: share_max.filter(|_| weight_max.is_some()),
+            weight_max: weight_max.unwrap_or_default(),
+            differing: 0,
+            largest: 0.0,
+            whole: 0.0,
+        }
+    }
+
+    /// One more place that differs, by this weight.
+    pub(super) fn add(&mut self, weight: f64) {
+        self.differing += 1;
+        self.largest = self.largest.max(weight);
+        self.whole += weight;
+    }
+
+    /// Whether what differs is enough, whatever else does.
+    fn is_enough(&self) -> bool {
+        let shared = |share| self.whole.is_finite() && self.weight_max <= self.whole * share;
+        let shared = self.share_max.is_none_or(shared);
+        self.differing >= self.needed && shared
+    }
+
+    pub(super) fn judged(&self) -> Difference {
+        // What is not a number is not a small share either.
+        let shared = |share| self.whole.is_finite() && self.largest <= self.whole * share;
+        match of_count(self.differing, self.needed) {
+            Difference::Enough if !self.share_max.is_none_or(shared) => Difference::TooFew,
+            other => other,
+        }
     }
 }
 

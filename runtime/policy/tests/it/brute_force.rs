@@ -100,6 +100,7 @@ fn together(asked: Form, rules: &[(&str, &Rule)], clauses: Vec<ClauseRef>) -> Ve
             })
             .collect(),
         difference_checks: conditions.iter().any(|it| it.3),
+        strict_differences: false,
         snapshot_hours: conditions.iter().map(|it| it.4).max().unwrap_or(0),
         clauses,
     }

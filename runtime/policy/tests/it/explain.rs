@@ -15,13 +15,15 @@ customer v1 sha256:#
     Groups may be made by `c_nationkey`, `c_mktsegment` and `c_acctbal`.
     Rows may be filtered and joined by `c_nationkey`, `c_mktsegment` and `c_acctbal`.
     Numbers may be computed from `c_acctbal`.
-    Functions that may be called: `avg`, `count`, `date_part`, `date_trunc`, `net_revenue`, `price_band`, `product`, `rfm`, `sum` \
-and `to_char`.
+    Functions that may be called: `avg`, `count`, `date_part`, `date_trunc`, `lookup`, `net_revenue`, `power`, `price_band`, \
+`product`, `rfm`, `sum` and `to_char`.
     A group that fewer than 10 entities stand behind is held back.
     So is one where a single entity makes up more than 80 percent of a count or sum.
+    Whether a group exists that is too small may show: by `c_nationkey`, `c_mktsegment` or `c_acctbal`.
     In what is computed, `c_acctbal` below -1000 counts as -1000, and above 10000 as 10000.
     Numbers are not rounded.
     Each answer is compared with what its tenant got earlier, so that no two differ by fewer than 10 entities.
+    That two answers are about the very same rows is told: who asks may learn that a filter leaves nobody out.
     It holds for any purpose, and for none.
     It has no last day.
     Legal basis: Art. 6(1)(f) GDPR, statistics for the company's own planning
@@ -73,6 +75,15 @@ fn without_a_clause_nothing_leaves() {
 }
 
 #[test]
+fn it_is_told_which_groups_show() {
+    let listed = "Whether a group exists that is too small does not show, by `c_nation` as it is.";
+    let others = "Whether a group exists that is too small may show: by `c_nation`.";
+    check("[[allow]]", "[domains]\nc_nation = [1, 2]\n\n[[allow]]", &[listed], &[others]);
+    check("minimum_entities = 10", "minimum_entities = 11", &[others], &[listed]);
+    check("minimum_entities = 10", "minimum_entities = 1", &[], &[listed, others]);
+}
+
+#[test]
 fn limits_are_told() {
     check(
         "minimum_entities = 10",
@@ -84,6 +95,12 @@ fn limits_are_told() {
             "Its last day is 2030-12-31.",
         ],
         &["Numbers are not rounded.", "It has no last day.", "It holds for any purpose, and for none."],
+    );
+    check(
+        "minimum_entities = 10",
+        "minimum_entities = 10\nstrict_differences = true",
+        &["An answer about the very same rows as an earlier one is given only where it is put the same way."],
+        &["That two answers are about the very same rows is told: who asks may learn that a filter leaves nobody out."],
     );
     let digest = "ab".repeat(32);
     let plugin = format!("Bytes that only a plugin understands may come from `{digest}`.");

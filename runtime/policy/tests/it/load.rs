@@ -252,6 +252,31 @@ fn limits_limit_something() {
 }
 
 #[test]
+fn domains_list_what_their_columns_can_have() {
+    for (domain, place, expect) in [
+        ("c_segment = []", "24:13", "list from 1 to 1024 values of `c_segment`, or remove this"),
+        ("c_segment = [\"A\", 1]", "24:19", "`1` is not a text, as every value of `c_segment` is"),
+        ("c_segment = [\"A\", \"A\"]", "24:19", "`A` is already among the values of `c_segment`; remove this one"),
+        (
+            "c_balance = [1]",
+            "24:13",
+            "the values of `c_balance` cannot be listed: it holds no texts, whole numbers or booleans; remove this",
+        ),
+    ] {
+        let text = format!("[domains]\n{domain}\n\n[[allow]]");
+        check("customer.toml", "[[allow]]", &text, &format!("customer.toml:{place}: {expect}"));
+    }
+    let many: Vec<i64> = (0..1025).collect();
+    let text = format!("[domains]\nc_nation = {many:?}\n\n[[allow]]");
+    check(
+        "customer.toml",
+        "[[allow]]",
+        &text,
+        "customer.toml:24:12: list from 1 to 1024 values of `c_nation`, or remove this",
+    );
+}
+
+#[test]
 fn clauses_list_what_their_form_and_threshold_can_have() {
     check(
         "customer.toml",
