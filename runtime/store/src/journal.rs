@@ -1,7 +1,7 @@
 //! A journal: an append-only file of one record a line, durable when an append returns.
 
 use std::fs::{File, TryLockError};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use domicile_types::limits;
@@ -14,6 +14,7 @@ use crate::{Disk, LocalDisk, StoreError};
 pub struct Journal {
     path: PathBuf,
     file: File,
+    bytes: u64,
     /// Set once an append failed: the end of the file is unknown then.
     poisoned: bool,
 }
@@ -43,11 +44,7 @@ impl Journal {
             .truncate(false)
             .open(path)
             .map_err(StoreError::io("open", path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: path.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
-        }
+        lock(&file, path)?;
         let dir = disk::parent(path);
         LocalDisk.sync_dir(dir).map_err(StoreError::io("sync", dir))?;
         let mut whole_bytes = 0;
@@ -62,7 +59,7 @@ impl Journal {
             file.set_len(whole_bytes).and_then(|()| file.sync_all()).map_err(StoreError::io("truncate", path))?;
         }
         file.seek(SeekFrom::Start(whole_bytes)).map_err(StoreError::io("seek", path))?;
-        Ok(Self { path: path.to_owned(), file, poisoned: false })
+        Ok(Self { path: path.to_owned(), file, bytes: whole_bytes, poisoned: false })
     }
 
     /// Appends a record; it is durable when this returns.
@@ -84,8 +81,57 @@ impl Journal {
             .write_all(&line)
             .and_then(|()| self.file.sync_data())
             .map_err(StoreError::io("append to", &self.path))?;
+        self.bytes += line.len() as u64;
         self.poisoned = false;
         Ok(())
+    }
+
+    /// Bytes of all records.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Puts other records in the place of all that there are. After a crash there are the former or the latter.
+    ///
+    /// # Errors
+    /// As [`Journal::append`], or where one of the records is an error. The former records stay then, unless the
+    /// journal refuses further appends.
+    pub fn replace(
+        &mut self,
+        records: impl IntoIterator<Item = Result<Vec<u8>, StoreError>>,
+    ) -> Result<(), StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Poisoned { path: self.path.clone() });
+        }
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let temporary = PathBuf::from(name);
+        let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
+        // Whoever opens it once it has its name finds it taken.
+        lock(&file, &temporary)?;
+        let mut writer = BufWriter::new(file);
+        let mut bytes = 0;
+        for record in records {
+            let line = [&record?[..], b"\n"].concat();
+            writer.write_all(&line).map_err(StoreError::io("write", &temporary))?;
+            bytes += line.len() as u64;
+        }
+        let file = writer.into_inner().map_err(|e| StoreError::io("write", &temporary)(e.into_error()))?;
+        file.sync_all().map_err(StoreError::io("sync", &temporary))?;
+        self.poisoned = true;
+        LocalDisk.rename(&temporary, &self.path).map_err(StoreError::io("rename to", &self.path))?;
+        let dir = disk::parent(&self.path);
+        LocalDisk.sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+        (self.file, self.bytes, self.poisoned) = (file, bytes, false);
+        Ok(())
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path)(source)),
     }
 }
 

@@ -68,3 +68,19 @@ fn one_writer_and_any_readers() {
     let records: Vec<_> = Records::open(&path).unwrap().map(Result::unwrap).collect();
     assert_eq!(records, [b"a", b"b", b"c"]);
 }
+
+#[test]
+fn other_records_take_the_place_of_all() {
+    let (_root, path) = journal(&["a", "b", "c"]);
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    assert_eq!(journal.bytes(), 6);
+    let refused = StoreError::Poisoned { path: path.clone() };
+    journal.replace([Ok(b"x".to_vec()), Err(refused)]).unwrap_err();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a\nb\nc\n", "all or nothing");
+    journal.replace(Records::open(&path).unwrap().skip(1)).unwrap();
+    assert!(matches!(Journal::open(&path), Err(StoreError::Locked { .. })));
+    journal.append(b"d").unwrap();
+    assert_eq!((journal.bytes(), fs::metadata(&path).unwrap().len()), (6, 6));
+    drop(journal);
+    assert_eq!(Journal::open(&path).unwrap().1, [b"b", b"c", b"d"].map(|record| record.to_vec()));
+}
