@@ -1,17 +1,25 @@
 //! Admitted plans with more columns: whom each row is about, and which versions of which rows it is made of.
 
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
 use datafusion::common::{Column, JoinType};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, TableScan, col};
+use datafusion::functions::expr_fn::abs;
+use datafusion::functions_aggregate::expr_fn::{max, sum};
+use datafusion::logical_expr::{
+    Aggregate, Distinct, Expr, Join, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, TableScan, cast, col,
+};
 use domicile_policy::FragmentFacts;
 use domicile_store::{ENTITY_COLUMN, SEQ_COLUMN};
 
 use crate::QueryError;
 use crate::bind::Binder;
 use crate::catalog::{Relation, relation};
-use crate::guard::{About, Measure, Version};
+use crate::guard::{About, MarkKey, Measure, Version, row_mark};
 
-/// Binds `plan` to its rows, with what the guard has to know about them as further columns.
+/// Binds `plan` to its rows, with what the guard has to know about them as further columns. Where it aggregates rows of
+/// one entity, their marks under `key` stand for their versions.
 ///
 /// # Errors
 /// Where the plan has no entity, or a table cannot be opened.
@@ -19,8 +27,9 @@ pub(crate) fn bind_about(
     binder: &Binder<'_>,
     plan: &LogicalPlan,
     facts: &FragmentFacts,
+    key: MarkKey,
 ) -> Result<(LogicalPlan, About), QueryError> {
-    let bound = Abouts { binder, facts, columns: 0 }.bind(plan)?;
+    let bound = Abouts { binder, facts, key, columns: 0 }.bind(plan)?;
     bound.ok_or_else(|| QueryError::Execution("the fragment reads no resident dataset".to_owned()))
 }
 
@@ -30,6 +39,7 @@ type Bound = Option<(LogicalPlan, About)>;
 struct Abouts<'b> {
     binder: &'b Binder<'b>,
     facts: &'b FragmentFacts,
+    key: MarkKey,
     /// Columns named so far: each has a name of its own, whatever is joined or renamed above it.
     columns: usize,
 }
@@ -47,6 +57,12 @@ impl Abouts<'_> {
                 Ok(Some((LogicalPlanBuilder::from(input).project(exprs)?.build()?, about)))
             }
             LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Aggregate(aggregate) => {
+                self.aggregate(&aggregate.input, aggregate.group_expr.clone(), aggregate.aggr_expr.clone())
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                self.aggregate(input, input.schema().columns().into_iter().map(Expr::Column).collect(), Vec::new())
+            }
             LogicalPlan::Filter(_) => {
                 let inputs = plan.inputs();
                 let Some((input, about)) = self.bind(inputs[0])? else { return Ok(None) };
@@ -56,6 +72,34 @@ impl Abouts<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// An aggregate of one entity's rows: the entity is a key of it, so that no group is about two, whatever its keys are.
+    fn aggregate(
+        &mut self,
+        input: &LogicalPlan,
+        mut keys: Vec<Expr>,
+        mut aggregates: Vec<Expr>,
+    ) -> Result<Bound, QueryError> {
+        let Some((input, mut about)) = self.bind(input)? else { return Ok(None) };
+        keys.push(col(about.entity.clone()));
+        let mut named = |aggregate: Expr| {
+            let name = format!("_about{}", self.columns);
+            self.columns += 1;
+            aggregates.push(aggregate.alias(&name));
+            Column::new_unqualified(name)
+        };
+        for version in &mut about.versions {
+            let columns = version.columns.drain(..).map(col).collect();
+            version.columns.push(named(sum(row_mark(self.key, columns))));
+        }
+        for measure in &mut about.measures {
+            let column = col(measure.column.clone());
+            let whole = if measure.is_number { sum(abs(cast(column, DataType::Float64))) } else { max(column) };
+            measure.column = named(whole);
+        }
+        let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), keys, aggregates)?);
+        Ok(Some((plan, about)))
     }
 
     fn scan(&mut self, scan: &TableScan) -> Result<Bound, QueryError> {
@@ -78,7 +122,8 @@ impl Abouts<'_> {
         for name in self.measured(&table) {
             let (qualifier, field) = plan.schema().qualified_field_with_unqualified_name(&name)?;
             let column = self.named(&mut exprs, Column::new(qualifier.cloned(), &name));
-            about.measures.push(Measure { table: table.clone(), column, is_number: field.data_type().is_numeric() });
+            let is_number = field.data_type().is_numeric();
+            about.measures.push(Measure { table: table.clone(), name, column, is_number });
         }
         // What a mapper makes of somebody's rows has no version but its own values.
         let versions = rest.into_iter().filter(|column| is_mapper || column.name == SEQ_COLUMN);

@@ -14,7 +14,7 @@ use crate::QueryError;
 use crate::catalog::Catalog;
 use crate::client::{Client, Destination};
 use crate::fragment::Fragment;
-use crate::split::{FragmentText, resident_datasets, split};
+use crate::split::{Conditions, FragmentText, resident_datasets, split};
 
 /// Who asks from where, and for what.
 #[derive(Debug, Clone, Copy)]
@@ -50,16 +50,39 @@ pub(crate) fn admit(plan: LogicalPlan, catalog: &Catalog, asking: Asking<'_>) ->
     if let Some(only_here) = stays_here(&plan, catalog, asking)? {
         return Ok(only_here);
     }
-    let split = split(plan, catalog)?;
-    let mut fragments = Vec::with_capacity(split.fragments.len());
-    for text in split.fragments {
-        let judged = JudgedFragment::of(text, catalog, asking);
+    let (judged, rest) = judged_split(plan, catalog, asking)?;
+    let mut fragments = Vec::with_capacity(judged.len());
+    for judged in judged {
         for (_, verdict) in judged.crossings {
             verdict?;
         }
         fragments.push((judged.text, judged.homes));
     }
-    Ok(AdmittedPlan { fragments, rest: split.rest, admission: Admission(()) })
+    Ok(AdmittedPlan { fragments, rest, admission: Admission(()) })
+}
+
+/// The fragments of a plan, judged, and the rest of it: conditions inside aggregates as group keys, unless the policies
+/// admit the plan in another way only.
+fn judged_split(
+    plan: LogicalPlan,
+    catalog: &Catalog,
+    asking: Asking<'_>,
+) -> Result<(Vec<JudgedFragment>, LogicalPlan), QueryError> {
+    let judge = |conditions| {
+        let split = split(plan.clone(), catalog, conditions)?;
+        let judged = split.fragments.into_iter().map(|text| JudgedFragment::of(text, catalog, asking));
+        Ok::<_, QueryError>((judged.collect::<Vec<_>>(), split.rest))
+    };
+    let is_admitted = |fragments: &[JudgedFragment]| {
+        fragments.iter().flat_map(|it| &it.crossings).all(|(_, verdict)| verdict.is_ok())
+    };
+    let plain = judge(Conditions::AsKeys)?;
+    if is_admitted(&plain.0) {
+        return Ok(plain);
+    }
+    let others = [Conditions::AndLookupsAsKeys, Conditions::Inside].into_iter();
+    let admitted = others.filter_map(|conditions| judge(conditions).ok()).find(|(judged, _)| is_admitted(judged));
+    Ok(admitted.unwrap_or(plain))
 }
 
 /// A fragment with the verdict on each of its crossings. It cannot be executed.
@@ -99,8 +122,7 @@ pub(crate) fn judged(
     if stays_here(&plan, catalog, asking)?.is_some() {
         return Ok(Vec::new());
     }
-    let fragments = split(plan, catalog)?.fragments;
-    Ok(fragments.into_iter().map(|text| JudgedFragment::of(text, catalog, asking)).collect())
+    Ok(judged_split(plan, catalog, asking)?.0)
 }
 
 /// Judges what each home would release, for every region that it goes to.
@@ -259,9 +281,10 @@ pub(crate) fn admit_again(
     }
     let changed = || QueryError::PolicyChanged { region: here.clone() };
     let AdmittedFragment { fragment, verdict, .. } = admitted;
-    // What crosses was computed from values within their bounds, which no verdict tells of.
-    let bounds = |set: &PolicySet, dataset| set.policy(dataset).map(|policy| policy.bounds.clone());
-    if fragment.facts.datasets.iter().any(|dataset| bounds(before, dataset) != bounds(after, dataset)) {
+    // What crosses was computed from values within their bounds, and judged by their domains; no verdict tells of these.
+    let declared =
+        |set: &PolicySet, dataset| set.policy(dataset).map(|policy| (policy.bounds.clone(), policy.domains.clone()));
+    if fragment.facts.datasets.iter().any(|dataset| declared(before, dataset) != declared(after, dataset)) {
         return Err(changed());
     }
     let again = admit_fragment(fragment, now, here, to, purpose, today).map_err(|error| match error {

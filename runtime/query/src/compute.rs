@@ -1,5 +1,6 @@
 //! Threads of their own for executing plans, so that a plan that never pauses holds up no request.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -11,7 +12,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionContext;
 use domicile_types::limits::{COMPUTE_THREADS_MIN, JOIN_PAIRS_MAX, THREAD_STACK_BYTES};
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -42,7 +43,7 @@ impl Compute {
     }
 
     /// Runs a bound plan to its end, once `recheck` has looked at it where there is one. Dropping the future stops the
-    /// plan at its next pause.
+    /// plan at its next pause. The inner error came of rows, the outer came before any was read.
     ///
     /// # Errors
     /// Where the plan is refused, fails, pairs too many rows, or gives more than `rows_max` rows.
@@ -53,19 +54,12 @@ impl Compute {
         rows_max: usize,
         what: &'static str,
         recheck: Option<Arc<Recheck>>,
-    ) -> Result<Vec<RecordBatch>, QueryError> {
+    ) -> Result<Result<Vec<RecordBatch>, QueryError>, QueryError> {
         let state = session.state();
         let work = async move {
-            let mut stream = rows(&state, plan, recheck.as_deref()).await?;
-            let (mut batches, mut rows) = (Vec::new(), 0);
-            while let Some(batch) = stream.try_next().await? {
-                rows += batch.num_rows();
-                if rows > rows_max {
-                    return Err(QueryError::TooLarge { what, limit: rows_max, unit: "rows" });
-                }
-                batches.push(batch);
-            }
-            Ok(batches)
+            let stream = rows(&state, plan, recheck.as_deref()).await?;
+            let whole = AssertUnwindSafe(whole(stream, rows_max, what)).catch_unwind().await;
+            Ok(whole.unwrap_or_else(|_| Err(QueryError::Execution("the engine panicked".to_owned()))))
         };
         self.run(work).await
     }
@@ -107,6 +101,22 @@ impl Drop for Compute {
             runtime.shutdown_background();
         }
     }
+}
+
+async fn whole(
+    mut stream: SendableRecordBatchStream,
+    rows_max: usize,
+    what: &'static str,
+) -> Result<Vec<RecordBatch>, QueryError> {
+    let (mut batches, mut rows) = (Vec::new(), 0);
+    while let Some(batch) = stream.try_next().await? {
+        rows += batch.num_rows();
+        if rows > rows_max {
+            return Err(QueryError::TooLarge { what, limit: rows_max, unit: "rows" });
+        }
+        batches.push(batch);
+    }
+    Ok(batches)
 }
 
 /// The rows of a bound plan as they come.

@@ -21,6 +21,16 @@ pub(crate) struct Instance {
     pub(crate) dataset: DatasetName,
 }
 
+/// A column of one occurrence of a resident dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Base {
+    pub(crate) instance: Instance,
+    pub(crate) column: String,
+    /// The dataset of whose rows it names one, and with it that row's home and entity: the followed dataset for a
+    /// following column, the dataset itself for its single-column primary key.
+    pub(crate) names: Option<DatasetName>,
+}
+
 /// What flows into one column or expression.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Flow {
@@ -31,11 +41,35 @@ pub(crate) struct Flow {
     /// Functions called in it; `case` stands for CASE and for comparisons used as values.
     pub(crate) functions: BTreeSet<String>,
     /// The base column itself, where nothing was computed.
-    pub(crate) direct: Option<(Instance, String)>,
+    pub(crate) direct: Option<Base>,
+    /// Columns that name rows, of which it only takes whether they have a value.
+    pub(crate) named: BTreeSet<ColumnUse>,
     /// How often each column is multiplied into one product of it, at most.
     pub(crate) powers: BTreeMap<ColumnUse, u32>,
     /// How many columns are, at most.
     pub(crate) degree: u32,
+    /// Tables of reference data and mappers that it carries columns of.
+    pub(crate) origins: BTreeSet<Origin>,
+    /// Resident columns by which its columns of reference data were looked up.
+    pub(crate) lookups: BTreeSet<Lookup>,
+}
+
+/// One occurrence of a table whose columns are no resident ones, by its number in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin(pub(crate) usize);
+
+/// A resident column that rows of reference data were chosen by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Lookup {
+    pub(crate) column: ColumnUse,
+    /// Which occurrence of its dataset, where it is the column itself and nothing computed.
+    pub(crate) ordinal: Option<usize>,
+}
+
+impl Base {
+    pub(crate) fn column_use(&self) -> ColumnUse {
+        ColumnUse { dataset: self.instance.dataset.clone(), column: self.column.clone() }
+    }
 }
 
 impl Flow {
@@ -43,11 +77,19 @@ impl Flow {
         self.values.extend(other.values.iter().cloned());
         self.conditions.extend(other.conditions.iter().cloned());
         self.functions.extend(other.functions.iter().cloned());
+        self.named.extend(other.named.iter().cloned());
+        self.origins.extend(&other.origins);
+        self.lookups.extend(other.lookups.iter().cloned());
         self.degree = self.degree.max(other.degree);
         for (column, power) in &other.powers {
             let own = self.powers.entry(column.clone()).or_default();
             *own = (*own).max(*power);
         }
+    }
+
+    /// The same, as a factor that this column is.
+    pub(crate) fn factor(self, column: ColumnUse) -> Self {
+        Self { powers: BTreeMap::from([(column, 1)]), degree: 1, ..self }
     }
 
     /// The flow of what the two are multiplied to.
@@ -76,6 +118,17 @@ impl Flow {
         self
     }
 
+    /// The column that it is, as one that something may be looked up by.
+    pub(crate) fn lookup(&self) -> Option<Lookup> {
+        let base = self.direct.as_ref()?;
+        Some(Lookup { column: base.column_use(), ordinal: Some(base.instance.ordinal) })
+    }
+
+    /// Whether it is a column that names a row, and with that row one entity.
+    pub(crate) fn names_a_row(&self) -> bool {
+        self.direct.as_ref().is_some_and(|base| base.names.is_some())
+    }
+
     /// Every column that it carries or looked at.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &ColumnUse> {
         self.values.iter().chain(&self.conditions)
@@ -88,6 +141,8 @@ pub(crate) const CASE: &str = "case";
 pub(crate) const CAST: &str = "cast";
 /// The name under which policies permit that a column is multiplied with itself inside aggregates.
 pub(crate) const POWER: &str = "power";
+/// The name under which policies permit reference data inside aggregates that is looked up by more than group keys.
+pub(crate) const LOOKUP: &str = "lookup";
 /// The name under which policies permit that more than two columns are multiplied inside aggregates.
 pub(crate) const PRODUCT: &str = "product";
 
@@ -111,7 +166,11 @@ pub(crate) fn expression(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Resu
         Expr::BinaryExpr(binary) => binary_flow(expr, binary, schema, input),
         Expr::Case(case) => case_flow(case, schema, input),
         Expr::ScalarFunction(call) => {
-            let mut flow = children(expr, schema, input)?;
+            // What a function makes of its arguments may be their product.
+            let mut flow = Flow::default();
+            for argument in &call.args {
+                flow = flow.multiplied(&expression(argument, schema, input)?);
+            }
             flow.functions.insert(call.name().to_lowercase());
             Ok(computed(flow))
         }
@@ -125,9 +184,15 @@ pub(crate) fn expression(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Resu
         Expr::Like(_) | Expr::SimilarTo(_) | Expr::Not(_) | Expr::Between(_) | Expr::InList(_) => {
             Ok(children(expr, schema, input)?.into_condition())
         }
-        Expr::IsNotNull(_)
-        | Expr::IsNull(_)
-        | Expr::IsTrue(_)
+        Expr::IsNotNull(inner) | Expr::IsNull(inner) => {
+            let mut flow = expression(inner, schema, input)?;
+            // A column that names rows has no value only where an outer join found no row: that tells no name.
+            if flow.names_a_row() && inner.nullable(schema)? {
+                flow.named.append(&mut flow.values);
+            }
+            Ok(flow.into_condition())
+        }
+        Expr::IsTrue(_)
         | Expr::IsFalse(_)
         | Expr::IsUnknown(_)
         | Expr::IsNotTrue(_)
@@ -188,7 +253,8 @@ fn cast_flow(inner: &Expr, to: &DataType, schema: &DFSchema, input: &[Flow]) -> 
     Ok(flow)
 }
 
-fn keeps_differences(from: &DataType, to: &DataType) -> bool {
+/// Whether a cast between these types keeps every difference between values.
+pub(crate) fn keeps_differences(from: &DataType, to: &DataType) -> bool {
     use DataType::{Date32, Date64, Decimal128, Float64, LargeUtf8, Timestamp, Utf8, Utf8View};
     match (from, to) {
         _ if from == to => true,

@@ -3,18 +3,26 @@
 //! One bottom-up pass gives every output column of every plan node its [`Flow`], and notes the conditions that decide
 //! which rows count. Node kinds that are not known here are refused, not passed over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, Join, LogicalPlan, Operator, TableScan};
+use datafusion::logical_expr::{Distinct, Expr, Join, LogicalPlan, Operator, TableScan};
+use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 use domicile_policy::ColumnUse;
-use domicile_types::{DatasetName, KeyValue, PluginName};
+use domicile_types::{DatasetName, KeyValue, PluginName, Residency};
 
 use crate::QueryError;
-use crate::catalog::{Relation, relation};
-use crate::expression::{CASE, CAST, Flow, Instance, column_flow, expression};
+use crate::catalog::{Catalog, Relation, relation};
+use crate::expression::{Base, CASE, CAST, Flow, Instance, column_flow, expression};
+
+mod lookups;
+mod within;
+
+use lookups::Lookups;
 
 /// A condition that decides which rows count: a filter, or what a join compares.
 #[derive(Debug, Clone)]
@@ -31,6 +39,14 @@ pub(crate) struct Fixed {
     pub(crate) values: Vec<KeyValue>,
 }
 
+impl Condition {
+    /// Whether it only puts rows together that live together: it equates two columns that name the same row.
+    pub(crate) fn joins_homes(&self) -> bool {
+        let same = |(left, right): &Ends| left.names.is_some() && left.names == right.names;
+        self.equality.as_ref().is_some_and(same)
+    }
+}
+
 /// The flows of a subtree.
 #[derive(Debug, Default)]
 pub(crate) struct Flows {
@@ -44,6 +60,11 @@ pub(crate) struct Flows {
     pub(crate) fixed: Vec<Fixed>,
     /// Every mapper read below.
     pub(crate) mappers: Vec<Mapper>,
+    /// Columns that name rows and are used for nothing else but to count or to group by.
+    pub(crate) named: BTreeSet<ColumnUse>,
+    /// What aggregates within entities are grouped by beside the entity.
+    pub(crate) keys: Flow,
+    lookups: Lookups,
     ordinal_next: usize,
 }
 
@@ -55,13 +76,16 @@ pub(crate) struct Mapper {
 }
 
 impl Flows {
-    /// The flows of `plan`, a subtree of scans, projections, filters, joins and aliases.
+    /// The flows of `plan`, a subtree of scans, projections, filters, joins, aliases, and aggregates within entities.
     ///
     /// # Errors
-    /// Where the subtree has any other node, or a subquery over resident data.
-    pub(crate) fn of(plan: &LogicalPlan) -> Result<Self, QueryError> {
+    /// Where the subtree has any other node, a subquery over resident data that is no EXISTS or IN, or rows that may
+    /// live in different regions.
+    pub(crate) fn of(plan: &LogicalPlan, catalog: &Catalog) -> Result<Self, QueryError> {
         let mut flows = Self::default();
-        flows.outputs = flows.node(plan)?;
+        flows.outputs = flows.node(&joined(plan)?, catalog)?;
+        flows.co_resident(0, 0)?;
+        flows.lookups.resolve(&mut flows.outputs);
         // A table that the walk did not pass would be read unjudged, wherever in an expression it hides.
         if resident_scans(plan)? != flows.resident.len() {
             return Err(QueryError::AcrossRegions { what: "a subquery over resident data".to_owned() });
@@ -69,39 +93,56 @@ impl Flows {
         Ok(flows)
     }
 
-    fn node(&mut self, plan: &LogicalPlan) -> Result<Vec<Flow>, QueryError> {
+    fn node(&mut self, plan: &LogicalPlan, catalog: &Catalog) -> Result<Vec<Flow>, QueryError> {
         match plan {
-            LogicalPlan::TableScan(scan) => self.scan(scan),
-            LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input),
+            LogicalPlan::TableScan(scan) => self.scan(scan, catalog),
+            LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input, catalog),
             LogicalPlan::EmptyRelation(_) => Ok(vec![Flow::default(); plan.schema().fields().len()]),
             LogicalPlan::Projection(projection) => {
-                let input = self.node(&projection.input)?;
+                let input = self.node(&projection.input, catalog)?;
                 projection.expr.iter().map(|expr| expression(expr, projection.input.schema(), &input)).collect()
             }
             LogicalPlan::Filter(filter) => {
-                let input = self.node(&filter.input)?;
+                let input = self.node(&filter.input, catalog)?;
                 self.condition(&filter.predicate, filter.input.schema(), &input, &|_| true)?;
                 self.fix(&filter.predicate, filter.input.schema(), &input)?;
                 Ok(input)
             }
-            LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Join(join) => self.join(join, catalog),
+            LogicalPlan::Aggregate(aggregate) => {
+                self.within_entities(&aggregate.input, &aggregate.group_expr, &aggregate.aggr_expr, catalog)
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+                self.within_entities(input, &columns, &[], catalog)
+            }
             other => Err(QueryError::AcrossRegions { what: node_name(other).to_owned() }),
         }
     }
 
-    fn scan(&mut self, scan: &TableScan) -> Result<Vec<Flow>, QueryError> {
+    fn scan(&mut self, scan: &TableScan, catalog: &Catalog) -> Result<Vec<Flow>, QueryError> {
         let columns = scan.projected_schema.fields().iter().map(|field| field.name().clone());
         match relation(scan)? {
-            Relation::Reference { .. } | Relation::Partial { .. } => Ok(columns.map(|_| Flow::default()).collect()),
+            Relation::Reference { dataset } => {
+                let flow = self.lookups.reference();
+                let column = |column| flow.clone().factor(ColumnUse { dataset: dataset.clone(), column });
+                Ok(columns.map(column).collect())
+            }
+            Relation::Partial { .. } => {
+                let flow = self.lookups.reference();
+                Ok(columns.map(|_| flow.clone()).collect())
+            }
             Relation::Resident { dataset } => {
                 let instance = self.occurs(&dataset);
-                Ok(columns.map(|column| base(&instance, column)).collect())
+                Ok(columns.map(|column| base(&instance, column, catalog)).collect())
             }
             Relation::Mapper { name, dataset, inputs } => {
                 self.occurs(&dataset);
                 let inputs = inputs.into_iter().map(|column| ColumnUse { dataset: dataset.clone(), column });
-                self.mappers.push(Mapper { name, inputs: inputs.collect() });
-                Ok(columns.map(|_| Flow::default()).collect())
+                let mapper = Mapper { name, inputs: inputs.collect() };
+                let flow = self.lookups.mapper(&mapper.inputs);
+                self.mappers.push(mapper);
+                Ok(columns.map(|_| flow.clone()).collect())
             }
         }
     }
@@ -117,9 +158,8 @@ impl Flows {
     fn fix(&mut self, predicate: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<(), QueryError> {
         for conjunct in split_conjunction(predicate) {
             let Some((column, values)) = fixed_values(conjunct) else { continue };
-            if let Some((instance, name)) = &column_flow(column, schema, input)?.direct {
-                let column = ColumnUse { dataset: instance.dataset.clone(), column: name.clone() };
-                self.fixed.push(Fixed { column, values });
+            if let Some(base) = &column_flow(column, schema, input)?.direct {
+                self.fixed.push(Fixed { column: base.column_use(), values });
             }
         }
         Ok(())
@@ -127,11 +167,11 @@ impl Flows {
 
     /// Joins that could keep or drop a row of reference data by what one region holds are refused: each region would
     /// keep it, and the merged answer count it several times.
-    fn join(&mut self, join: &Join) -> Result<Vec<Flow>, QueryError> {
+    fn join(&mut self, join: &Join, catalog: &Catalog) -> Result<Vec<Flow>, QueryError> {
         let (before, fixed_before) = (self.ordinal_next, self.fixed.len());
-        let left = self.node(&join.left)?;
+        let left = self.node(&join.left, catalog)?;
         let (boundary, fixed_left) = (self.ordinal_next, self.fixed.len());
-        let right = self.node(&join.right)?;
+        let right = self.node(&join.right, catalog)?;
         // A filter below the side that an outer join may leave empty holds for none of the rows that it does leave.
         match join.join_type {
             JoinType::Left | JoinType::LeftAnti => self.fixed.truncate(fixed_left),
@@ -153,7 +193,7 @@ impl Flows {
         // In an outer join only an equality between the two sides ties their rows together: one within a side drops
         // no row of that side.
         let inner = join.join_type == JoinType::Inner;
-        let ties = |ends: &Ends| inner || (ends.0.0.ordinal < boundary) != (ends.1.0.ordinal < boundary);
+        let ties = |ends: &Ends| inner || (ends.0.instance.ordinal < boundary) != (ends.1.instance.ordinal < boundary);
         let both: Vec<Flow> = left.into_iter().chain(right).collect();
         let schema = join.left.schema().join(join.right.schema())?;
         for (a, b) in &join.on {
@@ -176,6 +216,7 @@ impl Flows {
             let mut flow = expression(conjunct, schema, input)?;
             // A filter is a condition anyway: only what it calls besides comparing needs a permission of its own.
             flow.functions.retain(|name| name != CASE && name != CAST);
+            self.lookups.compare(conjunct, schema, input)?;
             let equality = equality(conjunct, schema, input)?.filter(ties);
             self.conditions.push(Condition { flow, equality });
         }
@@ -196,11 +237,32 @@ fn resident_scans(plan: &LogicalPlan) -> Result<usize, QueryError> {
     Ok(scans)
 }
 
-fn base(instance: &Instance, column: String) -> Flow {
+fn base(instance: &Instance, column: String, catalog: &Catalog) -> Flow {
     let value = ColumnUse { dataset: instance.dataset.clone(), column: column.clone() };
-    let powers = BTreeMap::from([(value.clone(), 1)]);
-    let direct = Some((instance.clone(), column));
-    Flow { values: BTreeSet::from([value]), direct, powers, degree: 1, ..Flow::default() }
+    let names = catalog.spec(instance.dataset.as_str()).ok().and_then(|spec| match &spec.residency {
+        Residency::Follows { dataset, column: follows } if *follows == column => Some(dataset.clone()),
+        _ => (spec.dataset.primary_key == [column.as_str()]).then(|| instance.dataset.clone()),
+    });
+    let direct = Some(Base { instance: instance.clone(), column, names });
+    Flow { values: BTreeSet::from([value.clone()]), direct, ..Flow::default() }.factor(value)
+}
+
+/// The plan with EXISTS and IN as the joins that they are.
+fn joined(plan: &LogicalPlan) -> Result<LogicalPlan, QueryError> {
+    let mut outside = 0;
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let relation = relation(scan).map_err(|e| DataFusionError::External(Box::new(e)))?;
+            outside += usize::from(matches!(relation, Relation::Resident { .. } | Relation::Mapper { .. }));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    // Subqueries over what everybody sees stay conditions.
+    if outside == resident_scans(plan)? {
+        return Ok(plan.clone());
+    }
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(DecorrelatePredicateSubquery::new())];
+    Ok(Optimizer::with_rules(rules).optimize(plan.clone(), &OptimizerContext::new(), |_, _| {})?)
 }
 
 fn visible(join: &Join, mut both: Vec<Flow>) -> Vec<Flow> {
@@ -240,7 +302,7 @@ fn key_value(expr: &Expr) -> Option<KeyValue> {
 }
 
 /// Two base columns that are equal.
-pub(crate) type Ends = ((Instance, String), (Instance, String));
+pub(crate) type Ends = (Base, Base);
 
 fn equality(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Option<Ends>, QueryError> {
     let Expr::BinaryExpr(binary) = expr else { return Ok(None) };

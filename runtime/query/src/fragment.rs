@@ -8,16 +8,20 @@ use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
 use domicile_policy::{ColumnUse, Form, FragmentFacts, PolicySet};
 use domicile_sandbox::PluginId;
-use domicile_types::{DatasetName, Residency};
+use domicile_types::Residency;
 
 use crate::QueryError;
 use crate::aggregate::plugin_aggregate;
 use crate::catalog::Catalog;
-use crate::expression::{CASE, CAST, Flow, Instance, expression};
-use crate::flow::{Condition, Fixed, Flows};
+use crate::expression::{CASE, CAST, Flow, LOOKUP, Lookup, column_flow, expression};
+use crate::flow::{Fixed, Flows, node_name};
+use crate::split::aggregate_below;
 
 /// Aggregate functions whose partial results merge and do not carry rows.
 pub(crate) const MERGEABLE: [&str; 5] = ["count", "sum", "avg", "min", "max"];
+
+/// What tells values apart and needs no permission in group keys.
+const STEPS: [&str; 6] = [CASE, CAST, "floor", "ceil", "round", "trunc"];
 
 /// A fragment over the datasets of one region.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub(crate) struct Fragment {
     pub(crate) facts: FragmentFacts,
     /// Columns that its filters fix, from which homes are pruned.
     pub(crate) fixed: Vec<Fixed>,
-    /// Columns that only put rows together which live together.
+    /// Columns that only name rows: to put those together which live together, or to count them.
     pub(crate) joined: BTreeSet<ColumnUse>,
 }
 
@@ -45,22 +49,28 @@ impl Fragment {
     /// # Errors
     /// Where the input has something that needs rows of several regions, or an aggregate does not merge.
     pub(crate) fn of_aggregate(aggregate: &Aggregate, catalog: &Catalog) -> Result<Self, QueryError> {
-        let flows = Flows::of(&aggregate.input)?;
-        co_resident(&flows, catalog)?;
+        let flows = Flows::of(&aggregate.input, catalog)?;
         let schema = aggregate.input.schema();
-        let (mut facts, joined) = base_facts(&flows, catalog, Form::Aggregate);
+        let (mut facts, mut joined) = base_facts(&flows, Form::Aggregate);
+        let mut keys = BTreeSet::new();
         for expr in &aggregate.group_expr {
             if matches!(expr, Expr::GroupingSet(_)) {
                 return Err(QueryError::AcrossRegions { what: "GROUPING SETS, ROLLUP and CUBE".to_owned() });
             }
             let flow = expression(expr, schema, &flows.outputs)?;
             extend(&mut facts.group_by, flow.columns());
+            joined.extend(flow.named.iter().cloned());
+            keys.extend(flow.lookup());
             // Whatever a key is computed by, the group has to be large enough; only inside an aggregate could a
-            // condition pick out fewer entities than the group has.
-            facts.functions.extend(flow.functions.into_iter().filter(|name| name != CASE && name != CAST));
+            // condition or a step pick out fewer entities than the group has.
+            facts.functions.extend(flow.functions.into_iter().filter(|name| !STEPS.contains(&name.as_str())));
         }
         for expr in &aggregate.aggr_expr {
-            aggregate_facts(expr, schema, &flows.outputs, &mut facts)?;
+            aggregate_facts(expr, schema, &flows.outputs, &mut facts, &mut joined)?;
+            // What is looked up by a column tells its values apart, but where all of a group have the same.
+            if !lookups(expr, schema, &flows.outputs)?.is_subset(&keys) {
+                facts.functions.insert(LOOKUP.to_owned());
+            }
         }
         let shape = Shape::Groups {
             input: aggregate.input.as_ref().clone(),
@@ -75,9 +85,11 @@ impl Fragment {
     /// # Errors
     /// Where the plan needs rows of several regions.
     pub(crate) fn of_rows(plan: &LogicalPlan, catalog: &Catalog) -> Result<Self, QueryError> {
-        let flows = Flows::of(plan)?;
-        co_resident(&flows, catalog)?;
-        let (mut facts, joined) = base_facts(&flows, catalog, Form::Rows);
+        if let Some(aggregate) = aggregate_below(plan)? {
+            return Err(QueryError::AcrossRegions { what: node_name(&aggregate).to_owned() });
+        }
+        let flows = Flows::of(plan, catalog)?;
+        let (mut facts, joined) = base_facts(&flows, Form::Rows);
         for flow in &flows.outputs {
             extend(&mut facts.outputs, flow.columns());
             facts.functions.extend(flow.functions.iter().cloned());
@@ -116,10 +128,10 @@ impl Fragment {
         Self { shape: Shape::Rows(plan), facts, fixed: Vec::new(), joined: BTreeSet::new() }
     }
 
-    /// Whether rows of this table decide on what the fragment computes: those that it measures, and those that are not
-    /// parents of others, whose rows say how often a parent counts.
-    pub(crate) fn decides(&self, table: &str, policies: &PolicySet) -> bool {
-        let is_parent = self.facts.datasets.iter().any(|dataset| {
+    /// Whether rows of this table decide on what the fragment computes, of the tables whose rows it still has: those that
+    /// it measures, and those that are not parents of others, whose rows say how often a parent counts.
+    pub(crate) fn decides(&self, table: &str, tables: &BTreeSet<String>, policies: &PolicySet) -> bool {
+        let is_parent = self.facts.datasets.iter().filter(|dataset| tables.contains(dataset.as_str())).any(|dataset| {
             matches!(policies.residency(dataset), Some(Residency::Follows { dataset, .. }) if dataset.as_str() == table)
         });
         !is_parent || self.facts.measures.iter().any(|measure| measure.dataset.as_str() == table)
@@ -172,9 +184,10 @@ fn renamed(projection: &Projection) -> Result<Vec<(usize, String)>, QueryError> 
     projection.expr.iter().map(rename).collect()
 }
 
-/// What holds of the whole fragment, and the columns that rows which live together are put together by.
-fn base_facts(flows: &Flows, catalog: &Catalog, form: Form) -> (FragmentFacts, BTreeSet<ColumnUse>) {
-    let mut joined = BTreeSet::new();
+/// What holds of the whole fragment, and the columns that only name rows: those which live together are put together by
+/// them, or counted.
+fn base_facts(flows: &Flows, form: Form) -> (FragmentFacts, BTreeSet<ColumnUse>) {
+    let mut joined = flows.named.clone();
     let mut facts = FragmentFacts {
         datasets: flows.resident.iter().map(|instance| instance.dataset.clone()).collect(),
         form,
@@ -187,12 +200,16 @@ fn base_facts(flows: &Flows, catalog: &Catalog, form: Form) -> (FragmentFacts, B
     };
     for condition in &flows.conditions {
         facts.functions.extend(condition.flow.functions.iter().cloned());
-        if joins_homes(condition, catalog) {
+        joined.extend(condition.flow.named.iter().cloned());
+        if condition.joins_homes() {
             joined.extend(condition.flow.columns().cloned());
         } else {
             extend(&mut facts.filters, condition.flow.columns());
         }
     }
+    joined.extend(flows.keys.named.iter().chain(flows.outputs.iter().flat_map(|flow| &flow.named)).cloned());
+    extend(&mut facts.group_by, flows.keys.columns());
+    facts.functions.extend(flows.keys.functions.iter().filter(|name| !STEPS.contains(&name.as_str())).cloned());
     for mapper in &flows.mappers {
         facts.functions.insert(mapper.name.to_string());
         extend(&mut facts.measures, mapper.inputs.iter());
@@ -213,6 +230,7 @@ fn aggregate_facts(
     schema: &DFSchema,
     input: &[Flow],
     facts: &mut FragmentFacts,
+    named: &mut BTreeSet<ColumnUse>,
 ) -> Result<(), QueryError> {
     let function = aggregate_function(expr)?;
     match plugin_aggregate(function) {
@@ -223,8 +241,17 @@ fn aggregate_facts(
         }
         None => drop(facts.functions.insert(function.func.name().to_lowercase())),
     }
+    let counts_rows = counts_rows(function, schema, input)?;
+    if function.params.distinct && !counts_rows {
+        return Err(QueryError::AcrossRegions { what: "count(DISTINCT …)".to_owned() });
+    }
     for argument in &function.params.args {
         let flow = expression(argument, schema, input)?;
+        named.extend(flow.named.iter().cloned());
+        if counts_rows {
+            named.extend(flow.values);
+            continue;
+        }
         extend(&mut facts.measures, flow.values.iter());
         extend(&mut facts.filters, flow.conditions.iter());
         facts.functions.extend(flow.products().map(str::to_owned));
@@ -233,10 +260,39 @@ fn aggregate_facts(
     if let Some(filter) = &function.params.filter {
         let flow = expression(filter, schema, input)?;
         extend(&mut facts.filters, flow.columns());
+        named.extend(flow.named.iter().cloned());
         facts.functions.extend(flow.functions);
         facts.functions.insert(CASE.to_owned());
     }
     Ok(())
+}
+
+/// The resident columns that reference data in an aggregate were looked up by.
+///
+/// # Errors
+/// Where it is none, or does not merge.
+pub(crate) fn lookups(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<BTreeSet<Lookup>, QueryError> {
+    let mut all = BTreeSet::new();
+    let params = match expr {
+        Expr::Alias(alias) => return lookups(&alias.expr, schema, input),
+        Expr::AggregateFunction(function) => &function.params,
+        other => return Err(QueryError::AcrossRegions { what: other.to_string() }),
+    };
+    for argument in params.args.iter().chain(params.filter.as_deref()) {
+        all.extend(expression(argument, schema, input)?.lookups);
+    }
+    Ok(all)
+}
+
+/// Whether it counts values of a column that names rows: how many there are tells no name. Distinct ones merge too, since
+/// a row has one home and one entity.
+pub(crate) fn counts_rows(function: &AggregateFunction, schema: &DFSchema, input: &[Flow]) -> Result<bool, QueryError> {
+    match function.params.args.as_slice() {
+        [Expr::Column(column)] if plugin_aggregate(function).is_none() && function.func.name() == "count" => {
+            Ok(column_flow(column, schema, input)?.names_a_row())
+        }
+        _ => Ok(false),
+    }
 }
 
 /// The aggregate function of one aggregate expression, if its partial results merge.
@@ -248,7 +304,8 @@ pub(crate) fn aggregate_function(expr: &Expr) -> Result<&AggregateFunction, Quer
         Expr::Alias(alias) => aggregate_function(&alias.expr),
         Expr::AggregateFunction(function) => {
             let name = function.func.name().to_lowercase();
-            let plain = !function.params.distinct
+            let distinct_rows = name == "count" && matches!(function.params.args.as_slice(), [Expr::Column(_)]);
+            let plain = (!function.params.distinct || distinct_rows)
                 && function.params.order_by.is_empty()
                 && function.params.null_treatment.is_none();
             let merges = match plugin_aggregate(function) {
@@ -262,45 +319,5 @@ pub(crate) fn aggregate_function(expr: &Expr) -> Result<&AggregateFunction, Quer
             Err(QueryError::AcrossRegions { what })
         }
         other => Err(QueryError::AcrossRegions { what: other.to_string() }),
-    }
-}
-
-/// Whether a condition only puts rows together that live together: it equates two columns that name the same home.
-fn joins_homes(condition: &Condition, catalog: &Catalog) -> bool {
-    condition.equality.as_ref().is_some_and(|(left, right)| {
-        let target = home_key(left, catalog);
-        target.is_some() && target == home_key(right, catalog)
-    })
-}
-
-/// The dataset that a column is a home key of: the followed dataset for a following column, the dataset itself for
-/// its single-column primary key.
-fn home_key(end: &(Instance, String), catalog: &Catalog) -> Option<DatasetName> {
-    let (instance, column) = end;
-    let spec = catalog.spec(instance.dataset.as_str()).ok()?;
-    match &spec.residency {
-        Residency::Follows { dataset, column: follows } if follows == column => Some(dataset.clone()),
-        _ => (spec.dataset.primary_key == [column.as_str()]).then(|| instance.dataset.clone()),
-    }
-}
-
-/// Checks that all resident tables are joined on their home keys, so that no row meets one of another region.
-fn co_resident(flows: &Flows, catalog: &Catalog) -> Result<(), QueryError> {
-    let mut group: Vec<usize> = (0..flows.resident.len()).collect();
-    for condition in flows.conditions.iter().filter(|condition| joins_homes(condition, catalog)) {
-        if let Some(((left, _), (right, _))) = &condition.equality {
-            let (from, to) = (group[left.ordinal], group[right.ordinal]);
-            group.iter_mut().filter(|member| **member == from).for_each(|member| *member = to);
-        }
-    }
-    let apart = flows.resident.iter().find(|instance| group[instance.ordinal] != group[0]);
-    match apart {
-        None => Ok(()),
-        Some(instance) => Err(QueryError::AcrossRegions {
-            what: format!(
-                "a join of `{}` with `{}` on other columns than the key that says where rows live",
-                flows.resident[0].dataset, instance.dataset
-            ),
-        }),
     }
 }

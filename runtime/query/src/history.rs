@@ -6,25 +6,26 @@
 //! which looks as if all of them were too small.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::interleave_record_batch;
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
-use domicile_policy::{Difference, Released, Releases, Verdict};
+use domicile_policy::{Difference, Needs, Released, Releases, Verdict};
 use domicile_store::Journal;
 use domicile_types::limits::{
     BUDGET_QUESTIONS_MAX, GIVEN_ANSWERS_BYTES_MAX, GIVEN_ANSWERS_MAX, JOURNAL_RECORD_BYTES_MAX, RELEASED_GROUPS_MAX,
+    RELEASES_REWRITE_BYTES_MIN, RELEASES_REWRITE_FACTOR,
 };
 
 use crate::QueryError;
 use crate::guard::{Judged, MarkKey};
 
 mod record;
+mod release;
+mod rewrite;
 
 use record::{Answered, Group, Question, Record};
+use release::{Release, Source, keys};
 
 /// A question, as far as releases are compared by it.
 #[derive(Debug, Clone)]
@@ -47,6 +48,11 @@ impl Asked {
     /// Whether they are compared: any two differ by one entity at least.
     pub(crate) fn compares(verdict: &Verdict) -> bool {
         verdict.difference_checks && verdict.minimum_entities > 1
+    }
+
+    fn needs(&self) -> Needs {
+        let Verdict { minimum_entities, dominance_percent, strict_differences: strict, .. } = self.verdict;
+        Needs { minimum_entities, dominance_percent, strict }
     }
 
     /// An answer is given again only under the clauses that it was given under.
@@ -80,6 +86,10 @@ struct Given {
 #[derive(Debug)]
 pub(crate) struct History {
     journal: Journal,
+    path: PathBuf,
+    /// Bytes of the file above which it is written anew, and the least that these are.
+    rewrite_above_bytes: u64,
+    rewrite_bytes_min: u64,
     key: MarkKey,
     releases: Releases,
     given: HashMap<Question, Given>,
@@ -90,20 +100,17 @@ pub(crate) struct History {
     asked: BTreeMap<(String, String, String), VecDeque<i32>>,
 }
 
-/// Where a row that leaves comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Now(usize),
-    /// The row of an earlier answer.
-    Before(usize),
-}
-
 impl History {
     /// Opens the history at `path`; `new_key` is that of marks where there is no history yet.
     ///
     /// # Errors
     /// Where the file cannot be read or is none of a history.
     pub(crate) fn open(path: &Path, new_key: MarkKey) -> Result<Self, QueryError> {
+        Self::open_rewritten(path, new_key, RELEASES_REWRITE_BYTES_MIN)
+    }
+
+    /// [`History::open`] where the file is written anew from that many bytes on.
+    fn open_rewritten(path: &Path, new_key: MarkKey, rewrite_bytes_min: u64) -> Result<Self, QueryError> {
         let mut records = Vec::new();
         let mut broken = None;
         let mut journal = Journal::open_each(path, |line| match Record::parse(line) {
@@ -123,6 +130,9 @@ impl History {
         };
         let mut history = Self {
             journal,
+            path: path.to_owned(),
+            rewrite_above_bytes: rewrite_bytes_min,
+            rewrite_bytes_min,
             key,
             releases: Releases::new(RELEASED_GROUPS_MAX),
             given: HashMap::new(),
@@ -133,6 +143,7 @@ impl History {
         for record in records {
             history.take_in(record);
         }
+        history.rewrite_if_long();
         Ok(history)
     }
 
@@ -160,7 +171,8 @@ impl History {
         }
         let rows = release.rows(&sources).map_err(failed)?;
         if !nothing_new {
-            let answered = Answered { rows: rows.clone(), groups: release.groups(&sources) };
+            // What was given before stays so where nothing is given now.
+            let answered = fresh.is_some().then(|| Answered { rows: rows.clone(), groups: release.groups(&sources) });
             self.note(asked, answered, fresh.unwrap_or_default())?;
         }
         Ok(rows)
@@ -172,10 +184,7 @@ impl History {
     /// Where a budget is used up, or the disk fails: then nothing may leave.
     pub(crate) fn count(&mut self, asked: &Asked) -> Result<(), QueryError> {
         self.check_budgets(asked)?;
-        let record = asked.record(None);
-        self.journal.append(&record.to_line()?)?;
-        self.take_in(record);
-        Ok(())
+        self.note(asked, None, Vec::new())
     }
 
     /// What of the release nobody of the tenant has been given before; none where any of it comes too near to something
@@ -192,12 +201,16 @@ impl History {
             compared.extend(group.into_iter().filter(|_| matches!(source, Source::Now(_))));
         }
         if sources.len() > 1 {
+            if sources.len() == release.judged.open.len() {
+                let all = release.judged.definitions_of_all();
+                totals.iter_mut().zip(all).for_each(|(total, definition)| total.definition = definition);
+            }
             compared.extend(totals);
         }
-        let (tenant, minimum) = (&release.asked.tenant, release.asked.verdict.minimum_entities);
+        let (tenant, needs) = (&release.asked.tenant, release.asked.needs());
         let mut fresh = Vec::new();
         for one in compared {
-            match self.releases.compare(tenant, &one, minimum) {
+            match self.releases.compare(tenant, &one, needs) {
                 Difference::TooFew => return None,
                 Difference::None => {}
                 Difference::Enough => fresh.push(one),
@@ -218,20 +231,37 @@ impl History {
         Ok(())
     }
 
-    fn note(&mut self, asked: &Asked, answered: Answered, fresh: Vec<Released>) -> Result<(), QueryError> {
+    fn note(&mut self, asked: &Asked, answered: Option<Answered>, fresh: Vec<Released>) -> Result<(), QueryError> {
         for chunk in record::lines(&fresh) {
             let (tenant, minimum_entities) = (asked.tenant.clone(), asked.verdict.minimum_entities);
             let released = Record::Released { tenant, minimum_entities, released: chunk.to_vec() };
             self.journal.append(&released.to_line()?)?;
             self.take_in(released);
         }
-        let record = asked.record(Some(answered));
+        let record = asked.record(answered);
         let line = record.to_line()?;
         // An answer too long for the file is given again until the next start only.
         let short = if line.len() <= JOURNAL_RECORD_BYTES_MAX { line } else { asked.record(None).to_line()? };
         self.journal.append(&short)?;
         self.take_in(record);
+        self.rewrite_if_long();
         Ok(())
+    }
+
+    /// Writes the file anew, with what still counts, where it has grown long. Where that fails, it stays as it is.
+    fn rewrite_if_long(&mut self) {
+        if self.journal.bytes() <= self.rewrite_above_bytes {
+            return;
+        }
+        let given = &self.given;
+        let lines = rewrite::lines(&self.path, |question| given.contains_key(question));
+        let before_bytes = self.journal.bytes();
+        match lines.and_then(|lines| Ok(self.journal.replace(lines)?)) {
+            Ok(()) => tracing::info!(before_bytes, bytes = self.journal.bytes(), "wrote the history of releases anew"),
+            Err(error) => tracing::warn!(%error, "the history of releases could not be written anew"),
+        }
+        let grown = self.journal.bytes().saturating_mul(RELEASES_REWRITE_FACTOR);
+        self.rewrite_above_bytes = grown.max(self.rewrite_bytes_min);
     }
 
     fn take_in(&mut self, record: Record) {
@@ -273,76 +303,18 @@ impl History {
     }
 }
 
-/// One release in the making.
-struct Release<'r> {
-    asked: &'r Asked,
-    judged: &'r Judged,
-    /// The keys of the judged groups.
-    keys: Vec<Vec<u8>>,
-    /// The latest answer to the same question.
-    before: Option<&'r Given>,
-}
-
-impl Release<'_> {
-    /// For each group that leaves, the row of now, or that of the earlier answer where too few entities have changed.
-    fn sources(&self) -> Vec<Source> {
-        (0..self.judged.open.len()).filter_map(|group| self.source(group)).collect()
-    }
-
-    fn source(&self, group: usize) -> Option<Source> {
-        let now = self.judged.open[group].then_some(Source::Now(group));
-        let Some(before) = self.before.filter(|_| Asked::compares(&self.asked.verdict)) else { return now };
-        let Some(row) = before.row_of.get(&self.keys[group]) else { return now };
-        let (earlier, minimum) = (&before.answered.groups[*row].released, self.asked.verdict.minimum_entities);
-        let now_behind = self.judged.traces(group);
-        let near = differences(&now_behind, earlier, minimum).any(|one| one == Difference::TooFew);
-        if near { Some(Source::Before(*row)) } else { now }
-    }
-
-    fn released(&self, source: Source) -> Vec<Released> {
-        match source {
-            Source::Now(group) => self.judged.traces(group),
-            Source::Before(row) => {
-                self.before.map(|given| given.answered.groups[row].released.clone()).unwrap_or_default()
-            }
-        }
-    }
-
-    fn rows(&self, sources: &[Source]) -> Result<RecordBatch, ArrowError> {
-        let given = self.before.map_or(&self.judged.rows, |given| &given.answered.rows);
-        let at = |source: &Source| match source {
-            Source::Now(group) => (0, *group),
-            Source::Before(row) => (1, *row),
-        };
-        let at: Vec<(usize, usize)> = sources.iter().map(at).collect();
-        if at.is_empty() {
-            return Ok(self.judged.rows.slice(0, 0));
-        }
-        interleave_record_batch(&[&self.judged.rows, given], &at)
-    }
-
-    /// The groups of the release, in its order.
-    fn groups(&self, sources: &[Source]) -> Vec<Group> {
-        let key = |source: Source| match source {
-            Source::Now(group) => self.keys[group].clone(),
-            Source::Before(row) => self.before.map(|given| given.answered.groups[row].key.clone()).unwrap_or_default(),
-        };
-        sources.iter().map(|source| Group { key: key(*source), released: self.released(*source) }).collect()
-    }
-}
-
 impl Given {
     fn bytes(&self) -> usize {
         let group = |group: &Group| {
-            group.key.len() * 2 + group.released.iter().map(|one| size_of_val(one.trace.sums())).sum::<usize>()
+            group.key.len() * 2
+                + group
+                    .released
+                    .iter()
+                    .map(|one| size_of_val(one.trace.sums()) + one.trace.weights().map_or(0, size_of_val))
+                    .sum::<usize>()
         };
         self.answered.rows.get_array_memory_size() + self.answered.groups.iter().map(group).sum::<usize>()
     }
-}
-
-/// How the rows behind each value of one group differ between two times.
-fn differences<'r>(now: &'r [Released], before: &'r [Released], minimum: u64) -> impl Iterator<Item = Difference> + 'r {
-    now.iter().zip(before).map(move |(one, other)| one.trace.difference(&other.trace, minimum))
 }
 
 /// Groups share no rows, so that their traces add up to those of all of them.
@@ -350,17 +322,13 @@ fn add(totals: &mut Vec<Released>, group: &[Released]) {
     if totals.is_empty() {
         totals.extend_from_slice(group);
     } else {
-        totals.iter_mut().zip(group).for_each(|(total, one)| total.trace = total.trace.plus(&one.trace));
+        for (total, one) in totals.iter_mut().zip(group) {
+            total.trace = total.trace.plus(&one.trace);
+            total.definition = total.definition.wrapping_add(one.definition);
+        }
     }
 }
 
-/// The keys of each group as bytes.
-fn keys(judged: &Judged) -> Result<Vec<Vec<u8>>, ArrowError> {
-    let columns: Vec<ArrayRef> = judged.keys.iter().map(|key| Arc::clone(judged.rows.column(*key))).collect();
-    if columns.is_empty() {
-        return Ok(vec![Vec::new(); judged.rows.num_rows()]);
-    }
-    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
-    Ok(rows.iter().map(|row| row.as_ref().to_vec()).collect())
-}
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

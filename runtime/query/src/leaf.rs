@@ -1,22 +1,27 @@
 //! One region executes one fragment: the same path for its own questions and for those of other regions, except that
 //! what crosses a border passes the egress guard.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::logical_expr::{Aggregate, LogicalPlan, LogicalPlanBuilder, col, ident};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, col, ident};
 use datafusion::prelude::SessionContext;
-use domicile_policy::Verdict;
+use domicile_policy::{PolicySet, Verdict};
+use domicile_types::DatasetName;
 use domicile_types::limits::FRAGMENT_ROWS_MAX;
 
 use crate::QueryError;
 use crate::about::bind_about;
 use crate::admit::AdmittedFragment;
 use crate::bind::Binder;
+use crate::definition::Definition;
 use crate::fragment::Shape;
-use crate::guard::{self, GuardColumns, Guarded, Judged, MarkKey};
+use crate::guard::{self, Domains, GuardColumns, Guarded, Judged, MarkKey};
 use crate::history::{Asked, History};
+use crate::opaque::kept_back;
 use crate::region::Region;
 use crate::total::total;
 
@@ -43,7 +48,7 @@ pub(crate) struct Recipient {
 /// Executes an admitted fragment. `names` are its outputs in order: index of the computed column, and name.
 ///
 /// # Errors
-/// Where execution fails, the result passes its limit, or a budget is used up.
+/// Where the plan cannot be made, memory or a budget is used up, or, where no group is judged, the execution fails.
 pub(crate) async fn execute(
     region: &Region,
     admitted: &AdmittedFragment,
@@ -57,13 +62,51 @@ pub(crate) async fn execute(
     let batches =
         region.compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result", binder.recheck()).await?;
     let (Some(verdict), Some(guards)) = (&admitted.verdict, guards) else {
+        let batches = batches?;
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         return Ok(Released { schema, batches, rows, suppressed: 0 });
     };
+    // That something failed at a row would tell of the row. Of no row there is nothing to tell.
+    let batches = batches.or_else(|error| kept_back(error).map(|()| Vec::new()))?;
     let keys = admitted.fragment.keys();
     let is_value: Vec<bool> = names.iter().map(|(index, _)| *index >= keys).collect();
-    let judged = guard::judge(&schema, &batches, &is_value, &guards, verdict)?;
+    let Shape::Groups { input, group, .. } = &admitted.fragment.shape else {
+        let judged = guard::judge(&schema, &batches, &is_value, &guards, None, verdict)?;
+        return release(region, verdict, judged, recipient).await;
+    };
+    let definition = Definition::of(region.mark_key, input, group)?;
+    let indexes: Vec<usize> = names.iter().map(|(index, _)| *index).filter(|index| *index < keys).collect();
+    let domains = domains(&definition, &indexes, input.schema(), group, verdict, binder.policies())?;
+    let mut judged = guard::judge(&schema, &batches, &is_value, &guards, domains.as_ref(), verdict)?;
+    judged.define(&definition, &indexes)?;
     release(region, verdict, judged, recipient).await
+}
+
+/// The values that the keys with these numbers can have, where policies say so of all of them.
+fn domains(
+    definition: &Definition,
+    indexes: &[usize],
+    input: &DFSchema,
+    group: &[Expr],
+    verdict: &Verdict,
+    policies: &PolicySet,
+) -> Result<Option<Domains>, QueryError> {
+    let all: BTreeSet<usize> = indexes.iter().copied().collect();
+    // Where one alone may leave, no group is too small.
+    if verdict.minimum_entities <= 1 || all.len() != group.len() || all.len() != indexes.len() {
+        return Ok(None);
+    }
+    let mut keys = Vec::with_capacity(indexes.len());
+    for index in indexes {
+        let domain = definition.column(*index).and_then(|(table, column)| {
+            let dataset: DatasetName = table.parse().ok()?;
+            let policy = policies.policy(&dataset).filter(|_| !verdict.masks.contains_key(&dataset))?;
+            policy.domains.get(column)
+        });
+        let (Some(domain), Some(key)) = (domain, group.get(*index)) else { return Ok(None) };
+        keys.push((domain, key.nullable(input)?));
+    }
+    Ok(Domains::of(keys.into_iter()))
 }
 
 /// What leaves of judged groups, after it is compared with what left before.
@@ -111,8 +154,9 @@ fn guarded(
     let plan = match (&admitted.fragment.shape, &admitted.verdict) {
         (Shape::Rows(plan), _) => project(binder.bind(plan.clone())?, names, &[])?,
         (Shape::Groups { input, group, aggregates }, Some(verdict)) if verdict.minimum_entities > 0 => {
-            let (input, about) = bind_about(binder, input, &admitted.fragment.facts)?;
-            let about = about.of_tables(|table| admitted.fragment.decides(table, binder.policies()));
+            let (input, about) = bind_about(binder, input, &admitted.fragment.facts, key)?;
+            let tables = about.versions.iter().map(|version| version.table.clone()).collect();
+            let about = about.of_tables(|table| admitted.fragment.decides(table, &tables, binder.policies()));
             let key = (verdict.minimum_entities > 1).then_some(key);
             let Guarded { plan, names: own, columns } = guard::plan(input, &about, group, aggregates, verdict, key)?;
             guards = Some(columns);

@@ -11,6 +11,7 @@ mod catalog;
 mod client;
 mod compute;
 mod crossing;
+mod definition;
 mod endpoint;
 mod error;
 mod explain;

@@ -25,7 +25,8 @@ pub(crate) fn functions(plugins: &PluginSet) -> Vec<ScalarUDF> {
     functions
 }
 
-struct PluginFunction {
+/// A scalar function of a plugin.
+pub(crate) struct PluginFunction {
     plugin: Arc<Plugin>,
     calls: Calls,
     index: usize,

@@ -276,7 +276,7 @@ impl<'r> Query<'r> {
         let session = SessionContext::new_with_state(session_state(&self.region.runtime)?);
         let plan = self.bind(admitted, &parts, &session)?;
         let schema: SchemaRef = Arc::clone(plan.schema().inner());
-        let batches = self.region.compute.collect(&session, plan, ANSWER_ROWS_MAX, "the answer", None).await?;
+        let batches = self.region.compute.collect(&session, plan, ANSWER_ROWS_MAX, "the answer", None).await??;
         Ok(self.answer(schema, batches, parts))
     }
 

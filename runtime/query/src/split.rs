@@ -5,20 +5,24 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result as DataFusionResult, TableReference};
+use datafusion::common::{Column, DataFusionError, Result as DataFusionResult, TableReference};
 use datafusion::datasource::provider_as_source;
-use datafusion::functions::expr_fn::coalesce;
-use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::functions_aggregate::expr_fn::{max, min, sum};
-use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, cast, col};
 use datafusion::sql::unparser::plan_to_sql;
 
 use domicile_types::DatasetName;
 
 use crate::QueryError;
-use crate::aggregate::plugin_aggregate;
 use crate::catalog::{Catalog, PlannedTable, Relation, relation};
-use crate::fragment::{Fragment, aggregate_function};
+use crate::fragment::Fragment;
+
+mod branches;
+mod finish;
+mod gather;
+mod grouped;
+mod recipe;
+
+pub(crate) use recipe::Conditions;
 
 /// A fragment as text, with what its answer looks like.
 #[derive(Debug)]
@@ -63,9 +67,9 @@ pub(crate) fn has_resident(plan: &LogicalPlan) -> Result<bool, QueryError> {
 ///
 /// # Errors
 /// Where a part can neither be computed by each region alone nor merged.
-pub(crate) fn split(plan: LogicalPlan, catalog: &Catalog) -> Result<Split, QueryError> {
-    let mut splitter = Splitter { catalog, fragments: Vec::new(), failed: None };
-    let rest = plan.transform_down(|node| splitter.node(node));
+pub(crate) fn split(plan: LogicalPlan, catalog: &Catalog, conditions: Conditions) -> Result<Split, QueryError> {
+    let mut splitter = Splitter { catalog, conditions, fragments: Vec::new(), failed: None };
+    let rest = plan.transform_down_with_subqueries(|node| splitter.node(node));
     if let Some(error) = splitter.failed {
         return Err(error);
     }
@@ -80,6 +84,7 @@ pub(crate) fn split(plan: LogicalPlan, catalog: &Catalog) -> Result<Split, Query
 
 struct Splitter<'p> {
     catalog: &'p Catalog,
+    conditions: Conditions,
     fragments: Vec<FragmentText>,
     failed: Option<QueryError>,
 }
@@ -96,7 +101,7 @@ impl Splitter<'_> {
     fn replace(&mut self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>, QueryError> {
         let inside = |node: LogicalPlan| Transformed::new(node, false, TreeNodeRecursion::Jump);
         if !node.inputs().is_empty() && !inputs_resident(&node)? {
-            return Ok(inside(node));
+            return Ok(if has_resident(&node)? { Transformed::no(node) } else { inside(node) });
         }
         match &node {
             LogicalPlan::Distinct(Distinct::All(input)) => {
@@ -104,7 +109,7 @@ impl Splitter<'_> {
                 self.aggregate(&Aggregate::try_new(Arc::clone(input), columns, Vec::new())?)
             }
             LogicalPlan::Aggregate(aggregate) => match self.aggregate(aggregate) {
-                Err(QueryError::AcrossRegions { .. }) if aggregates_below(&aggregate.input)? => {
+                Err(QueryError::AcrossRegions { .. }) if aggregate_below(&aggregate.input)?.is_some() => {
                     Ok(Transformed::no(node))
                 }
                 done => done,
@@ -132,30 +137,6 @@ impl Splitter<'_> {
         Ok(Transformed::new(plan, true, TreeNodeRecursion::Jump))
     }
 
-    fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Transformed<LogicalPlan>, QueryError> {
-        // Checked before the partial aggregates are made, so that messages speak of what the caller wrote.
-        Fragment::of_aggregate(aggregate, self.catalog)?;
-        let mut partials = Vec::new();
-        for expr in &aggregate.aggr_expr {
-            partials.extend(partial_aggregates(expr)?);
-        }
-        let partials = one_of_each_name(partials);
-        let groups = aggregate.group_expr.len();
-        let partial_plan =
-            Aggregate::try_new(Arc::clone(&aggregate.input), aggregate.group_expr.clone(), dedup(&partials))?;
-        let fragment = Fragment::of_aggregate(&partial_plan, self.catalog)?;
-        let places: Vec<usize> = partials
-            .iter()
-            .map(|wanted| partial_plan.aggr_expr.iter().position(|have| have == wanted).unwrap_or_default())
-            .collect();
-        let partial_plan = LogicalPlan::Aggregate(partial_plan);
-        let name = |index: usize| if index < groups { format!("g{index}") } else { format!("a{}", index - groups) };
-        let names = numbered(&partial_plan, name);
-        let partial = self.push(fragment, &partial_plan, names)?;
-        let plan = merge(aggregate, partial, &places)?;
-        Ok(Transformed::new(plan, true, TreeNodeRecursion::Jump))
-    }
-
     /// Notes a fragment whose text is `plan` under new column names, and returns its partial results as a table.
     fn push(&mut self, fragment: Fragment, plan: &LogicalPlan, names: Vec<Expr>) -> Result<Partial, QueryError> {
         let text_plan = LogicalPlanBuilder::from(plan.clone()).project(names)?.build()?;
@@ -180,7 +161,7 @@ struct Partial {
 
 impl Partial {
     fn column(&self, name: &str) -> Expr {
-        col(datafusion::common::Column::new(Some(self.table.as_str()), name))
+        col(Column::new(Some(self.table.as_str()), name))
     }
 }
 
@@ -193,8 +174,17 @@ fn inputs_resident(node: &LogicalPlan) -> Result<bool, QueryError> {
     node.inputs().into_iter().try_fold(false, |found, input| Ok(found || has_resident(input)?))
 }
 
-fn aggregates_below(plan: &LogicalPlan) -> Result<bool, QueryError> {
-    Ok(plan.exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_))))?)
+/// The topmost aggregate of a plan, if it has any.
+pub(crate) fn aggregate_below(plan: &LogicalPlan) -> Result<Option<LogicalPlan>, QueryError> {
+    let mut found = None;
+    plan.apply(|node| {
+        if matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_)) {
+            found = Some(node.clone());
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 fn numbered(plan: &LogicalPlan, name: impl Fn(usize) -> String) -> Vec<Expr> {
@@ -209,91 +199,6 @@ fn dedup(exprs: &[Expr]) -> Vec<Expr> {
         }
     }
     unique
-}
-
-/// An average of whole numbers is made of sums and counts of casts, and the engine gives these the names that they would
-/// have without casts. Where the question has the sum or count itself as well, that one stands for both.
-fn one_of_each_name(partials: Vec<Expr>) -> Vec<Expr> {
-    let names: Vec<String> = partials.iter().map(|partial| partial.schema_name().to_string()).collect();
-    let plain = |name: &String| {
-        let named = partials.iter().zip(&names).filter(|(_, other)| *other == name).map(|(partial, _)| partial);
-        named.into_iter().find(|partial| !casts(partial))
-    };
-    let one = |(partial, name)| plain(name).unwrap_or(partial).clone();
-    partials.iter().zip(&names).map(one).collect()
-}
-
-/// Whether the aggregate is of numbers made doubles, as an average takes them.
-fn casts(aggregate: &Expr) -> bool {
-    let to_double =
-        |argument: &Expr| matches!(argument, Expr::Cast(cast) if *cast.field.data_type() == DataType::Float64);
-    matches!(aggregate, Expr::AggregateFunction(call) if call.params.args.iter().any(to_double))
-}
-
-/// The mergeable aggregates that one aggregate is made of: `avg` is a sum and a count, a plugin's is its state.
-fn partial_aggregates(expr: &Expr) -> Result<Vec<Expr>, QueryError> {
-    let function = aggregate_function(expr)?;
-    if let Some(aggregate) = plugin_aggregate(function) {
-        return Ok(vec![aggregate.state_of(function)]);
-    }
-    if function.func.name() != "avg" {
-        return Ok(vec![expr.clone().unalias()]);
-    }
-    let argument = function.params.args.first().cloned().unwrap_or_else(|| lit(1));
-    let parts = [sum(argument.clone()), count(argument)].into_iter().map(|part| match part {
-        Expr::AggregateFunction(mut part) => {
-            part.params.filter.clone_from(&function.params.filter);
-            Expr::AggregateFunction(part)
-        }
-        other => other,
-    });
-    Ok(parts.collect())
-}
-
-/// The aggregate that combines partial results into what `aggregate` would have given.
-fn merge(aggregate: &Aggregate, partial: Partial, places: &[usize]) -> Result<LogicalPlan, QueryError> {
-    let groups = aggregate.group_expr.len();
-    let group: Vec<Expr> = (0..groups).map(|index| partial.column(&format!("g{index}"))).collect();
-    let mut merging = Vec::new();
-    let mut finals = Vec::new();
-    let mut places = places.iter();
-    for (index, expr) in aggregate.aggr_expr.iter().enumerate() {
-        let function = aggregate_function(expr)?;
-        let (qualifier, field) = aggregate.schema.qualified_field(groups + index);
-        let mut next = |combine: &dyn Fn(Expr) -> Expr| {
-            let place = places.next().copied().unwrap_or_default();
-            let combined = combine(partial.column(&format!("a{place}")));
-            merging.push(combined.clone());
-            col(combined.schema_name().to_string())
-        };
-        let value = match (plugin_aggregate(function), function.func.name()) {
-            (Some(aggregate), _) => next(&|states| aggregate.merge_of(states)),
-            (None, "min") => next(&min),
-            (None, "max") => next(&max),
-            (None, "count") => coalesce(vec![next(&sum), lit(0_i64)]),
-            (None, "avg") => mean(next(&sum), next(&sum), field.data_type()),
-            (None, _) => next(&sum),
-        };
-        finals.push(restore(value, field.data_type(), qualifier, field.name()));
-    }
-    let restored_groups = (0..groups).map(|index| {
-        let (qualifier, field) = aggregate.schema.qualified_field(index);
-        restore(partial.column(&format!("g{index}")), field.data_type(), qualifier, field.name())
-    });
-    let outputs: Vec<Expr> = restored_groups.chain(finals).collect();
-    Ok(partial.scan.aggregate(group, dedup(&merging))?.project(outputs)?.build()?)
-}
-
-/// Sum over count. A decimal sum keeps its scale and gains the four digits that decimal division adds, which is the
-/// scale that `avg` of a decimal has.
-fn mean(sum: Expr, count: Expr, result: &DataType) -> Expr {
-    match result {
-        DataType::Decimal128(_, scale) => {
-            let digits = (*scale - 4).max(0);
-            cast(sum, DataType::Decimal128(38, digits)) / cast(count, DataType::Decimal128(20, 0))
-        }
-        _ => cast(sum, DataType::Float64) / cast(count, DataType::Float64),
-    }
 }
 
 /// `expr` with the type and the name that the plan above expects.

@@ -1,8 +1,9 @@
 //! What the guard knows about the rows of a plan.
 
-use datafusion::common::{Column, Result};
-use datafusion::functions_aggregate::expr_fn::sum;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, col, lit, when};
+use arrow::datatypes::DataType;
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::functions_aggregate::expr_fn::{count, sum};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, cast, col, lit, when};
 
 use super::mark::{MarkKey, row_mark};
 
@@ -30,6 +31,8 @@ pub(crate) struct Version {
 pub(crate) struct Measure {
     /// Its table.
     pub(crate) table: String,
+    /// Its name there.
+    pub(crate) name: String,
     pub(crate) column: Column,
     pub(crate) is_number: bool,
 }
@@ -37,11 +40,39 @@ pub(crate) struct Measure {
 /// The rows that stand behind a value.
 #[derive(Debug, Clone)]
 pub(crate) struct Trail {
-    /// The table that they are of.
-    pub(crate) table: String,
+    /// What it is compared with: trails of rows of the same table, or of the same column that is summed.
+    pub(crate) pool: String,
+    /// The column that they have something in, where the pool has others too.
+    pub(crate) of: Option<String>,
     mark: Expr,
     /// Which of them.
     counts: Option<Expr>,
+    /// How much each entity contributes, where one's share is limited.
+    pub(crate) weight: Option<Weight>,
+}
+
+/// How much an entity contributes to a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Its rows.
+    Rows,
+    /// What it has of this measure.
+    Measure(usize),
+}
+
+/// What values are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Made {
+    /// Some count rows, whatever is in them.
+    pub(super) of_rows: bool,
+    /// Some count what is in a column.
+    pub(super) of_counts: bool,
+    /// Some sum what is in a column.
+    pub(super) of_sums: bool,
+    /// Some sum what is computed of columns, which counts rows too: those that have something in all of them.
+    pub(super) of_terms: bool,
+    /// One's share of a value is limited.
+    pub(super) shared: bool,
 }
 
 impl About {
@@ -71,27 +102,37 @@ impl About {
         }
     }
 
-    /// The rows behind values that count rows, that count what is in a column, and that sum it.
-    pub(super) fn trails(&self, key: MarkKey, counts_rows: bool, counts: bool, sums: bool) -> Vec<Trail> {
+    /// The rows behind the values of a group of `schema`. All of its rows are compared with those of any other group of
+    /// the table; so are those that have something in a column, where not all have; and those that a sum is over with
+    /// those of other sums of the column.
+    ///
+    /// # Errors
+    /// Where a column is none of `schema`.
+    pub(super) fn trails(&self, key: MarkKey, schema: &DFSchema, made: Made) -> Result<Vec<Trail>> {
         let mut trails = Vec::new();
+        let weight = |weight, weighs: bool| (made.shared && weighs).then_some(weight);
         for version in &self.versions {
             let mark = row_mark(key, version.columns.iter().cloned().map(col).collect());
-            let trail = |counts| Trail { table: version.table.clone(), mark: mark.clone(), counts };
-            let measures: Vec<&Measure> = self.measures.iter().filter(|it| it.table == version.table).collect();
-            if counts_rows || measures.is_empty() {
-                trails.push(trail(None));
-            }
-            for measure in measures {
+            let trail =
+                |counts, weight| Trail { pool: version.table.clone(), of: None, mark: mark.clone(), counts, weight };
+            trails.push(trail(None, weight(Weight::Rows, made.of_rows)));
+            for (index, measure) in self.measures.iter().enumerate().filter(|(_, it)| it.table == version.table) {
                 let column = col(measure.column.clone());
-                if sums && measure.is_number {
-                    trails.push(trail(Some(column.clone().not_eq(lit(0_i64)))));
+                let sums = made.of_sums && measure.is_number;
+                if sums {
+                    let weight = weight(Weight::Measure(index), true);
+                    let pool = format!("{}.{}", version.table, measure.name);
+                    trails.push(Trail { pool, ..trail(Some(column.clone().not_eq(lit(0_i64))), weight) });
                 }
-                if counts || !(sums && measure.is_number) {
-                    trails.push(trail(Some(column.is_not_null())));
+                let counts = made.of_counts || made.of_terms || !sums;
+                if counts && column.nullable(schema)? {
+                    let of = Some(measure.name.clone());
+                    let there = trail(Some(column.is_not_null()), weight(Weight::Rows, made.of_counts));
+                    trails.push(Trail { of, ..there });
                 }
             }
         }
-        trails
+        Ok(trails)
     }
 }
 
@@ -115,6 +156,29 @@ impl Trail {
         match &self.counts {
             None => Ok(self.mark.clone()),
             Some(counts) => when(counts.clone(), self.mark.clone()).end(),
+        }
+    }
+
+    /// How many rows of an entity there are.
+    ///
+    /// # Errors
+    /// Where the filter is none.
+    pub(super) fn rows(&self) -> Result<Expr> {
+        let rows = count(lit(1_i64));
+        let rows = match &self.counts {
+            None => rows,
+            Some(counts) => rows.filter(counts.clone()).build()?,
+        };
+        Ok(rows)
+    }
+}
+
+impl Weight {
+    /// The weight as a number, of the entity's rows or of what it has of a measure.
+    pub(super) fn number(self, rows: Expr, measure: impl Fn(usize) -> Expr) -> Expr {
+        match self {
+            Self::Rows => cast(rows, DataType::Float64),
+            Self::Measure(index) => measure(index),
         }
     }
 }

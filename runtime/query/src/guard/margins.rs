@@ -12,28 +12,34 @@ use arrow::error::ArrowError;
 const MARGINS_MAX: usize = 256;
 
 /// Coarser and coarser numberings of one key's values, the values themselves first.
-type Levels = Vec<Vec<u32>>;
+pub(super) type Levels = Vec<Vec<u32>>;
 
-/// The groups of every total, in ascending order. None where a table has too many keys to look at all of them.
+/// The groups of every total, as [`totals`] has them.
 ///
 /// # Errors
 /// Where a key has no text.
 pub(super) fn margins(keys: &[ArrayRef], groups: usize) -> Result<Option<Vec<Vec<usize>>>, ArrowError> {
-    let levels = keys.iter().map(levels).collect::<Result<Vec<Levels>, _>>()?;
+    Ok(totals(&keys.iter().map(levels).collect::<Result<Vec<Levels>, _>>()?, groups))
+}
+
+/// The groups of every total over keys of these levels, each in ascending order, the smallest totals first. None where a
+/// table has too many keys to look at all of them.
+pub(super) fn totals(levels: &[Levels], groups: usize) -> Option<Vec<Vec<usize>>> {
     let count = levels.iter().try_fold(1_usize, |count, levels| count.checked_mul(levels.len() + 1));
-    let Some(count) = count.filter(|count| *count <= MARGINS_MAX) else { return Ok(None) };
+    let count = count.filter(|count| *count <= MARGINS_MAX)?;
     let mut margins = Vec::new();
     // Number 0 is the table itself: every key at its finest.
     for number in 1..count {
         let mut cells: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
         for group in 0..groups {
-            cells.entry(place(&levels, number, group)).or_default().push(group);
+            cells.entry(place(levels, number, group)).or_default().push(group);
         }
         margins.extend(cells.into_values());
     }
-    margins.sort_unstable();
+    // Small totals first: what one of them holds back then is company for others, too.
+    margins.sort_unstable_by(|one, other| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
     margins.dedup();
-    Ok(Some(margins))
+    Some(margins)
 }
 
 /// Where a group lies in the margin of this number, which names a level of each key, the last one being all values.

@@ -5,6 +5,7 @@
 //! much as it takes that nobody gets it back by subtracting; the rest is rounded.
 
 mod about;
+mod domain;
 mod equations;
 mod margins;
 mod mark;
@@ -14,7 +15,8 @@ mod suppress;
 mod trace;
 
 pub(crate) use about::{About, Measure, Version};
-pub(crate) use mark::MarkKey;
+pub(crate) use domain::Domains;
+pub(crate) use mark::{MarkKey, row_mark};
 pub(crate) use plan::{Guarded, plan};
 pub(crate) use release::{Judged, judge};
 
@@ -23,10 +25,22 @@ pub(crate) use release::{Judged, judge};
 pub(crate) struct GuardColumns {
     /// Distinct entities of the group.
     pub(crate) entities: usize,
-    /// The traces of the rows behind it, by the table they are of, where releases are compared.
-    pub(crate) traces: Vec<(String, usize)>,
+    /// The traces of the rows behind it, where releases are compared.
+    pub(crate) traces: Vec<TraceColumn>,
     /// For each guarded value.
     pub(crate) values: Vec<ValueColumns>,
+}
+
+/// Traces of groups.
+#[derive(Debug)]
+pub(crate) struct TraceColumn {
+    /// What they are compared with.
+    pub(crate) pool: String,
+    /// The column that the rows behind them have something in, where the pool has others too.
+    pub(crate) of: Option<String>,
+    pub(crate) column: usize,
+    /// Whether their places have weights.
+    pub(crate) weighs: bool,
 }
 
 /// What is known about one value of a group.

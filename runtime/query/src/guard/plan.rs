@@ -9,10 +9,10 @@ use datafusion::logical_expr::{
 };
 use domicile_policy::Verdict;
 
-use super::about::{About, Trail};
+use super::about::{About, Made, Trail, Weight};
 use super::mark::MarkKey;
 use super::trace::trace;
-use super::{GuardColumns, ValueColumns};
+use super::{GuardColumns, TraceColumn, ValueColumns};
 use crate::QueryError;
 use crate::aggregate::plugin_aggregate;
 use crate::fragment::aggregate_function;
@@ -53,14 +53,15 @@ pub(crate) fn plan(
         let what = "an aggregate of a plugin beside others, where one contributor's share is limited";
         return Err(QueryError::AcrossRegions { what: what.to_owned() });
     }
-    let trails = match marks {
-        None => Vec::new(),
-        Some(key) => {
-            let counts_rows = aggregates.is_empty() || all_additive.is_none() || aggregates.iter().any(counts_rows);
-            let counts = kinds.contains(&Some(Additive::Count)) || all_additive.is_none();
-            about.trails(key, counts_rows, counts, kinds.contains(&Some(Additive::Sum)))
-        }
+    let made = Made {
+        of_rows: aggregates.is_empty() || all_additive.is_none() || aggregates.iter().any(counts_rows),
+        of_counts: kinds.contains(&Some(Additive::Count)) || all_additive.is_none(),
+        of_sums: kinds.contains(&Some(Additive::Sum)),
+        of_terms: aggregates.iter().any(computes),
+        // Of what a plugin puts together nobody knows a share.
+        shared: limits_shares && all_additive.is_some(),
     };
+    let trails = marks.map(|key| about.trails(key, input.schema(), made)).transpose()?.unwrap_or_default();
     let traced = marks.map(|key| Traced { key, trails });
     match all_additive {
         Some(kinds) => by_entity(input, about, group, aggregates, &kinds, limits_shares, traced.as_ref()),
@@ -77,6 +78,15 @@ struct Traced {
 /// Whether an aggregate is of rows, whatever is in them.
 fn counts_rows(expr: &Expr) -> bool {
     aggregate_function(expr).is_ok_and(|function| !function.params.args.iter().any(Expr::any_column_refs))
+}
+
+/// Whether an aggregate is of anything but a column as it is.
+fn computes(expr: &Expr) -> bool {
+    let is_column = |arg: &Expr| match arg {
+        Expr::Cast(cast) => matches!(*cast.expr, Expr::Column(_)),
+        other => matches!(other, Expr::Column(_)),
+    };
+    aggregate_function(expr).is_ok_and(|function| !function.params.args.iter().all(is_column))
 }
 
 /// None for an aggregate whose states only a plugin understands.
@@ -120,6 +130,10 @@ fn marks(index: usize) -> String {
     format!("_marks{index}")
 }
 
+fn rows(index: usize) -> String {
+    format!("_rows{index}")
+}
+
 /// First what each entity adds to each group, and then the groups of that.
 fn by_entity(
     input: LogicalPlan,
@@ -133,11 +147,7 @@ fn by_entity(
     let parts = parts(input, about, group, aggregates, traced)?;
     let mut guards = Guards::default();
     let entities = guards.add(count(lit(1_i64)));
-    let mut traces = Vec::new();
-    for (index, trail) in traced.iter().flat_map(|traced| &traced.trails).enumerate() {
-        let key = traced.map_or(MarkKey(0), |traced| traced.key);
-        traces.push((trail.table.clone(), guards.add(trace(key, ident(ENTITY), ident(marks(index))))));
-    }
+    let traces = traces(traced, &mut guards);
     let measures = measured(about, limits_shares, &mut guards)?;
     let mut values = Vec::with_capacity(kinds.len());
     let mut wholes = Vec::with_capacity(kinds.len());
@@ -173,6 +183,18 @@ fn by_entity(
     Ok(Guarded { plan, names, columns: GuardColumns { entities, traces, values } })
 }
 
+/// The traces of the groups, of what each entity adds.
+fn traces(traced: Option<&Traced>, guards: &mut Guards) -> Vec<TraceColumn> {
+    let Some(Traced { key, trails }) = traced else { return Vec::new() };
+    let traces = trails.iter().enumerate().map(|(index, trail)| {
+        let weight = trail.weight.map(|weight| weight.number(ident(rows(index)), |measure| ident(raw(measure))));
+        let weighs = weight.is_some();
+        let column = guards.add(trace(*key, ident(ENTITY), ident(marks(index)), weight));
+        TraceColumn { pool: trail.pool.clone(), of: trail.of.clone(), column, weighs }
+    });
+    traces.collect()
+}
+
 /// What each entity adds to each group: keys, entity, parts of the values, marks.
 fn parts(
     input: LogicalPlan,
@@ -184,15 +206,21 @@ fn parts(
     let mut keys = group.to_vec();
     keys.push(col(about.entity.clone()));
     let names = (0..group.len()).map(key).chain([ENTITY.to_owned()]).chain((0..aggregates.len()).map(part));
-    let trails: Vec<Expr> =
-        traced.iter().flat_map(|traced| &traced.trails).map(Trail::marks).collect::<Result<_, _>>()?;
-    let names = names.chain((0..trails.len()).map(marks)).chain((0..about.measures.len()).map(raw));
+    let trails: Vec<&Trail> = traced.iter().flat_map(|traced| &traced.trails).collect();
+    let marked: Vec<Expr> = trails.iter().map(|trail| trail.marks()).collect::<Result<_, _>>()?;
+    let counted = |(_, trail): &(usize, &&Trail)| trail.weight == Some(Weight::Rows);
+    let (counted, row_counts): (Vec<String>, Vec<Expr>) = (trails.iter().enumerate().filter(counted))
+        .map(|(index, trail)| Ok((rows(index), trail.rows()?.alias(rows(index)))))
+        .collect::<Result<Vec<_>, QueryError>>()?
+        .into_iter()
+        .unzip();
+    let names = names.chain((0..marked.len()).map(marks)).chain(counted).chain((0..about.measures.len()).map(raw));
     let names: Vec<String> = names.collect();
     let raws = about.measures.iter().map(|measure| {
         let column = col(measure.column.clone());
         if measure.is_number { sum(abs(cast(column, DataType::Float64))) } else { count(column) }
     });
-    let aggregates: Vec<Expr> = aggregates.iter().cloned().chain(trails).chain(raws).collect();
+    let aggregates: Vec<Expr> = aggregates.iter().cloned().chain(marked).chain(row_counts).chain(raws).collect();
     let parts = LogicalPlanBuilder::from(input).aggregate(keys, aggregates)?.build()?;
     let columns = parts.schema().columns().into_iter().zip(names).map(|(column, name)| col(column).alias(name));
     let columns: Vec<Expr> = columns.collect();
@@ -246,7 +274,8 @@ fn by_group(
     let mut traces = Vec::new();
     for trail in traced.iter().flat_map(|traced| &traced.trails) {
         let key = traced.map_or(MarkKey(0), |traced| traced.key);
-        traces.push((trail.table.clone(), guards.add(trace(key, entity(), trail.mark_of_row()?))));
+        let column = guards.add(trace(key, entity(), trail.mark_of_row()?, None));
+        traces.push(TraceColumn { pool: trail.pool.clone(), of: trail.of.clone(), column, weighs: false });
     }
     let mut values = Vec::new();
     for aggregate in aggregates {

@@ -7,12 +7,15 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use domicile_policy::{Released, Trace, Verdict};
+use twox_hash::XxHash3_64;
 
 use super::GuardColumns;
+use super::domain::{Domains, Opened};
 use super::margins::margins;
 use super::suppress::{Evidence, Group, open};
 use super::trace::{Places, places, read};
 use crate::QueryError;
+use crate::definition::Definition;
 
 /// Groups, and which of them the verdict lets leave as far as this question alone goes.
 #[derive(Debug)]
@@ -22,14 +25,43 @@ pub(crate) struct Judged {
     /// Which of its columns are keys.
     pub(crate) keys: Vec<usize>,
     pub(crate) open: Vec<bool>,
-    /// The traces of all groups, with the table that they are of.
-    traces: Vec<(String, Vec<Trace>)>,
+    /// The traces of all groups.
+    traces: Vec<Traces>,
+    /// What each group is a group of.
+    definitions: Vec<u64>,
+    /// What all of them together are.
+    definition: u64,
     /// Whether it may be told that groups are held back: not where all of them together are too small.
     told: bool,
     threshold: u64,
+    /// How many groups there are, or can be.
+    groups: usize,
+}
+
+/// The traces of all groups behind one kind of value.
+#[derive(Debug)]
+struct Traces {
+    /// What they are compared with.
+    pool: String,
+    /// Added to the definitions of the groups: which of their rows these are.
+    of: u64,
+    traces: Vec<Trace>,
 }
 
 impl Judged {
+    /// Notes what the groups are groups of; the keys of the answer are those with these numbers.
+    ///
+    /// # Errors
+    /// Where a key is of a type that has no single values.
+    pub(crate) fn define(&mut self, definition: &Definition, indexes: &[usize]) -> Result<(), QueryError> {
+        let keys: Vec<(usize, &ArrayRef)> =
+            indexes.iter().zip(&self.keys).map(|(index, column)| (*index, self.rows.column(*column))).collect();
+        let groups = (0..self.rows.num_rows()).map(|row| definition.group(&keys, row));
+        self.definitions = groups.collect::<Result<_, _>>()?;
+        self.definition = definition.group(&[], 0)?;
+        Ok(())
+    }
+
     /// Groups that the verdict lets leave.
     pub(crate) fn open_groups(&self) -> usize {
         self.open.iter().filter(|open| **open).count()
@@ -37,7 +69,7 @@ impl Judged {
 
     /// Groups held back where this many leave, as far as it may be told: rounded up to a multiple of the threshold.
     pub(crate) fn suppressed(&self, released: usize) -> u64 {
-        let held = self.open.len().saturating_sub(released) as u64;
+        let held = self.groups.saturating_sub(released) as u64;
         // Where less leaves than could, enough people stand behind what does not.
         let told = self.told || released < self.open_groups();
         if told { held.div_ceil(self.threshold) * self.threshold } else { 0 }
@@ -54,14 +86,24 @@ impl Judged {
 
     /// The rows behind one group, by value.
     pub(crate) fn traces(&self, group: usize) -> Vec<Released> {
-        let released =
-            |(table, traces): &(String, Vec<Trace>)| Released { table: table.clone(), trace: traces[group].clone() };
+        let defined = self.definitions.get(group).copied().unwrap_or_default();
+        let released = |one: &Traces| Released {
+            pool: one.pool.clone(),
+            definition: defined.wrapping_add(one.of),
+            trace: one.traces[group].clone(),
+        };
         self.traces.iter().map(released).collect()
+    }
+
+    /// What all groups together are defined as, by value.
+    pub(crate) fn definitions_of_all(&self) -> impl Iterator<Item = u64> {
+        self.traces.iter().map(|one| self.definition.wrapping_add(one.of))
     }
 }
 
 /// Judges the groups of `batches`. Their first columns are what was asked, and `is_value` says of each whether it is a
-/// value, or else a key; the guard's own follow.
+/// value, or else a key; the guard's own follow. Where the keys have `domains`, the groups are judged among all that there
+/// can be.
 ///
 /// # Errors
 /// Where the columns are not those that the guard planned.
@@ -70,6 +112,7 @@ pub(crate) fn judge(
     batches: &[RecordBatch],
     is_value: &[bool],
     guards: &GuardColumns,
+    domains: Option<&Domains>,
     verdict: &Verdict,
 ) -> Result<Judged, QueryError> {
     let failed = |e: ArrowError| QueryError::Execution(e.to_string());
@@ -79,29 +122,55 @@ pub(crate) fn judge(
     let rows = whole.project(&asked).map_err(failed)?;
     let keys: Vec<usize> = (0..outputs).filter(|column| !is_value[*column]).collect();
     let mut groups = groups(&whole, outputs, guards);
-    let traces = guards.traces.iter().map(|(table, column)| {
-        let column = whole.column(outputs + column);
-        (table.clone(), traces(column, &mut groups))
+    let traces = guards.traces.iter().map(|traced| {
+        let column = whole.column(outputs + traced.column);
+        let of = traced.of.as_ref().map_or(0, |of| XxHash3_64::oneshot(of.as_bytes()));
+        Traces { pool: traced.pool.clone(), of, traces: traces(column, traced.weighs, &mut groups) }
     });
     let traces = traces.collect();
-    let open = if groups.iter().any(|group| group.is_sound(verdict)) {
-        let keys: Vec<ArrayRef> = keys.iter().map(|key| Arc::clone(rows.column(*key))).collect();
-        let margins = margins(&keys, groups.len()).map_err(failed)?;
-        open(&groups, margins.as_deref(), verdict)
+    let key_columns: Vec<ArrayRef> = keys.iter().map(|key| Arc::clone(rows.column(*key))).collect();
+    let Opened { rows: open, sound, groups: count } =
+        opened(&key_columns, &groups, domains, verdict).map_err(failed)?;
+    let held = groups.iter().zip(open.iter().zip(&sound)).filter(|(_, (open, sound))| !**open && **sound);
+    // That somebody is behind what is held back is told only of as many as may be told of.
+    let told =
+        Group::together(held.map(|(group, _)| group)).is_some_and(|held| held.entities >= verdict.minimum_entities);
+    let rows = rounded(&rows, is_value, verdict.round_to).map_err(failed)?;
+    Ok(Judged {
+        rows,
+        keys,
+        open,
+        traces,
+        definitions: Vec::new(),
+        definition: 0,
+        told,
+        threshold: verdict.minimum_entities.max(1),
+        groups: count,
+    })
+}
+
+/// Which of the groups leave. Where nothing is said of their keys, all of them count as ones that could have.
+fn opened(
+    keys: &[ArrayRef],
+    groups: &[Group],
+    domains: Option<&Domains>,
+    verdict: &Verdict,
+) -> Result<Opened, ArrowError> {
+    if let Some(domains) = domains {
+        return domains.open(keys, groups, verdict);
+    }
+    let rows = if groups.iter().any(|group| group.is_sound(verdict)) {
+        open(groups, margins(keys, groups.len())?.as_deref(), verdict)
     } else {
         vec![false; groups.len()]
     };
-    let held = groups.iter().zip(&open).filter(|(_, open)| !**open).map(|(group, _)| group);
-    // That somebody is behind what is held back is told only of as many as may be told of.
-    let told = Group::together(held).is_some_and(|held| held.entities >= verdict.minimum_entities);
-    let rows = rounded(&rows, is_value, verdict.round_to).map_err(failed)?;
-    Ok(Judged { rows, keys, open, traces, told, threshold: verdict.minimum_entities.max(1) })
+    Ok(Opened { rows, sound: vec![true; groups.len()], groups: groups.len() })
 }
 
 /// The traces of the groups, and to the groups the places of their entities.
-fn traces(column: &ArrayRef, groups: &mut [Group]) -> Vec<Trace> {
+fn traces(column: &ArrayRef, weighs: bool, groups: &mut [Group]) -> Vec<Trace> {
     let traces = column.as_binary::<i32>().iter().zip(groups).map(|(bytes, group)| {
-        let trace = read(bytes.unwrap_or_default());
+        let trace = read(bytes.unwrap_or_default(), weighs);
         group.places.iter_mut().zip(places(&trace)).for_each(|(all, more)| *all |= more);
         trace
     });

@@ -71,13 +71,36 @@ const ROUNDS_MAX: usize = 32;
 /// Which groups are released. `margins` lists the groups of every total that can be asked for beside them, in ascending
 /// order; without it nothing is released where anything is held back.
 pub(super) fn open(groups: &[Group], margins: Option<&[Vec<usize>]>, verdict: &Verdict) -> Vec<bool> {
-    let mut open: Vec<bool> = groups.iter().map(|group| group.is_sound(verdict)).collect();
+    let sound = groups.iter().map(|group| group.is_sound(verdict)).collect();
+    open_of(groups, margins, verdict, Sound { groups: sound, declared: false })
+}
+
+/// The same where `groups` are all that there can be. Those that are not `sound` are blanks: whether anybody is in one
+/// changes nothing.
+pub(super) fn open_declared(
+    groups: &[Group],
+    margins: Option<&[Vec<usize>]>,
+    verdict: &Verdict,
+    sound: Vec<bool>,
+) -> Vec<bool> {
+    open_of(groups, margins, verdict, Sound { groups: sound, declared: true })
+}
+
+/// Which groups may leave as far as they go alone.
+struct Sound {
+    groups: Vec<bool>,
+    /// The others are the same whether somebody is in them or not.
+    declared: bool,
+}
+
+fn open_of(groups: &[Group], margins: Option<&[Vec<usize>]>, verdict: &Verdict, sound: Sound) -> Vec<bool> {
+    let mut open = sound.groups.clone();
     if open.iter().all(|open| *open) {
         return open;
     }
     let nothing = vec![false; groups.len()];
     let Some(margins) = margins else { return nothing };
-    let table = Table { groups, margins, verdict };
+    let table = Table { groups, margins, verdict, sound };
     for _ in 0..ROUNDS_MAX {
         table.complement(&mut open);
         let known = table.derivable(&open);
@@ -95,13 +118,48 @@ pub(super) fn open(groups: &[Group], margins: Option<&[Vec<usize>]>, verdict: &V
     nothing
 }
 
+/// What is held back of a total.
+#[derive(Default)]
+struct Remainder {
+    count: usize,
+    blank: bool,
+    all: Option<Group>,
+    /// Without those that are blanks.
+    certain: Option<Group>,
+}
+
+impl Remainder {
+    fn add(&mut self, group: &Group, blank: bool) {
+        self.count += 1;
+        self.blank |= blank;
+        let sums = [Some(&mut self.all), (!blank).then_some(&mut self.certain)];
+        for sum in sums.into_iter().flatten() {
+            match sum {
+                Some(sum) => sum.add(group),
+                None => *sum = Some(group.clone()),
+            }
+        }
+    }
+
+    /// Whether that is two groups which are sound as one; where any is a blank, also if nobody is in the blanks.
+    fn is_enough(&self, verdict: &Verdict) -> bool {
+        let is_sound = |all: &Option<Group>| all.as_ref().is_some_and(|all| all.is_sound(verdict));
+        self.count > 1 && is_sound(&self.all) && (!self.blank || is_sound(&self.certain))
+    }
+}
+
 struct Table<'t> {
     groups: &'t [Group],
     margins: &'t [Vec<usize>],
     verdict: &'t Verdict,
+    sound: Sound,
 }
 
 impl Table<'_> {
+    fn is_blank(&self, group: usize) -> bool {
+        self.sound.declared && !self.sound.groups[group]
+    }
+
     fn size(&self, group: usize) -> u64 {
         self.groups[group].entities
     }
@@ -120,20 +178,17 @@ impl Table<'_> {
 
     /// The same for one total; whether that took any group.
     fn complement_in(&self, margin: &[usize], open: &mut [bool]) -> bool {
-        let (smallest, held): (Vec<usize>, Vec<usize>) = margin.iter().partition(|at| open[**at]);
-        let Some(mut remainder) = Group::together(held.iter().map(|at| &self.groups[*at])) else { return false };
-        let mut count = held.len();
-        let enough = |remainder: &Group, count: usize| count > 1 && remainder.is_sound(self.verdict);
-        if smallest.is_empty() || enough(&remainder, count) {
+        let (mut smallest, held): (Vec<usize>, Vec<usize>) = margin.iter().partition(|at| open[**at]);
+        let mut remainder = Remainder::default();
+        held.iter().for_each(|at| remainder.add(&self.groups[*at], self.is_blank(*at)));
+        if smallest.is_empty() || held.is_empty() || remainder.is_enough(self.verdict) {
             return false;
         }
-        let mut smallest = smallest;
         smallest.sort_by_key(|at| self.size(*at));
         for at in smallest {
             open[at] = false;
-            remainder.add(&self.groups[at]);
-            count += 1;
-            if enough(&remainder, count) {
+            remainder.add(&self.groups[at], false);
+            if remainder.is_enough(self.verdict) {
                 break;
             }
         }
@@ -149,7 +204,9 @@ impl Table<'_> {
     /// Whether a total could be large enough to be released to somebody who asks for it.
     fn may_be_released(&self, margin: &[usize]) -> bool {
         match margin {
-            [group] => self.groups[*group].is_sound(self.verdict),
+            [group] => self.sound.groups[*group],
+            // How many there are may depend on who is in a blank.
+            _ if margin.iter().any(|at| self.is_blank(*at)) => true,
             _ => {
                 let at_most = margin.iter().map(|at| self.size(*at)).fold(0, u64::saturating_add);
                 at_most >= self.verdict.minimum_entities
@@ -171,7 +228,7 @@ impl Table<'_> {
         } else {
             following(&asked, open)
         };
-        derived.retain(|group| !self.groups[*group].is_sound(self.verdict));
+        derived.retain(|group| !self.sound.groups[*group]);
         derived
     }
 }

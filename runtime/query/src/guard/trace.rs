@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray};
-use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -14,18 +14,27 @@ use domicile_policy::{TRACE_PLACES, Trace};
 
 use super::mark::MarkKey;
 
-/// The trace of each group, as [`read`] takes it: `entity` says whom `marks`, sums of marks of rows, are of. Rows without
-/// a mark do not count.
-pub(crate) fn trace(key: MarkKey, entity: Expr, marks: Expr) -> Expr {
-    AggregateUDF::from(Traced { key, signature: Signature::any(2, Volatility::Immutable) }).call(vec![entity, marks])
+/// The trace of each group, as [`read`] takes it: `entity` says whom `marks`, sums of marks of rows, are of, and
+/// `weight` how much they contribute. Rows without a mark do not count.
+pub(crate) fn trace(key: MarkKey, entity: Expr, marks: Expr, weight: Option<Expr>) -> Expr {
+    let signature = Signature::variadic_any(Volatility::Immutable);
+    let weighs = weight.is_some();
+    AggregateUDF::from(Traced { key, weighs, signature }).call([entity, marks].into_iter().chain(weight).collect())
 }
 
 /// Which of the places of a trace have anybody, each a bit.
 pub(super) type Places = [u64; TRACE_PLACES / 64];
 
+/// A place, marks, and what they weigh.
+type Entry = (u16, u32, f64);
+
 /// The trace that a group's bytes are.
-pub(super) fn read(bytes: &[u8]) -> Trace {
-    Trace::of(pairs(bytes))
+pub(super) fn read(bytes: &[u8], weighs: bool) -> Trace {
+    traced(entries(bytes, weighs), weighs)
+}
+
+fn traced(entries: impl Iterator<Item = Entry>, weighs: bool) -> Trace {
+    if weighs { Trace::weighed(entries) } else { Trace::of(entries.map(|(place, sum, _)| (place, sum))) }
 }
 
 /// The places of a trace.
@@ -37,20 +46,38 @@ pub(super) fn places(trace: &Trace) -> Places {
     places
 }
 
-fn pairs(bytes: &[u8]) -> impl Iterator<Item = (u16, u32)> {
-    let pair = |[a, b, c, d, e, f]: [u8; 6]| (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
-    bytes.as_chunks::<6>().0.iter().copied().map(pair)
+/// The bytes of each place: itself, its marks, and its weight where there are weights.
+fn entries(bytes: &[u8], weighs: bool) -> impl Iterator<Item = Entry> + '_ {
+    let (with, without) = if weighs { (bytes, [].as_slice()) } else { ([].as_slice(), bytes) };
+    let with = with.as_chunks::<14>().0.iter().map(|[a, b, c, d, e, f, weight @ ..]| {
+        (u16::from_le_bytes([*a, *b]), u32::from_le_bytes([*c, *d, *e, *f]), f64::from_le_bytes(*weight))
+    });
+    let pair = |[a, b, c, d, e, f]: &[u8; 6]| (u16::from_le_bytes([*a, *b]), u32::from_le_bytes([*c, *d, *e, *f]), 0.0);
+    with.chain(without.as_chunks::<6>().0.iter().map(pair))
+}
+
+fn bytes(trace: &Trace) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(trace.sums().len() * 14);
+    for (at, (place, sum)) in trace.sums().iter().enumerate() {
+        bytes.extend(place.to_le_bytes());
+        bytes.extend(sum.to_le_bytes());
+        if let Some(weights) = trace.weights() {
+            bytes.extend(weights[at].to_le_bytes());
+        }
+    }
+    bytes
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Traced {
     key: MarkKey,
+    weighs: bool,
     signature: Signature,
 }
 
 impl Traced {
     fn groups(&self) -> Traces {
-        Traces { key: self.key, groups: Vec::new(), entries: 0 }
+        Traces { key: self.key, weighs: self.weighs, groups: Vec::new(), entries: 0 }
     }
 }
 
@@ -89,7 +116,8 @@ impl AggregateUDFImpl for Traced {
 #[derive(Debug)]
 struct Traces {
     key: MarkKey,
-    groups: Vec<Vec<(u16, u32)>>,
+    weighs: bool,
+    groups: Vec<Vec<Entry>>,
     /// All that the groups hold, together.
     entries: usize,
 }
@@ -101,14 +129,15 @@ impl Traces {
         }
     }
 
-    fn add(&mut self, group: usize, pairs: impl IntoIterator<Item = (u16, u32)>) {
+    fn add(&mut self, group: usize, entries: impl IntoIterator<Item = Entry>) {
         let held = &mut self.groups[group];
         let before = held.len();
-        for pair in pairs {
+        for entry in entries {
             if held.len() >= 2 * TRACE_PLACES {
-                *held = Trace::of(std::mem::take(held)).sums().to_vec();
+                let trace = traced(std::mem::take(held).into_iter(), self.weighs);
+                *held = self::entries(&bytes(&trace), self.weighs).collect();
             }
-            held.push(pair);
+            held.push(entry);
         }
         self.entries = (self.entries + held.len()).saturating_sub(before);
     }
@@ -119,35 +148,32 @@ impl Traces {
         groups: impl Iterator<Item = usize>,
         filter: Option<&BooleanArray>,
     ) -> Result<()> {
-        let [entities, marks] = values else {
+        let [entities, marks, weights @ ..] = values else {
             return Err(DataFusionError::Internal("a trace is of an entity and marks".to_owned()));
         };
+        let weights = weights.first().and_then(|weights| weights.as_primitive_opt::<Float64Type>());
         let hashes = self.key.hashes(std::slice::from_ref(entities), entities.len())?;
         let marks = marks.as_primitive::<Int64Type>();
         for (row, group) in groups.enumerate() {
             let counts = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
             if counts && marks.is_valid(row) {
                 let sum = Trace::reduced(marks.value(row).cast_unsigned());
-                self.add(group, [((hashes[row] as usize % TRACE_PLACES) as u16, sum)]);
+                let weight = weights.filter(|weights| weights.is_valid(row)).map_or(0.0, |weights| weights.value(row));
+                self.add(group, [((hashes[row] as usize % TRACE_PLACES) as u16, sum, weight)]);
             }
         }
         Ok(())
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> ArrayRef {
-        let emitted: Vec<Vec<(u16, u32)>> = match emit_to {
+        let emitted: Vec<Vec<Entry>> = match emit_to {
             EmitTo::All => std::mem::take(&mut self.groups),
             EmitTo::First(count) => self.groups.drain(..count.min(self.groups.len())).collect(),
         };
         let mut traces = BinaryBuilder::new();
         for held in emitted {
             self.entries = self.entries.saturating_sub(held.len());
-            let trace = Trace::of(held);
-            let bytes = trace.sums().iter().flat_map(|(place, sum)| {
-                let ([a, b], [c, d, e, f]) = (place.to_le_bytes(), sum.to_le_bytes());
-                [a, b, c, d, e, f]
-            });
-            traces.append_value(bytes.collect::<Vec<u8>>());
+            traces.append_value(bytes(&traced(held.into_iter(), self.weighs)));
         }
         Arc::new(traces.finish())
     }
@@ -156,7 +182,7 @@ impl Traces {
         let states = values.first().and_then(|states| states.as_binary_opt::<i32>());
         let states = states.ok_or_else(|| DataFusionError::Internal("the state of a trace is none".to_owned()))?;
         for (state, group) in states.iter().zip(groups) {
-            self.add(group, pairs(state.unwrap_or_default()));
+            self.add(group, entries(state.unwrap_or_default(), self.weighs));
         }
         Ok(())
     }
@@ -189,14 +215,14 @@ impl GroupsAccumulator for Traces {
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let rows = values.first().map_or(0, |column| column.len());
-        let mut alone = Self { key: self.key, groups: vec![Vec::new(); rows], entries: 0 };
+        let mut alone = Self { key: self.key, weighs: self.weighs, groups: vec![Vec::new(); rows], entries: 0 };
         alone.take(values, 0..rows, opt_filter)?;
         Ok(vec![alone.emit(EmitTo::All)])
     }
 
     fn size(&self) -> usize {
         // A list may have twice the room that it needs.
-        self.groups.capacity() * size_of::<Vec<(u16, u32)>>() + 2 * self.entries * size_of::<(u16, u32)>()
+        self.groups.capacity() * size_of::<Vec<Entry>>() + 2 * self.entries * size_of::<Entry>()
     }
 }
 

@@ -55,9 +55,10 @@ enum Line {
     Answered { question: Question, day: i32, budgets: Vec<(String, String)>, answered: Option<AnsweredLine> },
 }
 
-/// Table, and the places and sums of the trace as little-endian numbers in base64.
+/// What the trace is compared with; its places and sums; and its weights, where it has any: little-endian numbers in
+/// base64.
 #[derive(Serialize, Deserialize)]
-struct ReleasedLine(String, String);
+struct ReleasedLine(String, String, #[serde(default)] Option<String>, #[serde(default)] u64);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +69,7 @@ struct AnsweredLine {
 }
 
 /// Groups of one line: with traces of the greatest length a line stays well below its limit.
-const GROUPS_PER_LINE: usize = 100;
+const GROUPS_PER_LINE: usize = 50;
 
 /// What was released, by the lines that it takes.
 pub(super) fn lines(released: &[Released]) -> impl Iterator<Item = &[Released]> {
@@ -96,6 +97,16 @@ impl Record {
             },
         };
         serde_json::to_vec(&line).map_err(|e| QueryError::Execution(e.to_string()))
+    }
+
+    /// The line of an answered question without its answer; none where it is another line.
+    pub(super) fn without_answer(line: &[u8]) -> Option<Vec<u8>> {
+        match serde_json::from_slice(line).ok()? {
+            Line::Answered { question, day, budgets, .. } => {
+                serde_json::to_vec(&Line::Answered { question, day, budgets, answered: None }).ok()
+            }
+            _ => None,
+        }
     }
 
     /// What a line says, or why it is none.
@@ -144,12 +155,28 @@ fn line_of(one: &Released) -> ReleasedLine {
         let ([a, b], [c, d, e, f]) = (place.to_le_bytes(), sum.to_le_bytes());
         [a, b, c, d, e, f]
     });
-    ReleasedLine(one.table.clone(), BASE64.encode(bytes.collect::<Vec<u8>>()))
+    let weights = one.trace.weights().map(|weights| {
+        let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+        BASE64.encode(bytes)
+    });
+    ReleasedLine(one.pool.clone(), BASE64.encode(bytes.collect::<Vec<u8>>()), weights, one.definition)
 }
 
 fn released_of(line: &ReleasedLine) -> Result<Released, String> {
-    let ReleasedLine(table, trace) = line;
+    let ReleasedLine(pool, trace, weights, definition) = line;
     let bytes = BASE64.decode(trace).map_err(|e| e.to_string())?;
     let pair = |[a, b, c, d, e, f]: [u8; 6]| (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
-    Ok(Released { table: table.clone(), trace: Trace::of(bytes.as_chunks::<6>().0.iter().copied().map(pair)) })
+    let pairs = bytes.as_chunks::<6>().0.iter().copied().map(pair);
+    let trace = match weights {
+        None => Trace::of(pairs),
+        Some(weights) => {
+            let weights = BASE64.decode(weights).map_err(|e| e.to_string())?;
+            let weights = weights.as_chunks::<8>().0.iter().copied().map(f64::from_le_bytes);
+            if weights.len() != pairs.len() {
+                return Err(format!("{} weights for {} places", weights.len(), pairs.len()));
+            }
+            Trace::weighed(pairs.zip(weights).map(|((place, sum), weight)| (place, sum, weight)))
+        }
+    };
+    Ok(Released { pool: pool.clone(), definition: *definition, trace })
 }

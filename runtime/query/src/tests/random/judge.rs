@@ -21,14 +21,18 @@ pub(super) struct Crossing {
     pub(super) uses: BTreeSet<(Use, &'static str, &'static str)>,
     pub(super) calls: BTreeSet<&'static str>,
     pub(super) homes: BTreeSet<&'static str>,
+    /// The same with conditions inside aggregates as group keys, where there are any.
+    pub(super) keyed: Option<Box<Self>>,
 }
 
 /// Whether the policies allow it: one clause of each dataset has to allow all of it.
 pub(super) fn allowed(rules: &[Rules], crossing: &Crossing, from: &str, to: &str, purpose: Option<&str>) -> bool {
-    crossing.datasets.iter().all(|dataset| {
-        let rules = rules.iter().find(|rules| rules.dataset == *dataset).unwrap();
-        rules.rules.iter().any(|rule| allows(rules, rule, crossing, from, to, purpose))
-    })
+    let keyed = crossing.keyed.as_deref().is_some_and(|keyed| allowed(rules, keyed, from, to, purpose));
+    keyed
+        || crossing.datasets.iter().all(|dataset| {
+            let rules = rules.iter().find(|rules| rules.dataset == *dataset).unwrap();
+            rules.rules.iter().any(|rule| allows(rules, rule, crossing, from, to, purpose))
+        })
 }
 
 fn allows(rules: &Rules, rule: &Rule, crossing: &Crossing, from: &str, to: &str, purpose: Option<&str>) -> bool {

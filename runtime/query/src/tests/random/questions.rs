@@ -38,6 +38,29 @@ impl Crossing {
     }
 }
 
+/// Columns that name rows: how many of these there are is no more than how many rows there are.
+const NAMES: [(&str, &str); 3] = [("person", "id"), ("visit", "vid"), ("visit", "who")];
+
+fn names_rows(flow: &Flow) -> bool {
+    let is_plain = flow.conditions.is_empty() && flow.calls.is_empty() && flow.values.len() == 1;
+    is_plain && flow.values.iter().all(|column| NAMES.contains(column))
+}
+
+/// The same crossing with the conditions of its aggregates as group keys; `before` is what it was without these.
+fn keyed(before: Crossing, crossing: &Crossing) -> Crossing {
+    let mut keyed = crossing.clone();
+    for (used, dataset, column) in &crossing.uses {
+        if *used == Use::Filter && !before.uses.contains(&(*used, dataset, column)) {
+            keyed.uses.remove(&(*used, *dataset, *column));
+            keyed.uses.insert((Use::Key, *dataset, *column));
+        }
+    }
+    if !before.calls.contains("case") {
+        keyed.calls.remove("case");
+    }
+    keyed
+}
+
 /// One aggregate over the rows.
 fn aggregate(chance: &mut Chance, rows: &Rows, crossing: &mut Crossing) -> String {
     let any = if chance.percent(60) { chance.of(&rows.columns).clone() } else { expression(chance, rows) };
@@ -50,7 +73,8 @@ fn aggregate(chance: &mut Chance, rows: &Rows, crossing: &mut Crossing) -> Strin
         _ => (format!("count({})", any.sql), &["count"], Some(&any)),
     };
     crossing.calls.extend(calls);
-    if let Some(argument) = argument {
+    let counts_rows = sql.starts_with("count") && argument.is_some_and(|argument| names_rows(&argument.flow));
+    if let Some(argument) = argument.filter(|_| !counts_rows) {
         crossing.note(Use::Measure, &argument.flow, true);
     }
     if chance.percent(15) {
@@ -75,6 +99,7 @@ fn groups(chance: &mut Chance, names: &mut Names) -> Question {
             keys.push(key.sql);
         }
     }
+    let before = crossing.clone();
     for _ in 0..1 + chance.below(3) {
         let aggregate = aggregate(chance, &rows, &mut crossing);
         items.push(format!("{aggregate} AS {}", names.next("a")));
@@ -90,6 +115,7 @@ fn groups(chance: &mut Chance, names: &mut Names) -> Question {
     if chance.percent(30) {
         sql.push_str(" ORDER BY 1 LIMIT 7");
     }
+    crossing.keyed = Some(Box::new(keyed(before, &crossing)));
     Question { sql, crossings: vec![crossing] }
 }
 
