@@ -1,5 +1,7 @@
 //! The dataset files and policy files of worlds: what is kept, and what of it may cross for which purpose.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 use domicile_harness::Cluster;
 
@@ -50,8 +52,10 @@ struct Purpose {
 }
 
 const STATISTICS: &str = r#""count", "sum", "avg", "date_trunc", "date_part", "upper", "lower", "net_revenue""#;
+const FACTORS: &str = r#""count", "sum", "avg", "power", "product", "lookup""#;
 const ANY: &str = r#""count", "sum", "avg", "date_trunc", "date_part", "upper", "lower", "net_revenue",
   "price_band", "panics", "fails", "prints", "aborts", "faints", "remembers", "recalls", "abs", "sqrt", "power",
+  "product", "lookup",
   "round", "floor", "ceil", "trunc", "signum", "ln", "log", "exp", "substr", "substring", "strpos", "character_length",
   "length", "left", "right", "concat", "regexp_like", "regexp_replace", "regexp_match", "starts_with",
   "md5", "sha256", "ascii", "greatest",
@@ -64,14 +68,14 @@ const CONDITIONS: &str = r#", "case", "cast", "/", "%", "nullif", "coalesce", "n
 
 /// The purposes that a question may state. `guarded` is what the policies of a careful owner are like; in each other
 /// one something is missing.
-const PURPOSES: [Purpose; 10] = [
+const PURPOSES: [Purpose; 12] = [
     Purpose {
         name: "guarded",
         minimum_entities: 10,
         dominance_percent: Some(80),
         functions: STATISTICS,
         all_columns: false,
-        further: "",
+        further: "strict_differences = true",
     },
     Purpose {
         name: "without-threshold",
@@ -112,6 +116,22 @@ const PURPOSES: [Purpose; 10] = [
         functions: STATISTICS,
         all_columns: false,
         further: "difference_checks = false",
+    },
+    Purpose {
+        name: "without-strictness",
+        minimum_entities: 10,
+        dominance_percent: Some(80),
+        functions: STATISTICS,
+        all_columns: false,
+        further: "",
+    },
+    Purpose {
+        name: "with-factors",
+        minimum_entities: 10,
+        dominance_percent: Some(80),
+        functions: FACTORS,
+        all_columns: false,
+        further: "",
     },
     Purpose {
         name: "with-plugins",
@@ -191,7 +211,7 @@ pub fn header_row(dataset: &str) -> String {
 }
 
 /// The files of a dataset of persons.
-pub(crate) fn persons(name: &str, plugins: &[String]) -> Files {
+pub(crate) fn persons(name: &str, cities: &BTreeSet<String>, plugins: &[String]) -> Files {
     let lists = Lists {
         identifier: &["person", "name", "email", "note"],
         quasi: &["country", "city", "age", "job", "status", "joined"],
@@ -202,7 +222,9 @@ pub(crate) fn persons(name: &str, plugins: &[String]) -> Files {
         masks: "person = \"hmac\"\nname = { prefix = 3 }\ncountry = \"plain\"\ncity = \"plain\"\njoined = \"year\"\n\
                 age = { multiple_of = 100 }\namount = { multiple_of = 50 }\nitems = { multiple_of = 50 }\n",
     };
-    let policy = policy(name, &residency(), "[bounds]\namount = [-100_000, 100_000]\n", &lists);
+    let cities: Vec<&String> = cities.iter().collect();
+    let declared = format!("[bounds]\namount = [-100_000, 100_000]\n[domains]\ncity = {cities:?}\n");
+    let policy = policy(name, &residency(), &declared, &lists);
     Files { name: name.to_owned(), dataset: dataset(name, "person", &PERSONS), policy }
 }
 
@@ -249,7 +271,7 @@ fn residency() -> String {
     format!("entity = \"person\"\ncolumn = \"country\"\n{homes}")
 }
 
-fn policy(name: &str, residency: &str, bounds: &str, lists: &Lists<'_>) -> String {
+fn policy(name: &str, residency: &str, declared: &str, lists: &Lists<'_>) -> String {
     let Lists { identifier, quasi, measure, .. } = lists;
     let clauses: String = PURPOSES.iter().map(|purpose| clause(purpose, lists)).collect();
     let clauses = clauses
@@ -257,7 +279,7 @@ fn policy(name: &str, residency: &str, bounds: &str, lists: &Lists<'_>) -> Strin
         + &rows("masked", "masked", &format!("[allow.columns]\n{}", lists.masks));
     format!(
         "schema = 1\ndataset = \"{name}\"\nversion = 1\n[residency]\n{residency}[classes]\nidentifier = {identifier:?}\n\
-         quasi = {quasi:?}\nmeasure = {measure:?}\n{bounds}{clauses}"
+         quasi = {quasi:?}\nmeasure = {measure:?}\n{declared}{clauses}"
     )
 }
 

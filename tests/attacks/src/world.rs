@@ -1,6 +1,6 @@
 //! Worlds: pairs of datasets that differ in what one person is like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 use domicile_harness::Cluster;
@@ -22,6 +22,8 @@ pub struct World {
     pub secret: [Value; 2],
     /// Groups of persons: `count`, and values of columns, where a list gives its values in turn.
     persons: Vec<Table>,
+    /// The cities that its policies list, where these are not all in which somebody is in A or B.
+    cities: Option<BTreeSet<String>>,
     /// The target in A.
     a: Option<Table>,
     /// The target in B.
@@ -56,9 +58,24 @@ impl World {
         let of = |side| {
             let persons = Self::dataset(instance, side);
             let orders = self.has_orders().then(|| files::orders(&orders_of(&persons), &persons, plugins));
-            [files::persons(&persons, plugins)].into_iter().chain(orders).collect::<Vec<_>>()
+            [files::persons(&persons, &self.cities(), plugins)].into_iter().chain(orders).collect::<Vec<_>>()
         };
         Side::BOTH.into_iter().flat_map(of).collect()
+    }
+
+    fn cities(&self) -> BTreeSet<String> {
+        let groups = || self.persons.iter().chain(&self.a).chain(&self.b);
+        let named = |group: &Table| {
+            let values =
+                group.get("city").map_or(Vec::new(), |city| city.as_array().cloned().unwrap_or(vec![city.clone()]));
+            values.iter().filter_map(|city| city.as_str().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        self.cities.clone().unwrap_or_else(|| {
+            let default =
+                PERSONS.iter().filter(|(column, _, _)| *column == "city").map(|(_, _, city)| (*city).to_owned());
+            let unnamed = groups().any(|group| !group.contains_key("city"));
+            groups().flat_map(named).chain(default.filter(|_| unnamed)).collect()
+        })
     }
 
     /// Stores the rows of an instance, each at its home.
