@@ -43,6 +43,8 @@ pub(crate) struct Grouping {
     pub(crate) has_conditions: bool,
     /// What the guard judges of each entity, by `sum` or `count`.
     parts: Vec<String>,
+    /// Which of these are computed on one side of a condition only.
+    pub(crate) one_sided: Vec<bool>,
     from: String,
     selection: String,
 }
@@ -125,19 +127,23 @@ fn grouping(select: &Select) -> Result<Option<Grouping>> {
     if (keys.is_empty() && aggregates.found.is_empty()) || keys.iter().any(|key| OF_ONE.contains(&key.as_str())) {
         return Ok(None);
     }
-    let (mut parts, before) = (Vec::new(), keys.len());
+    let (mut parts, mut one_sided, before) = (Vec::new(), Vec::new(), keys.len());
     for function in &aggregates.found {
+        let conditions = conditions(function);
         parts.extend(parts_of(function)?);
-        for condition in conditions(function) {
-            if !keys.contains(&condition) {
-                keys.push(condition);
+        one_sided.resize(parts.len(), !conditions.is_empty());
+        for condition in conditions {
+            // Where it is nothing it counts as false.
+            let decided = format!("coalesce({condition}, 0)");
+            if !keys.contains(&condition) && !keys.contains(&decided) {
+                keys.push(decided);
             }
         }
     }
     let from = select.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let selection = select.selection.as_ref().map_or("1".to_owned(), ToString::to_string);
     let has_conditions = keys.len() > before;
-    Ok(Some(Grouping { prefix, keys, has_conditions, parts, from, selection }))
+    Ok(Some(Grouping { prefix, keys, has_conditions, parts, one_sided, from, selection }))
 }
 
 /// The prefix of the first table with homes, if the SELECT reads tables only and one of these is among them.

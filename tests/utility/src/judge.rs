@@ -109,11 +109,12 @@ impl Judge<'_> {
     /// What each grouping gives in each of the other homes.
     fn judged(&self, case: &Case, found: &[Grouping]) -> Result<Vec<Judged>> {
         self.oracle.choose(&REGIONS)?;
-        let own = case.groups.iter().map(|groups| Ok((groups.keys, translated(&groups.sql)?)));
-        let found = found.iter().map(|grouping| Ok((grouping.keys.len(), grouping.profile())));
+        let own = case.groups.iter().map(|groups| Ok((groups.keys, translated(&groups.sql)?, Vec::new())));
+        let found =
+            found.iter().map(|grouping| Ok((grouping.keys.len(), grouping.profile(), grouping.one_sided.clone())));
         let profiles = own.chain(found).collect::<Result<Vec<_>>>()?;
-        let judged = profiles.iter().map(|(width, profile)| {
-            let mut groups = soundness::groups(&self.oracle.rows(profile)?, *width)?;
+        let judged = profiles.iter().map(|(width, profile, one_sided)| {
+            let mut groups = soundness::groups(&self.oracle.rows(profile)?, *width, one_sided)?;
             groups.remove(&case.edge);
             Ok(Judged { width: *width, groups })
         });
@@ -189,10 +190,21 @@ impl Judge<'_> {
         }
         let mut told = Vec::new();
         for knowing in [Knowing::Numbers, Knowing::Entities] {
-            match self.left_out(case, answer, query.clone(), judged, knowing)? {
-                LeftOut::Fits => return Ok(Outcome::Right(held)),
+            match self.left_out(case, answer, query.clone(), judged, (knowing, &[]))? {
+                LeftOut::Fits(_) => return Ok(Outcome::Right(held)),
                 LeftOut::Differs(difference) => told.push(difference),
                 LeftOut::Unreported(home) => return Ok(Outcome::Wrong(format!("{home} reports nothing held back"))),
+            }
+        }
+        // Regions that hold all of their groups back, as where these come too near to an earlier answer.
+        let homes: Vec<&str> =
+            held.reported.iter().filter(|(_, count)| **count > 0).map(|(home, _)| home.as_str()).collect();
+        for set in 1..1_usize << homes.len() {
+            let all: Vec<&str> =
+                homes.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, home)| *home).collect();
+            let left_out = self.left_out(case, answer, query.clone(), judged, (Knowing::Numbers, &all))?;
+            if let LeftOut::Fits(beyond) = left_out {
+                return Ok(Outcome::Right(Held { beyond, ..held }));
             }
         }
         let beyond = told.iter().map(|one| one.beyond).min().unwrap_or(0);
@@ -203,21 +215,26 @@ impl Judge<'_> {
         })
     }
 
-    /// Compares the answer with SQLite's without the groups that the rule leaves out.
+    /// Compares the answer with SQLite's without the groups that the rule leaves out, and without all of some homes.
     fn left_out(
         &self,
         case: &Case,
         answer: &Answer,
         mut query: Query,
         judged: &[Judged],
-        knowing: Knowing,
+        (knowing, without): (Knowing, &[&str]),
     ) -> Result<LeftOut> {
         let reported = answer.suppressed_groups();
         let (mut expected, mut is_ambiguous) = (BTreeMap::<&String, u64>::new(), false);
+        let mut more = 0;
         for (index, one) in judged.iter().enumerate() {
             let mut left_out = Vec::new();
             for (home, groups) in &one.groups {
-                let (back, ambiguous) = soundness::held_back(groups, &self.rule, knowing);
+                let (mut back, ambiguous) = soundness::held_back(groups, &self.rule, knowing);
+                if without.contains(&home.as_str()) {
+                    more += back.iter().filter(|held| !**held).count() as u64;
+                    back.fill(true);
+                }
                 is_ambiguous |= ambiguous;
                 let none = reported.get(home).is_none_or(|count| *count == 0);
                 if none && !soundness::is_reported(groups, &back, 0, &self.rule) {
@@ -235,13 +252,14 @@ impl Judge<'_> {
         let difference = difference(answer, &self.oracle.rows(&query.to_string())?, case.tolerance);
         let beyond = |(home, count): (&String, &u64)| count.saturating_sub(expected.get(home).copied().unwrap_or(0));
         let beyond = reported.iter().map(beyond).sum();
-        Ok(difference.map_or(LeftOut::Fits, |wrong| LeftOut::Differs(Difference { wrong, is_ambiguous, beyond })))
+        Ok(difference.map_or(LeftOut::Fits(more), |wrong| LeftOut::Differs(Difference { wrong, is_ambiguous, beyond })))
     }
 }
 
 /// An answer beside SQLite's without the groups that are held back.
 enum LeftOut {
-    Fits,
+    /// With this many groups left out beyond the rule.
+    Fits(u64),
     Differs(Difference),
     /// A region that has to hold something back and reports nothing.
     Unreported(String),

@@ -41,6 +41,8 @@ pub struct Group {
     pub key: Vec<Cell>,
     /// What each entity in it adds to each value.
     members: BTreeMap<u64, Vec<f64>>,
+    /// Which values are computed on one side of a condition only; all others where there are fewer.
+    one_sided: Vec<bool>,
 }
 
 /// What is known of a value of a group.
@@ -51,6 +53,8 @@ struct Evidence {
     /// The largest part.
     top: f64,
     whole: f64,
+    /// Whether it is computed of other groups, as they are on the other side of a condition.
+    elsewhere: bool,
 }
 
 /// What is known of a group, or of several together.
@@ -81,6 +85,9 @@ impl Group {
                 value.whole += part;
             }
         }
+        for (value, one_sided) in values.iter_mut().zip(&self.one_sided) {
+            value.elsewhere = *one_sided && value.present == 0;
+        }
         Known { entities: self.entities(), values }
     }
 }
@@ -88,8 +95,8 @@ impl Group {
 impl Known {
     fn is_sound(&self, rule: &Rule) -> bool {
         let shared = |value: &Evidence| value.top <= value.whole * rule.dominance_percent / 100.0;
-        self.entities >= rule.minimum_entities
-            && self.values.iter().all(|value| value.present >= rule.minimum_entities && shared(value))
+        let is_sound = |value: &Evidence| value.present >= rule.minimum_entities && shared(value);
+        self.entities >= rule.minimum_entities && self.values.iter().all(|value| value.elsewhere || is_sound(value))
     }
 
     /// Both together, where nobody knows whether their entities are the same ones.
@@ -99,6 +106,7 @@ impl Known {
             value.present = value.present.max(other.present);
             value.top += other.top;
             value.whole += other.whole;
+            value.elsewhere &= other.elsewhere;
         }
         self
     }
@@ -131,11 +139,11 @@ impl Knowing {
 }
 
 /// The groups of each home from what each entity adds: rows of home, entity, `keys` keys, and parts, sorted by home and
-/// keys.
+/// keys. `one_sided` says of the first parts which are computed on one side of a condition only.
 ///
 /// # Errors
 /// Where a row is something else.
-pub fn groups(rows: &[Vec<Cell>], keys: usize) -> Result<BTreeMap<String, Vec<Group>>> {
+pub fn groups(rows: &[Vec<Cell>], keys: usize, one_sided: &[bool]) -> Result<BTreeMap<String, Vec<Group>>> {
     let mut homes: BTreeMap<String, Vec<Group>> = BTreeMap::new();
     for row in rows {
         ensure!(row.len() >= keys + 2, "a row without keys");
@@ -143,7 +151,7 @@ pub fn groups(rows: &[Vec<Cell>], keys: usize) -> Result<BTreeMap<String, Vec<Gr
         let (key, parts) = row[2..].split_at(keys);
         let groups = homes.entry(home.clone()).or_default();
         if groups.last().is_none_or(|last| last.key != key) {
-            groups.push(Group { key: key.to_vec(), members: BTreeMap::new() });
+            groups.push(Group { key: key.to_vec(), members: BTreeMap::new(), one_sided: one_sided.to_vec() });
         }
         let (Some(group), Cell::Number(entity)) = (groups.last_mut(), &row[1]) else { continue };
         let part = |part: &Cell| if let Cell::Number(part) = part { part.abs() } else { 0.0 };
@@ -152,21 +160,72 @@ pub fn groups(rows: &[Vec<Cell>], keys: usize) -> Result<BTreeMap<String, Vec<Gr
     Ok(homes)
 }
 
-/// Which groups have to be held back: the unsound, and the smallest others until all that is held back is sound
-/// together. The second value says whether equally small ones could have been meant instead.
+/// Which groups have to be held back: the unsound, and of each total that could be asked for the smallest others until
+/// all that is held back of it is sound together. The second value says whether equally small ones could have been meant
+/// instead.
 pub fn held_back(groups: &[Group], rule: &Rule, knowing: Knowing) -> (Vec<bool>, bool) {
     let mut held: Vec<bool> = groups.iter().map(|group| !group.is_sound(rule)).collect();
-    let mut smallest: Vec<usize> = (0..groups.len()).filter(|at| !held[*at]).collect();
-    smallest.sort_by_key(|at| groups[*at].entities());
-    let mut smallest = smallest.into_iter().peekable();
-    let mut last = None;
-    while knowing.together(groups, &held).is_some_and(|all| !all.is_sound(rule)) {
-        let Some(next) = smallest.next() else { return (held, false) };
-        held[next] = true;
-        last = Some(next);
+    let (mut is_ambiguous, mut changed) = (false, true);
+    let totals = totals(groups);
+    while changed {
+        changed = false;
+        for total in &totals {
+            let mut smallest: Vec<usize> = total.iter().copied().filter(|at| !held[*at]).collect();
+            smallest.sort_by_key(|at| groups[*at].entities());
+            let mut smallest = smallest.into_iter().peekable();
+            let back = |held: &[bool]| (0..held.len()).map(|at| held[at] && total.contains(&at)).collect::<Vec<_>>();
+            let mut last = None;
+            // One alone would be known from the total and the others.
+            let is_alone = |back: &[bool]| back.iter().filter(|back| **back).count() == 1 && total.len() > 1;
+            let is_small = |back: &[bool]| knowing.together(groups, back).is_some_and(|all| !all.is_sound(rule));
+            while is_small(&back(&held)) || is_alone(&back(&held)) {
+                let Some(next) = smallest.next() else { break };
+                held[next] = true;
+                last = Some(next);
+            }
+            changed |= last.is_some();
+            let tie = last.zip(smallest.peek()).is_some_and(|(a, b)| groups[a].entities() == groups[*b].entities());
+            is_ambiguous |= tie;
+        }
     }
-    let is_ambiguous = last.zip(smallest.peek()).is_some_and(|(a, b)| groups[a].entities() == groups[*b].entities());
     (held, is_ambiguous)
+}
+
+/// The groups of every total over some of the keys, and over months, quarters and years of dates; the smallest first.
+fn totals(groups: &[Group]) -> Vec<Vec<usize>> {
+    let width = groups.first().map_or(0, |group| group.key.len());
+    let levels: Vec<Vec<Vec<String>>> =
+        (0..width).map(|key| groups.iter().map(|it| coarser(&it.key[key])).collect()).collect();
+    let depth = |key: usize| levels[key].iter().map(Vec::len).max().unwrap_or(0) + 1;
+    let count: usize = (0..width).map(depth).product();
+    let mut totals: Vec<Vec<usize>> = Vec::new();
+    for number in 1..count.max(2) {
+        let mut cells: BTreeMap<Vec<&str>, Vec<usize>> = BTreeMap::new();
+        for group in 0..groups.len() {
+            let (mut number, mut cell) = (number, Vec::new());
+            for (key, levels) in levels.iter().enumerate() {
+                cell.push(levels[group].get(number % depth(key)).map_or("", String::as_str));
+                number /= depth(key);
+            }
+            cells.entry(cell).or_default().push(group);
+        }
+        totals.extend(cells.into_values());
+    }
+    totals.sort_by_key(Vec::len);
+    totals
+}
+
+/// A key, and its month, quarter and year if it is a date.
+fn coarser(key: &Cell) -> Vec<String> {
+    let text = format!("{key:?}");
+    let Cell::Text(date) = key else { return vec![text] };
+    match date.split('-').collect::<Vec<_>>().as_slice() {
+        [year, month, _] if year.len() == 4 && year.parse::<u32>().is_ok() => {
+            let quarter = month.parse::<u32>().map_or(0, |month| month.div_ceil(3));
+            vec![text, format!("{year}-{month}"), format!("{year} quarter {quarter}"), (*year).to_owned()]
+        }
+        _ => vec![text],
+    }
 }
 
 /// Judges what is held back: `Err` with a group that must not leave, `Ok` with the number of groups that are held back
