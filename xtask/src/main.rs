@@ -75,6 +75,9 @@ struct DemoArguments {
 enum Benchmark {
     /// The global revenue query: latency against the slowest region alone, border bytes against centralizing.
     Spine(SpineArguments),
+    /// What residency costs: the time of an admission, the guard's share of a question's time, and that of comparing with
+    /// 10,000 releases. The figures count with `--profile release --scale 1`.
+    Residency(SpineArguments),
     /// Durable rows a second on one core, against a copy of the same bytes and against SQLite. Arguments after `--`:
     /// `--rows N`, `--batch-rows N`, `--sqlite-rows N`, `--shuffled`.
     Ingest {
@@ -164,6 +167,7 @@ fn main() -> ExitCode {
         Verb::Bench { benchmark: Benchmark::Neighbours(arguments) } => {
             bench::neighbours(&arguments, &Voice::new(false))
         }
+        Verb::Bench { benchmark: Benchmark::Residency(arguments) } => bench::residency(&arguments, &Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Ingest { further } } => bench::ingest(&further),
         Verb::Bench { benchmark: Benchmark::Plugin { rounds } } => bench::plugin(rounds, &Voice::new(false)),
     };

@@ -98,3 +98,40 @@ fn permissive_clause(policy: &Table, approved: &[String]) -> Table {
     ];
     members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
+
+/// The purpose under which the policies of [`by_purpose`] guard as they do, and that under which they guard nothing.
+pub const PURPOSES: [&str; 2] = ["guarded", "unguarded"];
+
+/// Names and texts of the policies in `from`, with each clause once for each of [`PURPOSES`].
+///
+/// # Errors
+/// Where a policy cannot be read.
+pub fn by_purpose(from: &Path) -> Result<Vec<(String, String)>> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+        let path = entry?.path();
+        let Some(name) = path.file_stem().filter(|_| path.extension().is_some_and(|kind| kind == "toml")) else {
+            continue;
+        };
+        let mut policy = read_toml(&path)?;
+        if let Some(Value::Array(clauses)) = policy.get_mut("allow") {
+            *clauses = clauses.drain(..).filter_map(|clause| clause.try_into::<Table>().ok()).flat_map(twice).collect();
+        }
+        texts.push((name.to_string_lossy().into_owned(), toml::to_string(&policy)?));
+    }
+    Ok(texts)
+}
+
+fn twice(clause: Table) -> [Value; 2] {
+    PURPOSES.map(|purpose| {
+        let mut clause = clause.clone();
+        clause.insert("id".to_owned(), Value::String(purpose.to_owned()));
+        clause.insert("purposes".to_owned(), Value::Array(vec![Value::String(purpose.to_owned())]));
+        if purpose == PURPOSES[1] {
+            clause.insert("minimum_entities".to_owned(), Value::Integer(1));
+            clause.insert("difference_checks".to_owned(), Value::Boolean(false));
+            clause.remove("dominance_percent");
+        }
+        Value::Table(clause)
+    })
+}

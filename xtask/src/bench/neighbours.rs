@@ -10,7 +10,7 @@ use domicile_harness::data::Generator;
 use domicile_harness::{Cluster, Edge, Options, build, questions};
 use serde_json::json;
 
-use super::Times;
+use super::{Times, load};
 use crate::NeighboursArguments;
 use crate::voice::Voice;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &NeighboursArguments, voice: &Voice) -> Result<()> 
     let generator = Generator::new(&binaries.tpch, arguments.scale);
     let limits = vec![("plugin_timeout_ms".to_owned(), CALL_TIMEOUT_MS)];
     let cluster = Cluster::for_test(&binaries.domicile, &Options { limits, ..Options::permissive() })?;
-    load(&cluster, &generator)?;
+    load(&cluster, &generator, Some(REGION), voice)?;
     let edge = cluster.edge(REGION);
     let component = components.get(HOSTILE[0]).with_context(|| format!("guest/ builds no {}", HOSTILE[0]))?;
     let deployed = edge.deploy("spin", "1.0.0", &std::fs::read(component)?)?;
@@ -51,15 +51,6 @@ pub(crate) fn run(arguments: &NeighboursArguments, voice: &Voice) -> Result<()> 
     }
     ensure!(ended > 0, "no hostile question was ended meanwhile: ask for more runs");
     report(arguments, voice, &mut alone, &mut beside, ended);
-    Ok(())
-}
-
-fn load(cluster: &Cluster, generator: &Generator) -> Result<()> {
-    let dir = cluster.dir().context("a cluster for tests has a folder")?.join("files");
-    for file in generator.files(&dir)?.iter().filter(|file| file.region == REGION) {
-        let response = cluster.edge(REGION).load(&file.dataset, &file.path)?;
-        ensure!(response.status == 200, "{}", response.text());
-    }
     Ok(())
 }
 

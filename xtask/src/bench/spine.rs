@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use domicile_harness::data::{CentralBytes, Generator};
 use domicile_harness::workspace::REGIONS;
 use domicile_harness::{Cluster, Edge, Options, build, questions};
 use serde_json::json;
 
-use super::Times;
+use super::{Times, load};
 use crate::SpineArguments;
 use crate::voice::{Voice, grouped};
 
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &SpineArguments, voice: &Voice) -> Result<()> {
     let generator = Generator::new(&binaries.tpch, arguments.scale);
     voice.heading(format_args!("Three regions, TPC-H at scale {}", arguments.scale));
     let cluster = Cluster::for_test(&binaries.domicile, &Options::default())?;
-    load(&cluster, &generator, voice)?;
+    load(&cluster, &generator, None, voice)?;
 
     voice.heading(format_args!("Measuring, {} runs", arguments.runs));
     let mut measured = voice.step("asking", || measure(&cluster, arguments.runs))?;
@@ -36,18 +36,6 @@ pub(crate) fn run(arguments: &SpineArguments, voice: &Voice) -> Result<()> {
     })?;
     report(arguments, voice, &mut measured, central);
     Ok(())
-}
-
-fn load(cluster: &Cluster, generator: &Generator, voice: &Voice) -> Result<()> {
-    let dir = cluster.dir().context("a cluster for tests has a folder")?.join("files");
-    let files = voice.step("generating", || generator.files(&dir))?;
-    voice.step("loading", || {
-        for file in &files {
-            let response = cluster.edge(&file.region).load(&file.dataset, &file.path)?;
-            ensure!(response.status == 200, "{}", response.text());
-        }
-        Ok(())
-    })
 }
 
 struct Measured {
