@@ -7,16 +7,18 @@ mod guest_output;
 mod oracle;
 mod wire_frames;
 mod wire_receipts;
+mod wire_tokens;
 
 /// A target: its name, which is also its corpus's, and what runs.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     ("component_load", component_load::run),
     ("guest_output", guest_output::run),
     ("wire_frames", wire_frames::run),
     ("wire_receipts", wire_receipts::run),
+    ("wire_tokens", wire_tokens::run),
 ];
 
 /// Runs the target of this name over one input.

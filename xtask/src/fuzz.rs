@@ -16,7 +16,7 @@ use domicile_harness::workspace;
 use crate::voice::Voice;
 
 /// What there is to fuzz, as in `fuzz/Cargo.toml`.
-const TARGETS: [&str; 4] = ["component_load", "guest_output", "wire_frames", "wire_receipts"];
+const TARGETS: [&str; 5] = ["component_load", "guest_output", "wire_frames", "wire_receipts", "wire_tokens"];
 /// What is instrumented; these have `debug-assertions` in `fuzz/Cargo.toml`, and with that artefacts of their own.
 const INSTRUMENTED: [&str; 11] = [
     "arrow_array",

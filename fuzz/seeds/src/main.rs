@@ -3,6 +3,7 @@
 mod components;
 mod receipts;
 mod streams;
+mod tokens;
 
 use std::io;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 type Seed = (&'static str, String, Vec<u8>);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let seeds = [components::seeds()?, receipts::seeds()?, streams::seeds()?].concat();
+    let seeds = [components::seeds()?, receipts::seeds()?, streams::seeds()?, tokens::seeds()?].concat();
     for (target, name, bytes) in &seeds {
         write(target, name, bytes)?;
     }

@@ -39,6 +39,7 @@ fn record(sequence: u64, previous: String) -> LedgerRecord {
         columns: vec!["orders.o_totalprice".to_owned()],
         clauses: Vec::new(),
         purpose: None,
+        plugins: Vec::new(),
         minimum_entities: 5,
         rows_released: 1,
         groups_suppressed: 0,
