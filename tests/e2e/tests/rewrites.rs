@@ -89,7 +89,7 @@ const DENIED: [(&str, &str); 40] = [
     ("-", "SELECT c_mktsegment, count(*) AS n FROM customer GROUP BY 1 HAVING count(c_phone) > 3"),
     ("-", "SELECT c_mktsegment, max(c_acctbal) AS m, avg(c_acctbal) AS a FROM customer GROUP BY 1"),
     ("-", "SELECT min(c_acctbal) AS m FROM customer"),
-    ("-", "SELECT sum(CASE WHEN c_mktsegment = 'BUILDING' THEN 1 ELSE 0 END) AS n, count(*) AS m FROM customer"),
+    ("-", "SELECT sum(CASE WHEN c_name < 'D' THEN 1 ELSE 0 END) AS n, count(*) AS m FROM customer"),
     ("-", "SELECT DISTINCT c_address FROM customer"),
     ("-", "SELECT length(c_comment) AS l, count(*) AS n FROM customer GROUP BY 1"),
     ("-", "SELECT o_orderkey, o_totalprice FROM orders"),
