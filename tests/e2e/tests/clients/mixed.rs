@@ -7,7 +7,7 @@ use domicile_harness::{Edge, Options, Response};
 use domicile_tests::check::problem;
 use domicile_tests::peer::{self, Way};
 use domicile_tests::world::{World, shared};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::at_home;
 
