@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::ArrayRef;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, Result, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
@@ -143,7 +143,20 @@ fn text(expr: &Expr) -> Result<String> {
             other => Transformed::no(other),
         })
     })?;
-    Ok(plain.data.to_string())
+    let mut whole = plain.data.to_string();
+    // The text of an expression does not show what a subquery asks.
+    expr.apply(|part| {
+        let asked = match part {
+            Expr::Exists(exists) => Some(&exists.subquery),
+            Expr::InSubquery(within) => Some(&within.subquery),
+            Expr::SetComparison(compared) => Some(&compared.subquery),
+            Expr::ScalarSubquery(subquery) => Some(subquery),
+            _ => None,
+        };
+        whole.extend(asked.map(|asked| asked.subquery.display_indent().to_string()));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(whole)
 }
 
 /// Columns of tables, which are qualified, come before values, which are not any more; else the lesser text.

@@ -79,6 +79,21 @@ fn what_could_differ_by_somebody_is_not() {
         ("SELECT count(*) FROM customer JOIN orders ON c_custkey = o_custkey", &[]),
         false,
     );
+    for [one, other] in [
+        [
+            "c_custkey IN (SELECT o_custkey FROM orders)",
+            "c_custkey IN (SELECT o_custkey FROM orders WHERE o_orderkey > 5)",
+        ],
+        [
+            "NOT EXISTS (SELECT 1 FROM orders WHERE o_custkey = c_custkey AND o_orderstatus = 'F')",
+            "NOT EXISTS (SELECT 1 FROM orders WHERE o_custkey = c_custkey AND o_orderstatus = 'O')",
+        ],
+        ["c_nationkey > (SELECT min(n_nationkey) FROM nation)", "c_nationkey > (SELECT max(n_nationkey) FROM nation)"],
+    ] {
+        let [one, other] = [one, other].map(|condition| format!("SELECT count(*) FROM customer WHERE {condition}"));
+        check((&one, &[]), (&other, &[]), false);
+        check((&one, &[]), (&one, &[]), true);
+    }
     // A value that reads like another condition.
     check(
         ("SELECT count(*) FROM customer WHERE c_mktsegment <> 'A' AND c_acctbal > 0", &[]),
