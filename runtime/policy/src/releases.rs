@@ -5,6 +5,7 @@
 //! group needs, none of which contributes too much of the difference, or by none; and so has every combination of the
 //! latest ones.
 
+mod head;
 mod span;
 mod trace;
 
@@ -12,7 +13,11 @@ use std::collections::BTreeMap;
 
 pub use trace::{Difference, Needs, TRACE_PLACES, Trace, mark};
 
+use head::Head;
 use span::Span;
+
+/// Latest releases with one definition that are looked at before all others.
+const SAME_MAX: usize = 4;
 
 /// A released group, or several as one, by the rows of one table that stand behind one of its values.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +43,10 @@ pub struct Releases {
 struct Known {
     /// Folded to the least length that tells as many entities apart as each of them needs.
     folded: Vec<(u64, Trace)>,
+    /// The definitions of these by themselves.
+    definitions: Vec<u64>,
+    /// The first places of each of these.
+    heads: Vec<Head>,
     /// The latest, by all their places.
     span: Span,
 }
@@ -60,8 +69,17 @@ impl Releases {
             return Difference::Enough;
         };
         let folded = released.trace.folded_for(needs.minimum_entities);
+        // Most often a question is asked again, of the same rows.
+        let same = known.definitions.iter().zip(&known.folded).rev().filter(|(one, _)| **one == released.definition);
+        if same.take(SAME_MAX).any(|(_, (_, other))| folded.difference(other, needs) == Difference::None) {
+            return Difference::None;
+        }
+        let head = Head::of(&folded);
         let mut nearest = Difference::Enough;
-        for (definition, other) in &known.folded {
+        for ((definition, other), its_head) in known.folded.iter().zip(&known.heads) {
+            if head.differs_enough(its_head, needs) {
+                continue;
+            }
             match folded.difference(other, needs) {
                 // What the tenant has already tells nothing, whatever else is near it.
                 Difference::None if !needs.strict || *definition == released.definition => return Difference::None,
@@ -79,13 +97,18 @@ impl Releases {
     /// Notes a release that needed `minimum_entities`. The oldest are forgotten where there are too many.
     pub fn remember(&mut self, tenant: &str, released: Released, minimum_entities: u64) {
         let known = self.known.entry((tenant.to_owned(), released.pool)).or_default();
-        known.folded.push((released.definition, released.trace.folded_for(minimum_entities)));
+        let folded = released.trace.folded_for(minimum_entities);
+        known.definitions.push(released.definition);
+        known.heads.push(Head::of(&folded));
+        known.folded.push((released.definition, folded));
         known.span.take_in(&released.trace);
         self.groups += 1;
         if known.folded.len() > self.groups_max {
             // A tenth at a time, so that forgetting costs little.
             let gone = known.folded.len() - self.groups_max + self.groups_max / 10;
             known.folded.drain(..gone);
+            known.definitions.drain(..gone);
+            known.heads.drain(..gone);
             self.groups -= gone;
         }
     }

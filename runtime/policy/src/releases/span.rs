@@ -214,11 +214,14 @@ fn subtract(from: &mut [u32], factor: u32, vector: &[u32]) {
 
 /// The factors by which multiples of `vector` may differ from `reduced` in few places: most places agree on those.
 fn factors(reduced: &[u32], vector: &[u32]) -> Vec<u32> {
-    let both = reduced.iter().zip(vector).filter(|(sum, part)| **sum != 0 && **part != 0);
-    let guesses: Vec<u32> = both.take(GUESSES).map(|(sum, part)| times(*sum, inverse(*part))).collect();
-    let agreed = |number: usize, factor: &u32| {
-        let is_new = !guesses[..number].contains(factor);
-        is_new && guesses.iter().filter(|guess| *guess == factor).count() > 1
+    let both = reduced.iter().copied().zip(vector.iter().copied()).filter(|(sum, part)| *sum != 0 && *part != 0);
+    let guesses: Vec<(u32, u32)> = both.take(GUESSES).collect();
+    // Fractions are compared by cross products: dividing takes far longer, and most agree with no other.
+    let agree = |one: (u32, u32), other: (u32, u32)| times(one.0, other.1) == times(other.0, one.1);
+    let agreed = |(number, guess): &(usize, (u32, u32))| {
+        let is_new = !guesses[..*number].iter().any(|other| agree(*guess, *other));
+        is_new && guesses[number + 1..].iter().any(|other| agree(*guess, *other))
     };
-    guesses.iter().enumerate().filter(|(number, factor)| agreed(*number, factor)).map(|(_, factor)| *factor).collect()
+    let agreed = guesses.iter().copied().enumerate().filter(agreed);
+    agreed.map(|(_, (sum, part))| times(sum, inverse(part))).collect()
 }

@@ -1,5 +1,9 @@
 //! Traces of rows.
 
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::sync::Arc;
+
 /// Places of a trace; a power of two, so that it can be folded.
 pub const TRACE_PLACES: usize = 1024;
 /// Fewest places of a folded trace.
@@ -26,10 +30,10 @@ pub fn mark(hash: u64) -> u32 {
 /// A trace may also weigh its places: how much their entities contribute to what is released, whichever way.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Trace {
-    /// By ascending place; sums that are not zero only.
-    sums: Vec<(u16, u32)>,
+    /// By ascending place; sums that are not zero only. A trace is held in several places at once.
+    sums: Arc<[(u16, u32)]>,
     /// What each of these places weighs.
-    weights: Option<Vec<f64>>,
+    weights: Option<Arc<[f64]>>,
     /// What the heaviest of them does.
     heaviest: f64,
     places: usize,
@@ -90,6 +94,11 @@ impl Trace {
             }
             same
         });
+        Self::of_entries(places, entries, weighs)
+    }
+
+    /// The trace with these entries, each of another place, in ascending order.
+    fn of_entries(places: usize, mut entries: Vec<Entry>, weighs: bool) -> Self {
         entries.retain(|(_, sum, _)| *sum != 0);
         let heaviest = entries.iter().map(|(_, _, weight)| *weight).fold(0.0, f64::max);
         let sums = entries.iter().map(|(place, sum, _)| (*place, *sum)).collect();
@@ -107,8 +116,18 @@ impl Trace {
         self.weights.as_deref()
     }
 
-    fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        let weights = self.weights.iter().flatten().copied().chain(std::iter::repeat(0.0));
+    /// How many places there are, with anything in them or not.
+    pub(super) fn places(&self) -> usize {
+        self.places
+    }
+
+    /// What no place weighs more than, where weights count.
+    pub(super) fn heaviest(&self) -> Option<f64> {
+        self.weights.as_ref().map(|_| self.heaviest)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        let weights = self.weights.iter().flat_map(|weights| weights.iter()).copied().chain(std::iter::repeat(0.0));
         self.sums.iter().zip(weights).map(|((place, sum), weight)| (*place, *sum, weight))
     }
 
@@ -116,7 +135,16 @@ impl Trace {
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let weighs = self.weights.is_some() && other.weights.is_some();
-        Self::with_places(self.places.max(1), self.entries().chain(other.entries()).collect(), weighs)
+        if self.places != other.places {
+            return Self::with_places(self.places.max(1), self.entries().chain(other.entries()).collect(), weighs);
+        }
+        let mut entries = Vec::with_capacity(self.sums.len() + other.sums.len());
+        let (mut ours, mut theirs) = (self.entries().peekable(), other.entries().peekable());
+        while let Some((one, another)) = next_place(&mut ours, &mut theirs) {
+            let ((place, sum, weight), (its, of, more)) = (one.unwrap_or_default(), another.unwrap_or_default());
+            entries.push((place.max(its), plus(sum, of), weight + more));
+        }
+        Self::of_entries(self.places, entries, weighs)
     }
 
     /// The same by fewer places: enough to compare where groups need `minimum_entities`.
@@ -129,7 +157,12 @@ impl Trace {
         if places >= self.places {
             return self.clone();
         }
-        Self::with_places(places, self.entries().collect(), self.weights.is_some())
+        let mut folded: Vec<Entry> = (0..places as u16).map(|place| (place, 0, 0.0)).collect();
+        for (place, sum, weight) in self.entries() {
+            let entry = &mut folded[usize::from(place) & (places - 1)];
+            (entry.1, entry.2) = (plus(entry.1, sum), entry.2 + weight);
+        }
+        Self::of_entries(places, folded, self.weights.is_some())
     }
 
     /// How the traces differ, where a group has these `needs`.
@@ -138,20 +171,14 @@ impl Trace {
         if self.places != other.places {
             return self.folded(places).difference(&other.folded(places), needs);
         }
-        let weighs = self.weights.is_some() && other.weights.is_some();
-        let mut shares = Shares::new(needs, places, weighs.then_some(self.heaviest.max(other.heaviest)));
-        if !weighs && self.sums.len().abs_diff(other.sums.len()) >= shares.needed {
+        let weight_max = self.heaviest().zip(other.heaviest()).map(|(ours, theirs)| ours.max(theirs));
+        let mut shares = Shares::new(needs, places, weight_max);
+        if weight_max.is_none() && self.sums.len().abs_diff(other.sums.len()) >= shares.needed {
             return Difference::Enough;
         }
         let (mut ours, mut theirs) = (self.entries().peekable(), other.entries().peekable());
         while !shares.is_enough() {
-            let (one, another) = match (ours.peek(), theirs.peek()) {
-                (None, None) => break,
-                (Some((place, ..)), Some((its, ..))) if place == its => (ours.next(), theirs.next()),
-                (Some((place, ..)), Some((its, ..))) if place > its => (None, theirs.next()),
-                (None, Some(_)) => (None, theirs.next()),
-                (Some(_), _) => (ours.next(), None),
-            };
+            let Some((one, another)) = next_place(&mut ours, &mut theirs) else { break };
             let ((_, sum, weight), (_, of, its)) = (one.unwrap_or_default(), another.unwrap_or_default());
             if sum != of {
                 shares.add((weight - its).abs());
@@ -159,6 +186,24 @@ impl Trace {
         }
         shares.judged()
     }
+}
+
+/// What two traces have in the next place that either has anything in.
+fn next_place(
+    ours: &mut Peekable<impl Iterator<Item = Entry>>,
+    theirs: &mut Peekable<impl Iterator<Item = Entry>>,
+) -> Option<(Option<Entry>, Option<Entry>)> {
+    let order = match (ours.peek(), theirs.peek()) {
+        (None, None) => return None,
+        (Some((place, ..)), Some((its, ..))) => place.cmp(its),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+    };
+    Some(match order {
+        Ordering::Less => (ours.next(), None),
+        Ordering::Equal => (ours.next(), theirs.next()),
+        Ordering::Greater => (None, theirs.next()),
+    })
 }
 
 /// The places that differ, one after the other.
@@ -194,8 +239,15 @@ impl Shares {
         self.whole += weight;
     }
 
+    /// Several more that differ, by these weights together, none of which is more than the largest there can be.
+    pub(super) fn add_several(&mut self, differing: usize, weights: f64) {
+        self.differing += differing;
+        self.largest = self.weight_max;
+        self.whole += weights;
+    }
+
     /// Whether what differs is enough, whatever else does.
-    fn is_enough(&self) -> bool {
+    pub(super) fn is_enough(&self) -> bool {
         let shared = |share| self.whole.is_finite() && self.weight_max <= self.whole * share;
         let shared = self.share_max.is_none_or(shared);
         self.differing >= self.needed && shared
@@ -226,11 +278,14 @@ pub(super) fn of_count(differing: usize, needed: usize) -> Difference {
 
 pub(super) fn plus(one: u32, other: u32) -> u32 {
     let sum = one + other;
-    if sum >= PRIME { sum - PRIME } else { sum }
+    // One of them wraps around: without a branch.
+    sum.min(sum.wrapping_sub(PRIME))
 }
 
+/// 2^31 is one more than the prime, so that what is above the lowest 31 bits counts as it is.
 pub(super) fn times(one: u32, other: u32) -> u32 {
-    (u64::from(one) * u64::from(other) % u64::from(PRIME)) as u32
+    let product = u64::from(one) * u64::from(other);
+    plus((product & u64::from(PRIME)) as u32, (product >> 31) as u32)
 }
 
 pub(super) fn negative(number: u32) -> u32 {
