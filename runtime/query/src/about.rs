@@ -8,7 +8,8 @@ use datafusion::datasource::provider_as_source;
 use datafusion::functions::expr_fn::abs;
 use datafusion::functions_aggregate::expr_fn::{max, sum};
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, Join, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, TableScan, cast, col,
+    Aggregate, Distinct, Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, TableScan, cast,
+    col,
 };
 use domicile_policy::FragmentFacts;
 use domicile_store::{ENTITY_COLUMN, SEQ_COLUMN};
@@ -16,7 +17,8 @@ use domicile_store::{ENTITY_COLUMN, SEQ_COLUMN};
 use crate::QueryError;
 use crate::bind::Binder;
 use crate::catalog::{Relation, relation};
-use crate::guard::{About, MarkKey, Measure, Version, row_mark};
+use crate::fragment::aggregate_function;
+use crate::guard::{About, MarkKey, Measure, Supports, Version, VersionColumns};
 
 /// Binds `plan` to its rows, with what the guard has to know about them as further columns. Where it aggregates rows of
 /// one entity, their marks under `key` stand for their versions.
@@ -29,7 +31,7 @@ pub(crate) fn bind_about(
     facts: &FragmentFacts,
     key: MarkKey,
 ) -> Result<(LogicalPlan, About), QueryError> {
-    let bound = Abouts { binder, facts, key, columns: 0 }.bind(plan)?;
+    let bound = Abouts { binder, facts, key, columns: 0, occurrences: 0 }.bind(plan)?;
     bound.ok_or_else(|| QueryError::Execution("the fragment reads no resident dataset".to_owned()))
 }
 
@@ -42,6 +44,8 @@ struct Abouts<'b> {
     key: MarkKey,
     /// Columns named so far: each has a name of its own, whatever is joined or renamed above it.
     columns: usize,
+    /// Tables so far.
+    occurrences: usize,
 }
 
 impl Abouts<'_> {
@@ -83,16 +87,31 @@ impl Abouts<'_> {
     ) -> Result<Bound, QueryError> {
         let Some((input, mut about)) = self.bind(input)? else { return Ok(None) };
         keys.push(col(about.entity.clone()));
+        let within = aggregates.clone();
         let mut named = |aggregate: Expr| {
             let name = format!("_about{}", self.columns);
             self.columns += 1;
             aggregates.push(aggregate.alias(&name));
             Column::new_unqualified(name)
         };
-        for version in &mut about.versions {
-            let columns = version.columns.drain(..).map(col).collect();
-            version.columns.push(named(sum(row_mark(self.key, columns))));
-        }
+        let functions = within.iter().map(aggregate_function).collect::<Result<Vec<_>, _>>()?;
+        let supports = Supports::of(functions.into_iter(), input.schema())?;
+        about.versions = about.versions.into_iter().try_fold(Vec::new(), |mut versions, version| {
+            let mark = version.mark(self.key);
+            let is_used = version.is_used && (supports.all || within.is_empty());
+            let all = Version { columns: VersionColumns::Marks(named(sum(mark.clone()))), is_used, ..version.clone() };
+            versions.push(all);
+            for support in &supports.some {
+                let of = version.of.iter().chain([&support.of]).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let marks = sum(mark.clone()).filter(support.value.clone().is_not_null()).build()?;
+                versions.push(Version {
+                    of: Some(of),
+                    columns: VersionColumns::Marks(named(marks)),
+                    ..version.clone()
+                });
+            }
+            Ok::<_, QueryError>(versions)
+        })?;
         for measure in &mut about.measures {
             let column = col(measure.column.clone());
             let whole = if measure.is_number { sum(abs(cast(column, DataType::Float64))) } else { max(column) };
@@ -127,8 +146,10 @@ impl Abouts<'_> {
         }
         // What a mapper makes of somebody's rows has no version but its own values.
         let versions = rest.into_iter().filter(|column| is_mapper || column.name == SEQ_COLUMN);
-        let columns = versions.map(|column| self.named(&mut exprs, column)).collect();
-        about.versions.push(Version { table, columns });
+        let columns = VersionColumns::Row(versions.map(|column| self.named(&mut exprs, column)).collect());
+        let occurrence = self.occurrences;
+        self.occurrences += 1;
+        about.versions.push(Version { table, occurrence, of: None, is_used: true, columns });
         Ok(Some((LogicalPlanBuilder::from(plan).project(exprs)?.build()?, about)))
     }
 

@@ -2,8 +2,10 @@
 //! and tell that nobody is in one only where they do not.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, Result, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
@@ -17,28 +19,41 @@ use crate::guard::MarkKey;
 pub(crate) struct Definition {
     key: MarkKey,
     conditions: BTreeSet<String>,
-    keys: Vec<String>,
-    /// Of each key the table and the column, where it is one as it is.
-    columns: Vec<Option<Column>>,
+    /// The keys as expressions of columns of tables, and as text.
+    keys: Vec<(Expr, String)>,
+    fields: Fields,
 }
+
+/// The columns of the tables.
+type Fields = HashMap<Column, FieldRef>;
 
 impl Definition {
     /// That of the groups of `input` by `group`.
     pub(crate) fn of(key: MarkKey, input: &LogicalPlan, group: &[Expr]) -> Result<Self> {
-        let mut conditions = BTreeSet::new();
-        let outputs = walk(input, &mut conditions)?;
-        let keys = group.iter().map(|expr| substitute(expr, input.schema(), &outputs));
-        let keys: Vec<Expr> = keys.collect::<Result<_>>()?;
-        let columns = keys.iter().map(|key| key.clone().unalias().try_as_col().cloned()).collect();
-        let keys = keys.iter().map(text).collect::<Result<_>>()?;
-        Ok(Self { key, conditions, keys, columns })
+        let (mut conditions, mut fields) = (BTreeSet::new(), Fields::new());
+        let outputs = walk(input, &mut conditions, &mut fields)?;
+        let key_of = |expr| {
+            let key = substitute(expr, input.schema(), &outputs)?;
+            let text = text(&key)?;
+            Ok((key, text))
+        };
+        let keys = group.iter().map(key_of).collect::<Result<_>>()?;
+        Ok(Self { key, conditions, keys, fields })
     }
 
-    /// The table and the column that this key is, where it is a column of a table as it is.
-    pub(crate) fn column(&self, key: usize) -> Option<(&str, &str)> {
-        let column = self.columns.get(key)?.as_ref()?;
-        let table = column.relation.as_ref()?.table();
-        self.conditions.contains(&format!("from {table}")).then_some((table, column.name.as_str()))
+    /// A key as an expression of columns of tables.
+    pub(crate) fn key(&self, key: usize) -> Option<&Expr> {
+        self.keys.get(key).map(|(expr, _)| expr)
+    }
+
+    /// What a column of a table holds.
+    pub(crate) fn field(&self, column: &Column) -> Option<&FieldRef> {
+        self.fields.get(column)
+    }
+
+    /// Whether the table is there once only.
+    pub(crate) fn occurs_once(&self, table: &str) -> bool {
+        self.conditions.contains(&format!("from {table}")) && !self.conditions.contains(&format!("from {table} 2"))
     }
 
     /// That of one row of these keys, each with the number of its expression; of all rows together without any.
@@ -48,7 +63,7 @@ impl Definition {
     pub(crate) fn group(&self, keys: &[(usize, &ArrayRef)], row: usize) -> Result<u64> {
         let mut conditions = self.conditions.clone();
         for (index, values) in keys {
-            let expr = self.keys.get(*index).map_or("?", String::as_str);
+            let expr = self.keys.get(*index).map_or("?", |(_, text)| text);
             let value = ScalarValue::try_from_array(values, row)?;
             conditions.insert(if value.is_null() {
                 format!("{expr} IS NULL")
@@ -64,24 +79,28 @@ impl Definition {
 }
 
 /// The outputs of a plan as expressions of columns of tables; notes its conditions.
-fn walk(plan: &LogicalPlan, conditions: &mut BTreeSet<String>) -> Result<Vec<Expr>> {
+fn walk(plan: &LogicalPlan, conditions: &mut BTreeSet<String>, fields: &mut Fields) -> Result<Vec<Expr>> {
     Ok(match plan {
         LogicalPlan::TableScan(scan) => {
             // A table that occurs again is another one.
             let table = scan.table_name.table();
             let mut names = (1..).map(|time| if time == 1 { table.to_owned() } else { format!("{table} {time}") });
             let name = names.find(|name| conditions.insert(format!("from {name}"))).unwrap_or_default();
-            let columns = plan.schema().columns().into_iter();
-            columns.map(|column| Expr::Column(Column::new(Some(name.clone()), column.name))).collect()
+            let column = |field: &FieldRef| {
+                let column = Column::new(Some(name.clone()), field.name());
+                fields.insert(column.clone(), Arc::clone(field));
+                Expr::Column(column)
+            };
+            plan.schema().fields().iter().map(column).collect()
         }
-        LogicalPlan::SubqueryAlias(alias) => walk(&alias.input, conditions)?,
+        LogicalPlan::SubqueryAlias(alias) => walk(&alias.input, conditions, fields)?,
         LogicalPlan::Projection(projection) => {
-            let below = walk(&projection.input, conditions)?;
+            let below = walk(&projection.input, conditions, fields)?;
             let schema = projection.input.schema();
             projection.expr.iter().map(|expr| substitute(expr, schema, &below)).collect::<Result<_>>()?
         }
         LogicalPlan::Filter(filter) => {
-            let below = walk(&filter.input, conditions)?;
+            let below = walk(&filter.input, conditions, fields)?;
             let predicate = substitute(&filter.predicate, filter.input.schema(), &below)?;
             for condition in split_conjunction(&predicate) {
                 conditions.insert(text(condition)?);
@@ -89,9 +108,9 @@ fn walk(plan: &LogicalPlan, conditions: &mut BTreeSet<String>) -> Result<Vec<Exp
             below
         }
         LogicalPlan::Join(join) => {
-            let mut outputs = walk(&join.left, conditions)?;
+            let mut outputs = walk(&join.left, conditions, fields)?;
             let left = outputs.clone();
-            let right = walk(&join.right, conditions)?;
+            let right = walk(&join.right, conditions, fields)?;
             for (one, other) in &join.on {
                 let one = text(&substitute(one, join.left.schema(), &left)?)?;
                 let other = text(&substitute(other, join.right.schema(), &right)?)?;

@@ -47,7 +47,8 @@ pub enum QueryError {
     },
     /// The question has a part that cannot be computed where the data is and then merged.
     #[error(
-        "{what} cannot be answered across regions; aggregate first with count, sum, avg, min or max over joins on the datasets' own keys, or ask a single home with `Data-Region`"
+        "{what} cannot be answered across regions; aggregate first, with count, sum or avg over joins on the datasets' own \
+         keys, or name one home in `Data-Region` and ask at that region's own edge"
     )]
     AcrossRegions {
         /// The part.
@@ -147,6 +148,20 @@ pub enum QueryError {
     Coverage {
         /// The homes, and why.
         missing: Vec<RegionReason>,
+    },
+    /// A region without reference data that others have.
+    #[error(
+        "region `{region}` holds no rows of the reference dataset `{dataset}`, and `{holder}` does: its own rows would be \
+         missing from the answer; load the same file into `{dataset}` there, or leave the region out with \
+         `Require-Coverage: partial`"
+    )]
+    ReferenceMissing {
+        /// The region.
+        region: RegionId,
+        /// The dataset.
+        dataset: String,
+        /// A region that holds rows of it.
+        holder: RegionId,
     },
     /// The query took longer than it may.
     #[error("the query took longer than its limit of {timeout_ms} ms; raise `Query-Timeout` or ask for less")]

@@ -8,11 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{Case, Expr, ExprSchemable, LogicalPlan};
 use domicile_policy::ColumnUse;
 use domicile_types::DatasetName;
 
 use crate::QueryError;
+
+mod arithmetic;
+mod constants;
+
+use arithmetic::{binary_flow, number};
+pub(crate) use constants::Constants;
 
 /// One occurrence of a table in a plan; a table that is joined to itself occurs twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +38,7 @@ pub(crate) struct Base {
 }
 
 /// What flows into one column or expression.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Flow {
     /// Columns of resident datasets whose values it carries.
     pub(crate) values: BTreeSet<ColumnUse>,
@@ -52,6 +58,9 @@ pub(crate) struct Flow {
     pub(crate) origins: BTreeSet<Origin>,
     /// Resident columns by which its columns of reference data were looked up.
     pub(crate) lookups: BTreeSet<Lookup>,
+    pub(crate) constants: Constants,
+    /// Whether it counts something.
+    pub(crate) counts: bool,
 }
 
 /// One occurrence of a table whose columns are no resident ones, by its number in the plan.
@@ -81,6 +90,8 @@ impl Flow {
         self.origins.extend(&other.origins);
         self.lookups.extend(other.lookups.iter().cloned());
         self.degree = self.degree.max(other.degree);
+        self.counts |= other.counts;
+        self.constants = self.constants.or(other.constants);
         for (column, power) in &other.powers {
             let own = self.powers.entry(column.clone()).or_default();
             *own = (*own).max(*power);
@@ -97,6 +108,7 @@ impl Flow {
         let mut product = self.clone();
         product.absorb(other);
         product.degree = self.degree.saturating_add(other.degree);
+        product.constants = self.constants.times(other.constants);
         for (column, power) in &mut product.powers {
             let of = |flow: &Self| flow.powers.get(column).copied().unwrap_or_default();
             *power = of(self).saturating_add(of(other));
@@ -104,10 +116,21 @@ impl Flow {
         product
     }
 
-    /// What a policy has to permit of the products in it. Sums of powers of a column tell how often each of its values
-    /// occurs, and so may products of several columns that are alike.
+    /// What a policy has to permit of the products in it. A column that is the same for all but one is one person's, as a
+    /// factor of another; and sums of powers of a column tell how often each of its values occurs.
     pub(crate) fn products(&self) -> Option<&'static str> {
-        if self.powers.values().any(|power| *power > 1) { Some(POWER) } else { (self.degree > 2).then_some(PRODUCT) }
+        if self.powers.values().any(|power| *power > 1) { Some(POWER) } else { (self.degree > 1).then_some(PRODUCT) }
+    }
+
+    /// Whether it is the same for all rows.
+    fn is_constant(&self) -> bool {
+        self.columns().next().is_none() && self.named.is_empty() && self.origins.is_empty() && !self.counts
+    }
+
+    /// Whether it is a sum of multiples of resident columns and of constants, so that sums of it follow from theirs.
+    pub(crate) fn is_linear(&self) -> bool {
+        let of_columns = !self.values.is_empty() && self.conditions.is_empty() && self.origins.is_empty();
+        of_columns && self.degree == 1 && self.functions.is_empty() && !self.counts
     }
 
     /// The same flow as looked at by a condition.
@@ -143,8 +166,11 @@ pub(crate) const CAST: &str = "cast";
 pub(crate) const POWER: &str = "power";
 /// The name under which policies permit reference data inside aggregates that is looked up by more than group keys.
 pub(crate) const LOOKUP: &str = "lookup";
-/// The name under which policies permit that more than two columns are multiplied inside aggregates.
+/// The name under which policies permit that columns are multiplied inside aggregates.
 pub(crate) const PRODUCT: &str = "product";
+
+/// The name under which policies permit means, least and greatest values of each entity's own rows inside aggregates.
+pub(crate) const WITHIN: &str = "within";
 
 pub(crate) fn column_flow<'f>(column: &Column, schema: &DFSchema, input: &'f [Flow]) -> Result<&'f Flow, QueryError> {
     let index = schema.index_of_column(column)?;
@@ -157,10 +183,10 @@ pub(crate) fn column_flow<'f>(column: &Column, schema: &DFSchema, input: &'f [Fl
 /// Where it holds a subquery over resident data, an aggregate, or anything else that is not known to be safe.
 pub(crate) fn expression(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
     match expr {
-        Expr::Literal(..) => Ok(Flow::default()),
+        Expr::Literal(value, _) => Ok(Flow { constants: Constants::of(number(value)), ..Flow::default() }),
         Expr::Column(column) => Ok(column_flow(column, schema, input)?.clone()),
         Expr::Alias(alias) => expression(&alias.expr, schema, input),
-        Expr::Negative(_) => Ok(computed(children(expr, schema, input)?)),
+        Expr::Negative(inner) => Ok(computed(expression(inner, schema, input)?)),
         Expr::Cast(cast) => cast_flow(&cast.expr, cast.field.data_type(), schema, input),
         Expr::TryCast(cast) => cast_flow(&cast.expr, cast.field.data_type(), schema, input),
         Expr::BinaryExpr(binary) => binary_flow(expr, binary, schema, input),
@@ -169,7 +195,9 @@ pub(crate) fn expression(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Resu
             // What a function makes of its arguments may be their product.
             let mut flow = Flow::default();
             for argument in &call.args {
-                flow = flow.multiplied(&expression(argument, schema, input)?);
+                let argument = expression(argument, schema, input)?;
+                let constants = flow.constants.or(argument.constants);
+                flow = Flow { constants, ..flow.multiplied(&argument) };
             }
             flow.functions.insert(call.name().to_lowercase());
             Ok(computed(flow))
@@ -207,42 +235,6 @@ fn computed(mut flow: Flow) -> Flow {
     flow
 }
 
-/// Sums, differences and products carry values, and so does a quotient by something that carries none. Every other
-/// operator that is not a comparison is a function that a policy has to name.
-fn binary_flow(expr: &Expr, binary: &BinaryExpr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
-    let mut flow = computed(children(expr, schema, input)?);
-    match binary.op {
-        Operator::Multiply => {
-            let (left, right) = (&binary.left, &binary.right);
-            Ok(computed(expression(left, schema, input)?.multiplied(&expression(right, schema, input)?)))
-        }
-        Operator::Plus | Operator::Minus => Ok(flow),
-        Operator::Eq
-        | Operator::NotEq
-        | Operator::Lt
-        | Operator::LtEq
-        | Operator::Gt
-        | Operator::GtEq
-        | Operator::And
-        | Operator::Or
-        | Operator::IsDistinctFrom
-        | Operator::IsNotDistinctFrom
-        | Operator::RegexMatch
-        | Operator::RegexIMatch
-        | Operator::RegexNotMatch
-        | Operator::RegexNotIMatch
-        | Operator::LikeMatch
-        | Operator::ILikeMatch
-        | Operator::NotLikeMatch
-        | Operator::NotILikeMatch => Ok(flow.into_condition()),
-        Operator::Divide if expression(&binary.right, schema, input)?.columns().next().is_none() => Ok(flow),
-        other => {
-            flow.functions.insert(other.to_string());
-            Ok(flow)
-        }
-    }
-}
-
 /// A cast that keeps every difference between values is free; one that rounds or cuts can tell values apart like a
 /// comparison does, and is a function that a policy has to name.
 fn cast_flow(inner: &Expr, to: &DataType, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
@@ -262,7 +254,11 @@ pub(crate) fn keeps_differences(from: &DataType, to: &DataType) -> bool {
             scale >= from_scale
                 && i16::from(*precision) - i16::from(*scale) >= i16::from(*from_precision) - i16::from(*from_scale)
         }
-        (from, Decimal128(_, scale)) => from.is_integer() && *scale >= 0,
+        (from, Decimal128(precision, scale)) => {
+            let digits =
+                from.primitive_width().map_or(u8::MAX, |bytes| if bytes < 8 { bytes as u8 * 5 / 2 + 1 } else { 19 });
+            from.is_integer() && *scale >= 0 && i16::from(*precision) - i16::from(*scale) >= i16::from(digits)
+        }
         (from, Float64) => from.is_numeric(),
         (Date32, Date64 | Timestamp(..)) => true,
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,

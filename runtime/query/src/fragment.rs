@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, Projection};
 use domicile_policy::{ColumnUse, Form, FragmentFacts, PolicySet};
 use domicile_sandbox::PluginId;
 use domicile_types::Residency;
@@ -13,7 +13,7 @@ use domicile_types::Residency;
 use crate::QueryError;
 use crate::aggregate::plugin_aggregate;
 use crate::catalog::Catalog;
-use crate::expression::{CASE, CAST, Flow, LOOKUP, Lookup, column_flow, expression};
+use crate::expression::{CASE, CAST, Flow, LOOKUP, Lookup, PRODUCT, column_flow, expression};
 use crate::flow::{Fixed, Flows, node_name};
 use crate::split::aggregate_below;
 
@@ -27,7 +27,13 @@ const STEPS: [&str; 6] = [CASE, CAST, "floor", "ceil", "round", "trunc"];
 #[derive(Debug)]
 pub(crate) enum Shape {
     /// Groups and aggregates over `input`.
-    Groups { input: LogicalPlan, group: Vec<Expr>, aggregates: Vec<Expr> },
+    Groups {
+        input: LogicalPlan,
+        group: Vec<Expr>,
+        aggregates: Vec<Expr>,
+        /// Of each aggregate, whether it follows from sums of columns as they are.
+        linear: Vec<bool>,
+    },
     /// Rows as they are.
     Rows(LogicalPlan),
 }
@@ -65,7 +71,14 @@ impl Fragment {
             // condition or a step pick out fewer entities than the group has.
             facts.functions.extend(flow.functions.into_iter().filter(|name| !STEPS.contains(&name.as_str())));
         }
+        let mut linear = Vec::with_capacity(aggregate.aggr_expr.len());
         for expr in &aggregate.aggr_expr {
+            let follows = is_linear(expr, schema, &flows.outputs)?;
+            linear.push(follows);
+            // Whoever chooses the numbers that something is weighed by chooses what the verdict on it tells.
+            if !follows && weighs(expr, schema, &flows.outputs)? {
+                facts.functions.insert(PRODUCT.to_owned());
+            }
             aggregate_facts(expr, schema, &flows.outputs, &mut facts, &mut joined)?;
             // What is looked up by a column tells its values apart, but where all of a group have the same.
             if !lookups(expr, schema, &flows.outputs)?.is_subset(&keys) {
@@ -76,6 +89,7 @@ impl Fragment {
             input: aggregate.input.as_ref().clone(),
             group: aggregate.group_expr.clone(),
             aggregates: aggregate.aggr_expr.clone(),
+            linear,
         };
         Ok(Self { shape, facts, fixed: flows.fixed, joined })
     }
@@ -265,6 +279,39 @@ fn aggregate_facts(
         facts.functions.insert(CASE.to_owned());
     }
     Ok(())
+}
+
+/// Whether the aggregate is a sum that follows from those of columns as they are: over the same rows as theirs.
+fn is_linear(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<bool, QueryError> {
+    let Some((argument, false)) = summed(expr)? else { return Ok(false) };
+    if !expression(argument, schema, input)?.is_linear() {
+        return Ok(false);
+    }
+    let columns: Vec<&Column> = argument.column_refs().into_iter().collect();
+    let is_one = match columns.as_slice() {
+        [column] => column_flow(column, schema, input)?.direct.is_some(),
+        _ => false,
+    };
+    Ok(is_one || !argument.nullable(schema)?)
+}
+
+/// Whether the aggregate is a sum of resident columns with constants or reference data in it.
+fn weighs(expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<bool, QueryError> {
+    let Some((argument, _)) = summed(expr)? else { return Ok(false) };
+    let flow = expression(argument, schema, input)?;
+    let by_others = flow.constants.are_there() || !flow.origins.is_empty();
+    Ok(!flow.values.is_empty() && by_others)
+}
+
+/// What a sum of the engine's own is of, and whether it has a filter.
+fn summed(expr: &Expr) -> Result<Option<(&Expr, bool)>, QueryError> {
+    let function = aggregate_function(expr)?;
+    Ok(match function.params.args.as_slice() {
+        [argument] if function.func.name() == "sum" && plugin_aggregate(function).is_none() => {
+            Some((argument, function.params.filter.is_some()))
+        }
+        _ => None,
+    })
 }
 
 /// The resident columns that reference data in an aggregate were looked up by.

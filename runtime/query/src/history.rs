@@ -50,8 +50,9 @@ impl Asked {
         verdict.difference_checks && verdict.minimum_entities > 1
     }
 
-    fn needs(&self) -> Needs {
-        let Verdict { minimum_entities, dominance_percent, strict_differences: strict, .. } = self.verdict;
+    /// What any two of them have to differ by.
+    pub(crate) fn needs(verdict: &Verdict) -> Needs {
+        let Verdict { minimum_entities, dominance_percent, strict_differences: strict, .. } = *verdict;
         Needs { minimum_entities, dominance_percent, strict }
     }
 
@@ -207,7 +208,7 @@ impl History {
             }
             compared.extend(totals);
         }
-        let (tenant, needs) = (&release.asked.tenant, release.asked.needs());
+        let (tenant, needs) = (&release.asked.tenant, Asked::needs(&release.asked.verdict));
         let mut fresh = Vec::new();
         for one in compared {
             match self.releases.compare(tenant, &one, needs) {

@@ -1,16 +1,13 @@
 //! One region executes one fragment: the same path for its own questions and for those of other regions, except that
 //! what crosses a border passes the egress guard.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, col, ident};
+use datafusion::logical_expr::{Aggregate, LogicalPlan, LogicalPlanBuilder, col, ident};
 use datafusion::prelude::SessionContext;
-use domicile_policy::{PolicySet, Verdict};
-use domicile_types::DatasetName;
+use domicile_policy::Verdict;
 use domicile_types::limits::FRAGMENT_ROWS_MAX;
 
 use crate::QueryError;
@@ -19,8 +16,9 @@ use crate::admit::AdmittedFragment;
 use crate::bind::Binder;
 use crate::definition::Definition;
 use crate::fragment::Shape;
-use crate::guard::{self, Domains, GuardColumns, Guarded, Judged, MarkKey};
+use crate::guard::{self, GuardColumns, Guarded, Judged, MarkKey};
 use crate::history::{Asked, History};
+use crate::key_domains::Listed;
 use crate::opaque::kept_back;
 use crate::region::Region;
 use crate::total::total;
@@ -76,37 +74,12 @@ pub(crate) async fn execute(
     };
     let definition = Definition::of(region.mark_key, input, group)?;
     let indexes: Vec<usize> = names.iter().map(|(index, _)| *index).filter(|index| *index < keys).collect();
-    let domains = domains(&definition, &indexes, input.schema(), group, verdict, binder.policies())?;
+    let fixed = &admitted.fragment.fixed;
+    let listed = Listed { definition: &definition, fixed, verdict, policies: binder.policies() };
+    let domains = listed.domains(&indexes, input.schema(), group)?;
     let mut judged = guard::judge(&schema, &batches, &is_value, &guards, domains.as_ref(), verdict)?;
     judged.define(&definition, &indexes)?;
     release(region, verdict, judged, recipient).await
-}
-
-/// The values that the keys with these numbers can have, where policies say so of all of them.
-fn domains(
-    definition: &Definition,
-    indexes: &[usize],
-    input: &DFSchema,
-    group: &[Expr],
-    verdict: &Verdict,
-    policies: &PolicySet,
-) -> Result<Option<Domains>, QueryError> {
-    let all: BTreeSet<usize> = indexes.iter().copied().collect();
-    // Where one alone may leave, no group is too small.
-    if verdict.minimum_entities <= 1 || all.len() != group.len() || all.len() != indexes.len() {
-        return Ok(None);
-    }
-    let mut keys = Vec::with_capacity(indexes.len());
-    for index in indexes {
-        let domain = definition.column(*index).and_then(|(table, column)| {
-            let dataset: DatasetName = table.parse().ok()?;
-            let policy = policies.policy(&dataset).filter(|_| !verdict.masks.contains_key(&dataset))?;
-            policy.domains.get(column)
-        });
-        let (Some(domain), Some(key)) = (domain, group.get(*index)) else { return Ok(None) };
-        keys.push((domain, key.nullable(input)?));
-    }
-    Ok(Domains::of(keys.into_iter()))
 }
 
 /// What leaves of judged groups, after it is compared with what left before.
@@ -153,16 +126,17 @@ fn guarded(
     let mut guards = None;
     let plan = match (&admitted.fragment.shape, &admitted.verdict) {
         (Shape::Rows(plan), _) => project(binder.bind(plan.clone())?, names, &[])?,
-        (Shape::Groups { input, group, aggregates }, Some(verdict)) if verdict.minimum_entities > 0 => {
+        (Shape::Groups { input, group, aggregates, linear }, Some(verdict)) if verdict.minimum_entities > 0 => {
             let (input, about) = bind_about(binder, input, &admitted.fragment.facts, key)?;
             let tables = about.versions.iter().map(|version| version.table.clone()).collect();
             let about = about.of_tables(|table| admitted.fragment.decides(table, &tables, binder.policies()));
             let key = (verdict.minimum_entities > 1).then_some(key);
-            let Guarded { plan, names: own, columns } = guard::plan(input, &about, group, aggregates, verdict, key)?;
+            let grouping = guard::Grouping { keys: group, aggregates, linear };
+            let Guarded { plan, names: own, columns } = guard::plan(input, &about, grouping, verdict, key)?;
             guards = Some(columns);
             project(sorted(plan, group.len())?, names, &own)?
         }
-        (Shape::Groups { input, group, aggregates }, _) => {
+        (Shape::Groups { input, group, aggregates, .. }, _) => {
             let input = Arc::new(binder.bind(input.clone())?);
             let plan = LogicalPlan::Aggregate(Aggregate::try_new(input, group.clone(), aggregates.clone())?);
             project(sorted(plan, group.len())?, names, &[])?

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use domicile_types::is_slip_of;
 use domicile_types::limits::{PLAN_DEPTH_MAX, SQL_BYTES_MAX, SQL_OPERATORS_MAX};
 
 use crate::QueryError;
@@ -302,21 +303,35 @@ fn located(error: DataFusionError) -> QueryError {
             let message = parser.to_string();
             QueryError::sql(message.trim_start_matches("sql parser error: "), place.or_else(|| place_in(&message)))
         }
-        DataFusionError::SchemaError(schema, _) => QueryError::sql(&schema.to_string(), place),
+        DataFusionError::SchemaError(schema, _) => QueryError::sql(&plain(&schema.to_string()), place),
         DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => {
-            QueryError::sql(plain(message), place)
+            QueryError::sql(&plain(message), place)
         }
-        root => QueryError::sql(plain(&root.strip_backtrace()), place),
+        root => QueryError::sql(&plain(&root.strip_backtrace()), place),
     }
 }
 
-/// The planner's message without its request to report a bug, which it also makes of what callers got wrong.
-fn plain(message: &str) -> &str {
+/// The planner's message in words for whoever wrote the SQL: without its request to report a bug, which it also makes
+/// of what callers got wrong, without what it was about to do, and without names that are like none that was written.
+fn plain(message: &str) -> String {
     let told = match message.split_once("This issue was likely") {
         None => message,
         Some((before, after)) => after.split_once("/issues. ").map_or(before, |(_, rest)| rest),
     };
-    told.trim_start_matches("Internal error: ").trim_end()
+    let told = told.trim_start_matches("Internal error: ").trim_end();
+    near(told).replace(EXPANDING, "`*` stands for all columns, and ")
+}
+
+/// How the planner begins to say what is wrong with a column that `*` stands for.
+const EXPANDING: &str = "While expanding wildcard, ";
+
+/// The message without the function that it proposes, where that one is named quite differently: the planner proposes
+/// whichever is nearest, however far that is.
+fn near(message: &str) -> &str {
+    let Some((told, proposed)) = message.split_once("Did you mean '") else { return message };
+    let written = told.strip_prefix("Invalid function '").and_then(|rest| rest.split_once('\''));
+    let (Some((written, _)), Some((proposed, _))) = (written, proposed.split_once('\'')) else { return message };
+    if is_slip_of(written, proposed) { message } else { told.trim_end() }
 }
 
 /// The place that the SQL parser writes at the end of its messages: ` at Line: 1, Column: 15`.

@@ -22,12 +22,14 @@ use crate::client::Destination;
 use crate::compute::rows;
 use crate::leaf::{Released, crossing};
 use crate::parse::parse_with;
+use crate::parts::Parts;
 use crate::plugin_sql::blocking;
 use crate::plugins::PluginSet;
 use crate::recheck::Recheck;
+use crate::reference::without_rows;
 use crate::region::Region;
 use crate::remote::{Done, Question};
-use crate::run::{Answer, Parts, Query};
+use crate::run::{Answer, Query};
 
 /// The query that a plugin answers.
 pub(crate) fn query_interface(plugin: &Plugin) -> Result<&QueryInterface, QueryError> {
@@ -124,7 +126,8 @@ pub(crate) async fn contribute(
     let partial = partial_of(region, &plugin, values, session.state(), plan, binder.recheck()).await?;
     let rows = partial.num_rows() as u64;
     let released = Released { schema: partial.schema(), batches: vec![partial], rows, suppressed: 0 };
-    Ok(Done { released, as_of: snapshot.version, admitted, minimum_entities: 0 })
+    let without_rows = without_rows(&admitted.fragment, &snapshot)?;
+    Ok(Done { released, as_of: snapshot.version, admitted, minimum_entities: 0, without_rows })
 }
 
 /// What the plugin makes of the rows of a bound plan.

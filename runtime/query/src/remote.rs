@@ -28,6 +28,7 @@ use crate::opaque::opaque;
 use crate::parse::parse;
 use crate::plugins::PluginSet;
 use crate::query_plugin::contribute;
+use crate::reference::without_rows;
 use crate::region::Region;
 
 /// Path of the endpoint that regions ask each other at.
@@ -101,6 +102,8 @@ pub(crate) struct Part {
     pub(crate) elapsed_ms: f64,
     pub(crate) border_bytes: u64,
     pub(crate) receipt: Option<SignedReceipt>,
+    /// Reference datasets that it was computed without, because the home holds no rows of them.
+    pub(crate) without_rows: Vec<String>,
 }
 
 /// Asks the home. The inner error is a home that did not answer, which a caller may accept; the outer is not.
@@ -142,6 +145,7 @@ async fn ask_here(region: &Region, asked: Asked<'_>) -> Result<Part, QueryError>
         elapsed_ms: started.elapsed().as_secs_f64() * 1e3,
         border_bytes,
         receipt,
+        without_rows: done.without_rows,
     })
 }
 
@@ -173,6 +177,7 @@ async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> 
         elapsed_ms: facts.elapsed_ms,
         border_bytes: answer.body.len() as u64,
         receipt: Some(facts.receipt),
+        without_rows: facts.without_rows,
     })
 }
 
@@ -213,7 +218,10 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
         let done = execute(region, &destination, question).await?;
         let (body, receipt, done) = seal(region, &destination, &request.query_id, question, done).await?;
         let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
-        Ok(FragmentReply { facts: ReplyFacts { receipt, as_of: done.as_of, elapsed_ms }, body })
+        Ok(FragmentReply {
+            facts: ReplyFacts { receipt, as_of: done.as_of, elapsed_ms, without_rows: done.without_rows },
+            body,
+        })
     };
     let reply = async { reply.await.map_err(|error| opaque(error, &region.id)) }.instrument(span);
     tokio::time::timeout(timeout, reply).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
@@ -238,6 +246,8 @@ pub(crate) struct Done {
     /// Distinct entities that each released group has at least; 0 where no group was held back.
     pub(crate) minimum_entities: u64,
     pub(crate) as_of: u64,
+    /// As [`Part::without_rows`].
+    pub(crate) without_rows: Vec<String>,
 }
 
 async fn execute(region: &Region, to: &Destination, question: Question<'_>) -> Result<Done, QueryError> {
@@ -249,7 +259,8 @@ async fn execute(region: &Region, to: &Destination, question: Question<'_>) -> R
     let binder = ready.binder(region)?;
     let released = leaf::execute(region, &ready.admitted, &ready.names, &binder, &ready.session, &recipient).await?;
     let minimum_entities = ready.admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities);
-    Ok(Done { released, as_of: ready.snapshot.version, admitted: ready.admitted, minimum_entities })
+    let without_rows = without_rows(&ready.admitted.fragment, &ready.snapshot)?;
+    Ok(Done { released, as_of: ready.snapshot.version, admitted: ready.admitted, minimum_entities, without_rows })
 }
 
 /// How this region would compute a fragment for itself.

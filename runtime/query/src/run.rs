@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
@@ -26,10 +25,13 @@ use crate::catalog::{Catalog, session_state};
 use crate::client::Client;
 use crate::opaque::opaque;
 use crate::parse::{Question, question};
+use crate::parts::Parts;
 use crate::plugins::{PluginSet, Taken, order_matters};
+use crate::reference::lacks;
 use crate::region::Region;
-use crate::remote::{Asked, Part, ask};
+use crate::remote::{Asked, ask};
 use crate::rewrites::Rewriter;
+use crate::total::total;
 
 /// A question, checked and complete.
 #[derive(Debug, Clone)]
@@ -148,18 +150,6 @@ pub(crate) struct Query<'r> {
     started: Instant,
 }
 
-/// What the regions gave, by fragment.
-pub(crate) struct Parts {
-    /// With the home that each came from.
-    batches: Vec<Vec<(String, RecordBatch)>>,
-    coverage: Coverage,
-    as_of: BTreeMap<String, u64>,
-    region_ms: BTreeMap<String, f64>,
-    suppressed: BTreeMap<String, u64>,
-    border_bytes: u64,
-    receipts: Vec<SignedReceipt>,
-}
-
 impl<'r> Query<'r> {
     pub(crate) fn new(region: &'r Region, request: QueryRequest, mut plugins: PluginSet) -> Result<Self, QueryError> {
         request.client.check_purpose(request.purpose.as_deref())?;
@@ -235,10 +225,10 @@ impl<'r> Query<'r> {
             })
         });
         let answers = futures::future::join_all(asked.map(|asked| ask(self.region, asked))).await;
-        let mut parts = self.no_parts(admitted);
+        let (mut parts, mut given) = (self.no_parts(admitted), Vec::new());
         for answer in answers {
             match answer {
-                Ok(Ok(part)) => parts.add(part, admitted)?,
+                Ok(Ok(part)) => given.push(part),
                 Ok(Err(missing)) => parts.miss(missing),
                 Err(QueryError::Wire(WireError::Refused(problem))) => {
                     let problem = self.rewriter().relayed(*problem).await;
@@ -247,6 +237,14 @@ impl<'r> Query<'r> {
                 Err(other) => return Err(other),
             }
         }
+        for lack in lacks(&given, admitted, &self.region.id, &self.region.reader.snapshot())? {
+            if !self.request.partial {
+                return Err(lack.into());
+            }
+            let reason = format!("it holds no rows of the reference dataset `{}`; load it there", lack.dataset);
+            parts.miss(RegionReason { region: lack.region.to_string(), reason });
+        }
+        given.into_iter().try_for_each(|part| parts.add(part, admitted))?;
         if !parts.coverage.full && !self.request.partial {
             return Err(QueryError::Coverage { missing: parts.coverage.missing });
         }
@@ -292,6 +290,8 @@ impl<'r> Query<'r> {
             let table = MemTable::try_new(Arc::clone(&text.schema), vec![parts.batches_of(index)])?;
             partials.insert(index, Arc::new(table));
         }
+        let mut homes = admitted.fragments.iter().flat_map(|(_, homes)| homes.iter());
+        let crossed = !self.request.client.stands_at(&self.region.id) || homes.any(|home| *home != self.region.id);
         let snapshot = self.region.reader.snapshot();
         let binder = Binder::new(
             &admitted.admission,
@@ -302,7 +302,9 @@ impl<'r> Query<'r> {
             session,
             partials,
         );
-        binder.bind(admitted.rest)
+        let rest = binder.bind(admitted.rest)?;
+        // A quotient says the same where regions' parts meet as within one of them.
+        Ok(if crossed { total(rest)? } else { rest })
     }
 
     pub(crate) fn answer(&self, schema: SchemaRef, batches: Vec<RecordBatch>, parts: Parts) -> Answer {
@@ -336,63 +338,4 @@ impl<'r> Query<'r> {
             elapsed_ms: self.started.elapsed().as_secs_f64() * 1e3,
         }
     }
-}
-
-impl Parts {
-    fn add(&mut self, part: Part, admitted: &AdmittedPlan) -> Result<(), QueryError> {
-        let home = part.home.to_string();
-        let schema = &admitted.fragments[part.fragment].0.schema;
-        for batch in &part.batches {
-            self.batches[part.fragment].push((home.clone(), conform(batch, schema, &home)?));
-        }
-        if part.suppressed > 0 {
-            *self.suppressed.entry(home.clone()).or_default() += part.suppressed;
-        }
-        self.as_of.insert(home.clone(), part.as_of);
-        *self.region_ms.entry(home.clone()).or_default() += part.elapsed_ms;
-        self.border_bytes += part.border_bytes;
-        self.receipts.extend(part.receipt);
-        if !self.coverage.answered.contains(&home) && !self.coverage.missing.iter().any(|m| m.region == home) {
-            self.coverage.answered.push(home);
-        }
-        Ok(())
-    }
-
-    /// The partial results of one fragment, from homes that answered all they were asked: a home that is missing from
-    /// one part of the answer is missing from all of it.
-    fn batches_of(&self, fragment: usize) -> Vec<RecordBatch> {
-        let counts = |(home, _): &&(String, RecordBatch)| !self.is_missing(home);
-        self.batches[fragment].iter().filter(counts).map(|(_, batch)| batch.clone()).collect()
-    }
-
-    fn is_missing(&self, home: &str) -> bool {
-        self.coverage.missing.iter().any(|missing| missing.region == home)
-    }
-
-    /// The same, in the order of the homes' names.
-    pub(crate) fn batches_by_home(&self, fragment: usize) -> Vec<RecordBatch> {
-        let mut batches: Vec<&(String, RecordBatch)> = self.batches[fragment].iter().collect();
-        batches.sort_by(|(one, _), (other, _)| one.cmp(other));
-        batches.into_iter().filter(|(home, _)| !self.is_missing(home)).map(|(_, batch)| batch.clone()).collect()
-    }
-
-    fn miss(&mut self, missing: RegionReason) {
-        self.coverage.full = false;
-        self.coverage.answered.retain(|home| *home != missing.region);
-        if !self.coverage.missing.iter().any(|m| m.region == missing.region) {
-            self.coverage.missing.push(missing);
-        }
-    }
-}
-
-/// The batch under the agreed schema: regions of different versions may differ in nullability, never in meaning.
-fn conform(batch: &RecordBatch, schema: &SchemaRef, home: &str) -> Result<RecordBatch, QueryError> {
-    let unfit =
-        |detail: String| QueryError::Execution(format!("the partial result of `{home}` does not fit: {detail}"));
-    if batch.num_columns() != schema.fields().len() {
-        return Err(unfit(format!("{} columns for {}", batch.num_columns(), schema.fields().len())));
-    }
-    let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast(column, field.data_type()).map_err(|e| unfit(e.to_string())));
-    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?).map_err(|e| unfit(e.to_string()))
 }

@@ -10,7 +10,7 @@ use crate::regions::read_toml;
 use crate::workspace::REGIONS;
 
 /// Functions that the tests' questions call, as a clause names them.
-pub const FUNCTIONS: [&str; 28] = [
+pub const FUNCTIONS: [&str; 29] = [
     // Of the engine and the project's own plugins:
     "approx_quantile",
     "avg",
@@ -31,6 +31,7 @@ pub const FUNCTIONS: [&str; 28] = [
     "rfm_shared",
     "rfm_turns",
     "sum",
+    "within",
     // Of hostile plugins:
     "confides",
     "endless",

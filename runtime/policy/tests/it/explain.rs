@@ -16,7 +16,7 @@ customer v1 sha256:#
     Rows may be filtered and joined by `c_nationkey`, `c_mktsegment` and `c_acctbal`.
     Numbers may be computed from `c_acctbal`.
     Functions that may be called: `avg`, `count`, `date_part`, `date_trunc`, `lookup`, `net_revenue`, `power`, `price_band`, \
-`product`, `rfm`, `sum` and `to_char`.
+`product`, `rfm`, `sum`, `to_char` and `within`.
     A group that fewer than 10 entities stand behind is held back.
     So is one where a single entity makes up more than 80 percent of a count or sum.
     Whether a group exists that is too small may show: by `c_nationkey`, `c_mktsegment` or `c_acctbal`.

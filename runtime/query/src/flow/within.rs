@@ -11,7 +11,7 @@ use super::Flows;
 use crate::QueryError;
 use crate::aggregate::plugin_aggregate;
 use crate::catalog::Catalog;
-use crate::expression::{Flow, expression};
+use crate::expression::{Flow, WITHIN, expression};
 use crate::fragment::{MERGEABLE, counts_rows};
 
 impl Flows {
@@ -86,7 +86,8 @@ impl Flows {
         }
     }
 
-    /// The flow of one aggregate within an entity. Those that merge are arithmetic here, and need no permission.
+    /// The flow of one aggregate within an entity. Sums and counts are arithmetic here, and need no
+    /// permission.
     fn within(&mut self, expr: &Expr, schema: &DFSchema, input: &[Flow]) -> Result<Flow, QueryError> {
         let function = match expr {
             Expr::Alias(alias) => return self.within(&alias.expr, schema, input),
@@ -100,6 +101,12 @@ impl Flows {
             return Err(QueryError::AcrossRegions { what: format!("`{name}` below an aggregate") });
         }
         let mut flow = Flow::default();
+        // A mean takes away how often its entity counts, and of an entity's rows the least or greatest is one row: beside
+        // a sum, either tells whom of a few it counts more often.
+        if matches!(name.as_str(), "avg" | "min" | "max") {
+            flow.functions.insert(WITHIN.to_owned());
+        }
+        flow.counts = name == "count";
         let counts_rows = counts_rows(function, schema, input)?;
         for argument in &function.params.args {
             let argument = expression(argument, schema, input)?;

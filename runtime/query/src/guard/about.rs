@@ -1,11 +1,12 @@
 //! What the guard knows about the rows of a plan.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Column, DFSchema, Result};
+use datafusion::common::{Column, Result};
 use datafusion::functions_aggregate::expr_fn::{count, sum};
-use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, cast, col, lit, when};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, cast, col, lit, when};
 
 use super::mark::{MarkKey, row_mark};
+use super::support::Supports;
 
 /// Columns of a plan beside those that were asked for.
 #[derive(Debug, Clone)]
@@ -23,7 +24,39 @@ pub(crate) struct About {
 pub(crate) struct Version {
     /// The table: a dataset, or a mapper.
     pub(crate) table: String,
-    pub(crate) columns: Vec<Column>,
+    /// Which occurrence of the table in the plan; several versions of one are of some of its rows each.
+    pub(crate) occurrence: usize,
+    /// Which of its rows, where not all.
+    pub(crate) of: Option<String>,
+    /// Whether something that leaves is made of just these rows.
+    pub(crate) is_used: bool,
+    pub(crate) columns: VersionColumns,
+}
+
+/// Where to read a version from.
+#[derive(Debug, Clone)]
+pub(crate) enum VersionColumns {
+    /// The row's version itself, or its values.
+    Row(Vec<Column>),
+    /// The sum of the marks of several rows.
+    Marks(Column),
+}
+
+impl Version {
+    /// The mark of the row, or the marks of the rows.
+    pub(crate) fn mark(&self, key: MarkKey) -> Expr {
+        match &self.columns {
+            VersionColumns::Row(columns) => row_mark(key, columns.iter().cloned().map(col).collect()),
+            VersionColumns::Marks(column) => col(column.clone()),
+        }
+    }
+
+    pub(super) fn columns(&self) -> &[Column] {
+        match &self.columns {
+            VersionColumns::Row(columns) => columns,
+            VersionColumns::Marks(column) => std::slice::from_ref(column),
+        }
+    }
 }
 
 /// A column that values are computed of.
@@ -42,13 +75,25 @@ pub(crate) struct Measure {
 pub(crate) struct Trail {
     /// What it is compared with: trails of rows of the same table, or of the same column that is summed.
     pub(crate) pool: String,
-    /// The column that they have something in, where the pool has others too.
+    /// Says which rows of the table they are, where the pool has others too.
     pub(crate) of: Option<String>,
+    /// What one value of the question is over just these rows of: those over others of them are compared with it.
+    pub(crate) beside: Option<String>,
     mark: Expr,
-    /// Which of them.
-    counts: Option<Expr>,
+    /// Which of the versions the marks are of.
+    pub(super) version: usize,
+    /// Which of them; all where it is none.
+    pub(super) counts: Option<Counts>,
     /// How much each entity contributes, where one's share is limited.
     pub(crate) weight: Option<Weight>,
+}
+
+/// Rows that something is there in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) value: Expr,
+    /// Zero is nothing either.
+    pub(super) not_zero: bool,
 }
 
 /// How much an entity contributes to a value.
@@ -61,7 +106,7 @@ pub(crate) enum Weight {
 }
 
 /// What values are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Made {
     /// Some count rows, whatever is in them.
     pub(super) of_rows: bool,
@@ -69,16 +114,16 @@ pub(super) struct Made {
     pub(super) of_counts: bool,
     /// Some sum what is in a column.
     pub(super) of_sums: bool,
-    /// Some sum what is computed of columns, which counts rows too: those that have something in all of them.
-    pub(super) of_terms: bool,
     /// One's share of a value is limited.
     pub(super) shared: bool,
+    /// The rows that they are made of.
+    pub(super) supports: Supports,
 }
 
 impl About {
     /// All of them.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Column> {
-        let versions = self.versions.iter().flat_map(|version| &version.columns);
+        let versions = self.versions.iter().flat_map(Version::columns);
         [&self.entity].into_iter().chain(versions).chain(self.measures.iter().map(|measure| &measure.column))
     }
 
@@ -90,9 +135,12 @@ impl About {
 
     /// The same with other columns, one for each.
     pub(crate) fn renamed(self, rename: impl Fn(Column) -> Column) -> Self {
-        let version = |version: Version| Version {
-            table: version.table,
-            columns: version.columns.into_iter().map(&rename).collect(),
+        let version = |mut version: Version| {
+            version.columns = match version.columns {
+                VersionColumns::Row(columns) => VersionColumns::Row(columns.into_iter().map(&rename).collect()),
+                VersionColumns::Marks(column) => VersionColumns::Marks(rename(column)),
+            };
+            version
         };
         let measure = |measure: Measure| Measure { column: rename(measure.column), ..measure };
         Self {
@@ -102,33 +150,49 @@ impl About {
         }
     }
 
-    /// The rows behind the values of a group of `schema`. All of its rows are compared with those of any other group of
-    /// the table; so are those that have something in a column, where not all have; and those that a sum is over with
-    /// those of other sums of the column.
+    /// The rows behind the values of a group. All of its rows are compared with those of any other group of the table; so
+    /// are those that a value is over, where it is not over all; and those that a sum is over with those of other sums of
+    /// the column.
     ///
     /// # Errors
-    /// Where a column is none of `schema`.
-    pub(super) fn trails(&self, key: MarkKey, schema: &DFSchema, made: Made) -> Result<Vec<Trail>> {
+    /// Where a column is none of the rows'.
+    pub(super) fn trails(&self, key: MarkKey, made: &Made) -> Result<Vec<Trail>> {
         let mut trails = Vec::new();
         let weight = |weight, weighs: bool| (made.shared && weighs).then_some(weight);
-        for version in &self.versions {
-            let mark = row_mark(key, version.columns.iter().cloned().map(col).collect());
-            let trail =
-                |counts, weight| Trail { pool: version.table.clone(), of: None, mark: mark.clone(), counts, weight };
-            trails.push(trail(None, weight(Weight::Rows, made.of_rows)));
-            for (index, measure) in self.measures.iter().enumerate().filter(|(_, it)| it.table == version.table) {
-                let column = col(measure.column.clone());
-                let sums = made.of_sums && measure.is_number;
-                if sums {
-                    let weight = weight(Weight::Measure(index), true);
-                    let pool = format!("{}.{}", version.table, measure.name);
-                    trails.push(Trail { pool, ..trail(Some(column.clone().not_eq(lit(0_i64))), weight) });
+        for (number, version) in self.versions.iter().enumerate() {
+            let mark = version.mark(key);
+            let beside = |used: bool| (used && version.is_used).then(|| version.occurrence.to_string());
+            let trail = |of: Option<&String>, counts, weight| {
+                let of: Vec<&str> = version.of.iter().chain(of).map(String::as_str).collect();
+                Trail {
+                    pool: version.table.clone(),
+                    of: (!of.is_empty()).then(|| of.join(", ")),
+                    beside: beside(true),
+                    mark: mark.clone(),
+                    version: number,
+                    counts,
+                    weight,
                 }
-                let counts = made.of_counts || made.of_terms || !sums;
-                if counts && column.nullable(schema)? {
-                    let of = Some(measure.name.clone());
-                    let there = trail(Some(column.is_not_null()), weight(Weight::Rows, made.of_counts));
-                    trails.push(Trail { of, ..there });
+            };
+            let all = trail(None, None, weight(Weight::Rows, made.of_rows));
+            trails.push(Trail { beside: beside(made.supports.all), ..all });
+            for support in made.supports.some.iter().filter(|it| !it.is_own || self.versions.len() > 1) {
+                let counts = Counts { value: support.value.clone(), not_zero: false };
+                trails.push(trail(Some(&support.of), Some(counts), weight(Weight::Rows, made.of_counts)));
+            }
+            let sums = |measure: &Measure| made.of_sums && measure.is_number && measure.table == version.table;
+            for (index, measure) in self.measures.iter().enumerate().filter(|(_, it)| sums(it)) {
+                let pool = format!("{}.{}", version.table, measure.name);
+                let sum = |of, value| {
+                    let counts = Counts { value, not_zero: true };
+                    let sum = trail(of, Some(counts), weight(Weight::Measure(index), true));
+                    Trail { pool: pool.clone(), beside: Some(pool.clone()), ..sum }
+                };
+                let column = || col(measure.column.clone());
+                trails.push(sum(None, column()));
+                for support in made.supports.some.iter().filter(|it| !it.is_own) {
+                    let there = support.value.clone().is_not_null();
+                    trails.push(sum(Some(&support.of), when(there, column()).end()?));
                 }
             }
         }
@@ -137,14 +201,20 @@ impl About {
 }
 
 impl Trail {
+    /// Which rows count; none where all do.
+    fn condition(&self) -> Option<Expr> {
+        let Counts { value, not_zero } = self.counts.clone()?;
+        Some(if not_zero { value.not_eq(lit(0_i64)) } else { value.is_not_null() })
+    }
+
     /// The marks of an entity's rows together.
     ///
     /// # Errors
     /// Where the filter is none.
     pub(super) fn marks(&self) -> Result<Expr> {
-        match &self.counts {
+        match self.condition() {
             None => Ok(sum(self.mark.clone())),
-            Some(counts) => sum(self.mark.clone()).filter(counts.clone()).build(),
+            Some(counts) => sum(self.mark.clone()).filter(counts).build(),
         }
     }
 
@@ -153,9 +223,9 @@ impl Trail {
     /// # Errors
     /// Where the condition is none.
     pub(super) fn mark_of_row(&self) -> Result<Expr> {
-        match &self.counts {
+        match self.condition() {
             None => Ok(self.mark.clone()),
-            Some(counts) => when(counts.clone(), self.mark.clone()).end(),
+            Some(counts) => when(counts, self.mark.clone()).end(),
         }
     }
 
@@ -165,9 +235,9 @@ impl Trail {
     /// Where the filter is none.
     pub(super) fn rows(&self) -> Result<Expr> {
         let rows = count(lit(1_i64));
-        let rows = match &self.counts {
+        let rows = match self.condition() {
             None => rows,
-            Some(counts) => rows.filter(counts.clone()).build()?,
+            Some(counts) => rows.filter(counts).build()?,
         };
         Ok(rows)
     }

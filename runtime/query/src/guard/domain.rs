@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
-use domicile_policy::{DomainValue, Verdict};
+use domicile_policy::Verdict;
 use domicile_types::limits::DOMAIN_GROUPS_MAX;
 
 use super::margins::{Levels, totals};
@@ -23,6 +23,14 @@ pub(crate) struct Domains {
     groups: usize,
 }
 
+/// The values that one key can have, as text.
+#[derive(Debug)]
+pub(crate) struct KeyDomain {
+    pub(crate) values: BTreeSet<String>,
+    /// Whether it can have none of them, too.
+    pub(crate) nullable: bool,
+}
+
 /// Which of the groups that there are leave.
 pub(super) struct Opened {
     /// By row of the answer.
@@ -34,13 +42,12 @@ pub(super) struct Opened {
 }
 
 impl Domains {
-    /// Those of `keys`, each with whether it can be missing; none where there are no keys, or too many groups.
-    pub(crate) fn of<'d>(keys: impl Iterator<Item = (&'d BTreeSet<DomainValue>, bool)>) -> Option<Self> {
-        let numbered = |values: &BTreeSet<DomainValue>| {
-            values.iter().enumerate().map(|(number, value)| (value.to_string(), number)).collect()
+    /// Those of `keys`; none where there are no keys, or too many groups.
+    pub(crate) fn of(keys: Vec<KeyDomain>) -> Option<Self> {
+        let numbered = |key: KeyDomain| {
+            (key.values.into_iter().enumerate().map(|(number, value)| (value, number)).collect(), key.nullable)
         };
-        let (values, nullable): (Vec<HashMap<String, usize>>, Vec<bool>) =
-            keys.map(|(values, nullable)| (numbered(values), nullable)).unzip();
+        let (values, nullable): (Vec<HashMap<String, usize>>, Vec<bool>) = keys.into_iter().map(numbered).unzip();
         let groups = values.iter().map(HashMap::len).fold(1, usize::saturating_mul);
         let and_others = values.iter().map(|values| values.len() + 1).fold(1, usize::saturating_mul);
         (!values.is_empty() && and_others <= DOMAIN_GROUPS_MAX).then_some(Self { values, nullable, groups })
@@ -67,7 +74,12 @@ impl Domains {
             *all = Group::together(all.iter().chain([group]));
         }
         let values = groups.first().map_or(0, |group| group.values.len());
-        let nobody = || Group { entities: 0, places: Places::default(), values: vec![Evidence::default(); values] };
+        let nobody = || Group {
+            entities: 0,
+            places: Places::default(),
+            values: vec![Evidence::default(); values],
+            is_near: false,
+        };
         let levels = levels(&sizes, count);
         let listed = |number: usize| {
             let mut keys = levels.iter().zip(&self.values);

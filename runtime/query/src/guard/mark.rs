@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use datafusion::common::Result;
@@ -34,17 +35,18 @@ impl MarkKey {
 
     fn fold(self, column: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
         let kind = column.data_type();
-        if matches!(kind, DataType::Int64 | DataType::UInt64) {
-            let bits: Vec<u64> = match kind {
-                DataType::Int64 => {
-                    column.as_primitive::<Int64Type>().values().iter().map(|v| v.cast_unsigned()).collect()
-                }
-                _ => column.as_primitive::<UInt64Type>().values().to_vec(),
-            };
-            for (row, hash) in hashes.iter_mut().enumerate() {
-                *hash = mix(*hash ^ mix(if column.is_valid(row) { bits[row] } else { NOTHING }));
+        match kind {
+            DataType::Int64 => {
+                let numbers = column.as_primitive::<Int64Type>().values().iter();
+                fold_numbers(hashes, numbers.map(|number| number.cast_unsigned()), column.nulls());
+                return Ok(());
             }
-            return Ok(());
+            DataType::UInt64 => {
+                let numbers = column.as_primitive::<UInt64Type>().values().iter();
+                fold_numbers(hashes, numbers.copied(), column.nulls());
+                return Ok(());
+            }
+            _ => {}
         }
         let texts = cast(column, &DataType::Utf8)?;
         for (hash, text) in hashes.iter_mut().zip(texts.as_string::<i32>()) {
@@ -52,6 +54,17 @@ impl MarkKey {
             *hash = mix(*hash ^ value);
         }
         Ok(())
+    }
+}
+
+fn fold_numbers(hashes: &mut [u64], numbers: impl Iterator<Item = u64>, nulls: Option<&NullBuffer>) {
+    match nulls.filter(|nulls| nulls.null_count() > 0) {
+        None => hashes.iter_mut().zip(numbers).for_each(|(hash, number)| *hash = mix(*hash ^ mix(number))),
+        Some(nulls) => {
+            for ((hash, number), is_there) in hashes.iter_mut().zip(numbers).zip(nulls) {
+                *hash = mix(*hash ^ mix(if is_there { number } else { NOTHING }));
+            }
+        }
     }
 }
 

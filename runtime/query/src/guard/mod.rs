@@ -7,18 +7,22 @@
 mod about;
 mod domain;
 mod equations;
+mod evidence;
 mod margins;
 mod mark;
+mod once;
 mod plan;
 mod release;
+mod support;
 mod suppress;
 mod trace;
 
-pub(crate) use about::{About, Measure, Version};
-pub(crate) use domain::Domains;
-pub(crate) use mark::{MarkKey, row_mark};
-pub(crate) use plan::{Guarded, plan};
+pub(crate) use about::{About, Measure, Version, VersionColumns};
+pub(crate) use domain::{Domains, KeyDomain};
+pub(crate) use mark::MarkKey;
+pub(crate) use plan::{Grouping, Guarded, plan};
 pub(crate) use release::{Judged, judge};
+pub(crate) use support::Supports;
 
 /// The guard's own columns, by their places behind the columns that are released.
 #[derive(Debug)]
@@ -36,8 +40,10 @@ pub(crate) struct GuardColumns {
 pub(crate) struct TraceColumn {
     /// What they are compared with.
     pub(crate) pool: String,
-    /// The column that the rows behind them have something in, where the pool has others too.
+    /// Says which rows of the table stand behind them, where the pool has others too.
     pub(crate) of: Option<String>,
+    /// Those with the same are compared with each other, group by group.
+    pub(crate) beside: Option<String>,
     pub(crate) column: usize,
     /// Whether their places have weights.
     pub(crate) weighs: bool,

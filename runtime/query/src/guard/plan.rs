@@ -11,11 +11,22 @@ use domicile_policy::Verdict;
 
 use super::about::{About, Made, Trail, Weight};
 use super::mark::MarkKey;
+use super::once::{at_once, counted};
+use super::support::Supports;
 use super::trace::trace;
 use super::{GuardColumns, TraceColumn, ValueColumns};
 use crate::QueryError;
 use crate::aggregate::plugin_aggregate;
 use crate::fragment::aggregate_function;
+
+/// What is asked of groups.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grouping<'g> {
+    pub(crate) keys: &'g [Expr],
+    pub(crate) aggregates: &'g [Expr],
+    /// Of each aggregate, whether it follows from sums of columns as they are.
+    pub(crate) linear: &'g [bool],
+}
 
 /// A plan whose columns are group keys, values, and then the guard's own.
 pub(crate) struct Guarded {
@@ -27,7 +38,7 @@ pub(crate) struct Guarded {
 
 /// Aggregates whose value over a group comes of those over its entities.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Additive {
+pub(super) enum Additive {
     Count,
     Sum,
     Min,
@@ -41,11 +52,11 @@ enum Additive {
 pub(crate) fn plan(
     input: LogicalPlan,
     about: &About,
-    group: &[Expr],
-    aggregates: &[Expr],
+    grouping: Grouping<'_>,
     verdict: &Verdict,
     marks: Option<MarkKey>,
 ) -> Result<Guarded, QueryError> {
+    let Grouping { keys, aggregates, .. } = grouping;
     let limits_shares = verdict.dominance_percent < 100;
     let kinds = aggregates.iter().map(additive).collect::<Result<Vec<_>, _>>()?;
     let all_additive = kinds.iter().copied().collect::<Option<Vec<_>>>();
@@ -57,22 +68,37 @@ pub(crate) fn plan(
         of_rows: aggregates.is_empty() || all_additive.is_none() || aggregates.iter().any(counts_rows),
         of_counts: kinds.contains(&Some(Additive::Count)) || all_additive.is_none(),
         of_sums: kinds.contains(&Some(Additive::Sum)),
-        of_terms: aggregates.iter().any(computes),
         // Of what a plugin puts together nobody knows a share.
         shared: limits_shares && all_additive.is_some(),
+        supports: supports(aggregates, &input)?,
     };
-    let trails = marks.map(|key| about.trails(key, input.schema(), made)).transpose()?.unwrap_or_default();
+    let trails = marks.map(|key| about.trails(key, &made)).transpose()?.unwrap_or_default();
     let traced = marks.map(|key| Traced { key, trails });
     match all_additive {
-        Some(kinds) => by_entity(input, about, group, aggregates, &kinds, limits_shares, traced.as_ref()),
-        None => by_group(input, about, group, aggregates, traced.as_ref()),
+        // Where one alone may leave, whatever it contributes, nothing has to be known but that there is somebody.
+        Some(_) if verdict.minimum_entities <= 1 && !limits_shares => counted(input, keys, aggregates),
+        Some(kinds) => {
+            let asked = Asked { grouping, kinds: &kinds };
+            let once = traced.as_ref().map(|traced| at_once(&input, about, &asked, verdict, traced)).transpose()?;
+            match once.flatten() {
+                Some(guarded) => Ok(guarded),
+                None => by_entity(input, about, &asked, limits_shares, traced.as_ref()),
+            }
+        }
+        None => by_group(input, about, keys, aggregates, traced.as_ref()),
     }
 }
 
+/// What is asked of groups, with the kind of each aggregate.
+pub(super) struct Asked<'a> {
+    pub(super) grouping: Grouping<'a>,
+    pub(super) kinds: &'a [Additive],
+}
+
 /// How traces are made.
-struct Traced {
-    key: MarkKey,
-    trails: Vec<Trail>,
+pub(super) struct Traced {
+    pub(super) key: MarkKey,
+    pub(super) trails: Vec<Trail>,
 }
 
 /// Whether an aggregate is of rows, whatever is in them.
@@ -80,13 +106,10 @@ fn counts_rows(expr: &Expr) -> bool {
     aggregate_function(expr).is_ok_and(|function| !function.params.args.iter().any(Expr::any_column_refs))
 }
 
-/// Whether an aggregate is of anything but a column as it is.
-fn computes(expr: &Expr) -> bool {
-    let is_column = |arg: &Expr| match arg {
-        Expr::Cast(cast) => matches!(*cast.expr, Expr::Column(_)),
-        other => matches!(other, Expr::Column(_)),
-    };
-    aggregate_function(expr).is_ok_and(|function| !function.params.args.iter().all(is_column))
+/// The rows that the aggregates are over.
+pub(super) fn supports(aggregates: &[Expr], input: &LogicalPlan) -> Result<Supports, QueryError> {
+    let functions = aggregates.iter().map(aggregate_function).collect::<Result<Vec<_>, _>>()?;
+    Ok(Supports::of(functions.into_iter(), input.schema())?)
 }
 
 /// None for an aggregate whose states only a plugin understands.
@@ -104,7 +127,7 @@ fn additive(expr: &Expr) -> Result<Option<Additive>, QueryError> {
     }
 }
 
-fn key(index: usize) -> String {
+pub(super) fn key(index: usize) -> String {
     format!("_key{index}")
 }
 
@@ -112,11 +135,11 @@ fn part(index: usize) -> String {
     format!("_part{index}")
 }
 
-fn guard(index: usize) -> String {
+pub(super) fn guard(index: usize) -> String {
     format!("_guard{index}")
 }
 
-fn value(index: usize) -> String {
+pub(super) fn value(index: usize) -> String {
     format!("_value{index}")
 }
 
@@ -135,15 +158,14 @@ fn rows(index: usize) -> String {
 }
 
 /// First what each entity adds to each group, and then the groups of that.
-fn by_entity(
+pub(super) fn by_entity(
     input: LogicalPlan,
     about: &About,
-    group: &[Expr],
-    aggregates: &[Expr],
-    kinds: &[Additive],
+    asked: &Asked<'_>,
     limits_shares: bool,
     traced: Option<&Traced>,
 ) -> Result<Guarded, QueryError> {
+    let Asked { grouping: Grouping { keys: group, aggregates, linear }, kinds } = *asked;
     let parts = parts(input, about, group, aggregates, traced)?;
     let mut guards = Guards::default();
     let entities = guards.add(count(lit(1_i64)));
@@ -158,6 +180,11 @@ fn by_entity(
             Additive::Min => min(part.clone()),
             Additive::Max => max(part.clone()),
         });
+        // What follows from sums of the columns is judged by these alone: whoever asks may choose the numbers that it takes
+        // to get from them to it, and would learn from each verdict.
+        if linear[index] {
+            continue;
+        }
         let present = guards.add(count(lit(1_i64)).filter(has_part(*kind, &part)).build()?);
         let weights = match kind {
             Additive::Count | Additive::Sum if limits_shares => {
@@ -190,7 +217,7 @@ fn traces(traced: Option<&Traced>, guards: &mut Guards) -> Vec<TraceColumn> {
         let weight = trail.weight.map(|weight| weight.number(ident(rows(index)), |measure| ident(raw(measure))));
         let weighs = weight.is_some();
         let column = guards.add(trace(*key, ident(ENTITY), ident(marks(index)), weight));
-        TraceColumn { pool: trail.pool.clone(), of: trail.of.clone(), column, weighs }
+        TraceColumn { pool: trail.pool.clone(), of: trail.of.clone(), beside: trail.beside.clone(), column, weighs }
     });
     traces.collect()
 }
@@ -207,7 +234,9 @@ fn parts(
     keys.push(col(about.entity.clone()));
     let names = (0..group.len()).map(key).chain([ENTITY.to_owned()]).chain((0..aggregates.len()).map(part));
     let trails: Vec<&Trail> = traced.iter().flat_map(|traced| &traced.trails).collect();
-    let marked: Vec<Expr> = trails.iter().map(|trail| trail.marks()).collect::<Result<_, _>>()?;
+    // Two of them may be the same, and so need names at once.
+    let marked = trails.iter().enumerate().map(|(index, trail)| Ok(trail.marks()?.alias(marks(index))));
+    let marked: Vec<Expr> = marked.collect::<Result<_, QueryError>>()?;
     let counted = |(_, trail): &(usize, &&Trail)| trail.weight == Some(Weight::Rows);
     let (counted, row_counts): (Vec<String>, Vec<Expr>) = (trails.iter().enumerate().filter(counted))
         .map(|(index, trail)| Ok((rows(index), trail.rows()?.alias(rows(index)))))
@@ -216,9 +245,10 @@ fn parts(
         .unzip();
     let names = names.chain((0..marked.len()).map(marks)).chain(counted).chain((0..about.measures.len()).map(raw));
     let names: Vec<String> = names.collect();
-    let raws = about.measures.iter().map(|measure| {
+    let raws = about.measures.iter().enumerate().map(|(index, measure)| {
         let column = col(measure.column.clone());
-        if measure.is_number { sum(abs(cast(column, DataType::Float64))) } else { count(column) }
+        let whole = if measure.is_number { sum(abs(cast(column, DataType::Float64))) } else { count(column) };
+        whole.alias(raw(index))
     });
     let aggregates: Vec<Expr> = aggregates.iter().cloned().chain(marked).chain(row_counts).chain(raws).collect();
     let parts = LogicalPlanBuilder::from(input).aggregate(keys, aggregates)?.build()?;
@@ -275,7 +305,13 @@ fn by_group(
     for trail in traced.iter().flat_map(|traced| &traced.trails) {
         let key = traced.map_or(MarkKey(0), |traced| traced.key);
         let column = guards.add(trace(key, entity(), trail.mark_of_row()?, None));
-        traces.push(TraceColumn { pool: trail.pool.clone(), of: trail.of.clone(), column, weighs: false });
+        traces.push(TraceColumn {
+            pool: trail.pool.clone(),
+            of: trail.of.clone(),
+            beside: trail.beside.clone(),
+            column,
+            weighs: false,
+        });
     }
     let mut values = Vec::new();
     for aggregate in aggregates {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use domicile_policy::{Released, Trace, Verdict};
+use domicile_policy::{Difference, Released, Releases, Trace, Verdict};
 use twox_hash::XxHash3_64;
 
 use super::GuardColumns;
@@ -16,6 +16,7 @@ use super::suppress::{Evidence, Group, open};
 use super::trace::{Places, places, read};
 use crate::QueryError;
 use crate::definition::Definition;
+use crate::history::Asked;
 
 /// Groups, and which of them the verdict lets leave as far as this question alone goes.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ struct Traces {
     pool: String,
     /// Added to the definitions of the groups: which of their rows these are.
     of: u64,
+    /// Those with the same are compared with each other.
+    beside: Option<String>,
     traces: Vec<Trace>,
 }
 
@@ -117,7 +120,7 @@ pub(crate) fn judge(
 ) -> Result<Judged, QueryError> {
     let failed = |e: ArrowError| QueryError::Execution(e.to_string());
     let outputs = is_value.len();
-    let whole = concat_batches(schema, batches).map_err(failed)?;
+    let whole = flat(&concat_batches(schema, batches).map_err(failed)?).map_err(failed)?;
     let asked: Vec<usize> = (0..outputs).collect();
     let rows = whole.project(&asked).map_err(failed)?;
     let keys: Vec<usize> = (0..outputs).filter(|column| !is_value[*column]).collect();
@@ -125,9 +128,13 @@ pub(crate) fn judge(
     let traces = guards.traces.iter().map(|traced| {
         let column = whole.column(outputs + traced.column);
         let of = traced.of.as_ref().map_or(0, |of| XxHash3_64::oneshot(of.as_bytes()));
-        Traces { pool: traced.pool.clone(), of, traces: traces(column, traced.weighs, &mut groups) }
+        let (pool, beside) = (traced.pool.clone(), traced.beside.clone());
+        Traces { pool, of, beside, traces: traces(column, traced.weighs, &mut groups) }
     });
-    let traces = traces.collect();
+    let traces: Vec<Traces> = traces.collect();
+    if Asked::compares(verdict) {
+        compare(&mut groups, &traces, verdict);
+    }
     let key_columns: Vec<ArrayRef> = keys.iter().map(|key| Arc::clone(rows.column(*key))).collect();
     let Opened { rows: open, sound, groups: count } =
         opened(&key_columns, &groups, domains, verdict).map_err(failed)?;
@@ -147,6 +154,17 @@ pub(crate) fn judge(
         threshold: verdict.minimum_entities.max(1),
         groups: count,
     })
+}
+
+/// The batch with the columns of a last one that is made of several, where it is.
+pub(super) fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let Some(inner) = batch.columns().last().and_then(|column| column.as_struct_opt()) else {
+        return Ok(batch.clone());
+    };
+    let last = batch.num_columns() - 1;
+    let fields = batch.schema().fields().iter().take(last).chain(inner.fields()).cloned().collect::<Vec<_>>();
+    let columns = batch.columns().iter().take(last).chain(inner.columns()).cloned().collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// Which of the groups leave. Where nothing is said of their keys, all of them count as ones that could have.
@@ -177,6 +195,25 @@ fn traces(column: &ArrayRef, weighs: bool, groups: &mut [Group]) -> Vec<Trace> {
     traces.collect()
 }
 
+/// Notes which groups have values that, put together, are of too few.
+fn compare(groups: &mut [Group], traces: &[Traces], verdict: &Verdict) {
+    let beside: Vec<(&Traces, &String)> = traces.iter().filter_map(|one| Some((one, one.beside.as_ref()?))).collect();
+    let is_alone = |of: &String| beside.iter().filter(|(_, other)| *other == of).count() < 2;
+    let beside: Vec<(&Traces, &String)> = beside.iter().filter(|(_, of)| !is_alone(of)).copied().collect();
+    if beside.is_empty() {
+        return;
+    }
+    let needs = Asked::needs(verdict);
+    for (group, judged) in groups.iter_mut().enumerate() {
+        let mut others = Releases::new(beside.len());
+        for (one, of) in &beside {
+            let released = Released { pool: of.to_string(), definition: one.of, trace: one.traces[group].clone() };
+            judged.is_near |= others.compare("", &released, needs) == Difference::TooFew;
+            others.remember("", released, verdict.minimum_entities);
+        }
+    }
+}
+
 fn groups(batch: &RecordBatch, outputs: usize, guards: &GuardColumns) -> Vec<Group> {
     let count = |column: usize, row: usize| {
         let counts = batch.column(outputs + column).as_primitive::<Int64Type>();
@@ -190,6 +227,7 @@ fn groups(batch: &RecordBatch, outputs: usize, guards: &GuardColumns) -> Vec<Gro
     let group = |row: usize| Group {
         entities: count(guards.entities, row),
         places: Places::default(),
+        is_near: false,
         values: guards
             .values
             .iter()

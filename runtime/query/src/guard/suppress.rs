@@ -12,6 +12,8 @@ pub(super) struct Group {
     /// Places of its entities; each has one, and several may share it.
     pub(super) places: Places,
     pub(super) values: Vec<Evidence>,
+    /// Whether too few stand behind one of its values that do not behind another.
+    pub(super) is_near: bool,
 }
 
 /// What it knows about one value of a group.
@@ -36,7 +38,8 @@ impl Evidence {
 
 impl Group {
     pub(super) fn is_sound(&self, verdict: &Verdict) -> bool {
-        self.entities >= verdict.minimum_entities && self.values.iter().all(|value| value.is_sound(verdict))
+        let enough = self.entities >= verdict.minimum_entities && !self.is_near;
+        enough && self.values.iter().all(|value| value.is_sound(verdict))
     }
 
     /// What is known of both together. Entities may be in both, so that there are at least as many as in the larger, and
@@ -52,6 +55,8 @@ impl Group {
             value.top += other.top;
             value.whole += other.whole;
         }
+        // What too few of one group stand behind may be enough together: whoever asks for that is judged by it.
+        self.is_near = false;
     }
 
     /// What is known of several together; none of none.

@@ -26,14 +26,14 @@ pub(crate) fn trace(key: MarkKey, entity: Expr, marks: Expr, weight: Option<Expr
 pub(super) type Places = [u64; TRACE_PLACES / 64];
 
 /// A place, marks, and what they weigh.
-type Entry = (u16, u32, f64);
+pub(super) type Entry = (u16, u32, f64);
 
 /// The trace that a group's bytes are.
 pub(super) fn read(bytes: &[u8], weighs: bool) -> Trace {
     traced(entries(bytes, weighs), weighs)
 }
 
-fn traced(entries: impl Iterator<Item = Entry>, weighs: bool) -> Trace {
+pub(super) fn traced(entries: impl Iterator<Item = Entry>, weighs: bool) -> Trace {
     if weighs { Trace::weighed(entries) } else { Trace::of(entries.map(|(place, sum, _)| (place, sum))) }
 }
 
@@ -56,7 +56,7 @@ fn entries(bytes: &[u8], weighs: bool) -> impl Iterator<Item = Entry> + '_ {
     with.chain(without.as_chunks::<6>().0.iter().map(pair))
 }
 
-fn bytes(trace: &Trace) -> Vec<u8> {
+pub(super) fn bytes(trace: &Trace) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(trace.sums().len() * 14);
     for (at, (place, sum)) in trace.sums().iter().enumerate() {
         bytes.extend(place.to_le_bytes());

@@ -42,7 +42,8 @@ impl Release<'_> {
         let Some(row) = before.row_of.get(&self.keys[group]) else { return now };
         let earlier = &before.answered.groups[*row].released;
         let now_behind = self.judged.traces(group);
-        let near = differences(&now_behind, earlier, self.asked.needs()).any(|one| one == Difference::TooFew);
+        let near =
+            differences(&now_behind, earlier, Asked::needs(&self.asked.verdict)).any(|one| one == Difference::TooFew);
         if near { Some(Source::Before(*row)) } else { now }
     }
 

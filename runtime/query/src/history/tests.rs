@@ -32,7 +32,7 @@ fn judged(entities: Range<u16>, verdict: &Verdict) -> Judged {
         ("trace", Arc::new(BinaryArray::from(vec![trace.as_slice()]))),
     ];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let traces = vec![TraceColumn { pool: "t".to_owned(), of: None, column: 1, weighs: false }];
+    let traces = vec![TraceColumn { pool: "t".to_owned(), of: None, beside: None, column: 1, weighs: false }];
     let guards = GuardColumns { entities: 0, traces, values: Vec::new() };
     judge(&batch.schema(), std::slice::from_ref(&batch), &[true], &guards, None, verdict).unwrap()
 }

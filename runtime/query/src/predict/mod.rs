@@ -42,7 +42,7 @@ pub(crate) struct Known<'a> {
 pub(crate) fn bound(fragment: &Fragment, known: Known<'_>) -> Result<Option<u64>, QueryError> {
     let mut domains = Domains::new(known);
     let (rows, kinds) = match &fragment.shape {
-        Shape::Groups { input, group, aggregates } => {
+        Shape::Groups { input, group, aggregates, .. } => {
             let columns = domains.node(input)?;
             let groups = group
                 .iter()

@@ -43,7 +43,7 @@ impl Proof {
             (None, false) => table.say("all", "verdict", format!("denied: {} of {crossings}", self.refused.len())),
         }
         if let Some(bytes) = document.predicted_bytes.filter(|_| document.nothing_crosses.is_none()) {
-            table.say("all", "bytes", format!("about {bytes} at most"));
+            table.say("all", "bytes", format!("at most about {bytes}"));
         }
         for (index, crossing) in document.crossings.iter().enumerate() {
             let refused = self.refused.iter().find(|(refused, _)| *refused == index).map(|(_, error)| error);
@@ -119,8 +119,8 @@ impl Proof {
             table.say(name, "budget", format!("{} questions in {} days by {of}", budget.questions, budget.days));
         }
         let bytes = match (terms.predicted_bytes, terms.prediction) {
-            (Some(bytes), Prediction::Remembered) => format!("about {bytes} at most, as the last time"),
-            (Some(bytes), _) => format!("about {bytes} at most"),
+            (Some(bytes), Prediction::Remembered) => format!("at most about {bytes}, as the last time"),
+            (Some(bytes), _) => format!("at most about {bytes}, whatever the rows are"),
             (None, _) => "not known".to_owned(),
         };
         table.say(name, "bytes", bytes);

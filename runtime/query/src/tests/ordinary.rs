@@ -114,6 +114,55 @@ fn what_is_looked_up_by_other_columns_is_refused() {
 }
 
 #[test]
+fn constants_that_tell_values_apart_are_refused() {
+    let refused = |sql: &str| check(sql, "refused: this use of");
+    // Beyond what doubles, decimals and factors of them may be added to, in any order, and by other words.
+    for value in [
+        "CAST(c_acctbal AS double) + 4e17 - 4e17",
+        "CAST(c_acctbal AS double) - 20000.0e0",
+        "c_acctbal + 10000000000",
+        "c_acctbal * 1e5",
+        "c_acctbal * 100 * 1000",
+        "c_acctbal / 1e-5",
+        "c_acctbal * 1e-5",
+        "(c_acctbal * 1e-4 + 10) * 1e4",
+        "c_acctbal + (c_acctbal * 1e-4) * 1e9",
+        "c_acctbal + big - big",
+    ] {
+        refused(&format!("SELECT sum({value}) FROM customer CROSS JOIN (SELECT 4e17 AS big) AS t"));
+    }
+    let within = |sql: &str| check_over(catalog_without("within"), sql, "refused: this use of");
+    within("SELECT sum(x) FROM (SELECT o_custkey, avg(o_totalprice) AS x FROM orders GROUP BY o_custkey) AS t");
+    within("SELECT sum(x) FROM (SELECT o_custkey, min(o_totalprice) AS x FROM orders GROUP BY o_custkey) AS t");
+    check_over(
+        catalog_without("product"),
+        "SELECT sum(l_extendedprice * l_quantity) FROM lineitem",
+        "refused: this use of `lineitem` may not cross",
+    );
+}
+
+#[test]
+fn constants_of_reports_are_not() {
+    for (value, asked) in [
+        (
+            "l_extendedprice * (1 - l_discount) * 1.19",
+            "(CAST((lineitem.l_extendedprice * (CAST(1 AS DECIMAL(20,0)) - lineitem.l_discount)) AS DOUBLE) * 1.19)",
+        ),
+        (
+            "l_extendedprice * (100 - l_discount) / 100",
+            "((lineitem.l_extendedprice * (CAST(100 AS DECIMAL(20,0)) - lineitem.l_discount)) / CAST(100 AS DECIMAL(20,0)))",
+        ),
+        (
+            "l_extendedprice / 1000 + 5",
+            "((lineitem.l_extendedprice / CAST(1000 AS DECIMAL(20,0))) + CAST(5 AS DECIMAL(20,0)))",
+        ),
+    ] {
+        let expect = format!("{WORLD}: SELECT sum({asked}) AS a0 FROM lineitem");
+        check(&format!("SELECT sum({value}) FROM lineitem"), &expect);
+    }
+}
+
+#[test]
 fn entities_and_their_rows_are_counted() {
     check(
         "SELECT o_orderstatus, count(DISTINCT o_custkey) FROM orders GROUP BY 1",

@@ -21,10 +21,13 @@ fn verdict() -> Verdict {
     Verdict { minimum_entities: MINIMUM, dominance_percent: 80, ..Verdict::unconditional(Form::Aggregate) }
 }
 
+fn cities(nullable: bool) -> KeyDomain {
+    KeyDomain { values: CITIES.map(str::to_owned).into(), nullable }
+}
+
 fn domains(nullable: bool) -> Domains {
-    let cities = CITIES.map(|city| DomainValue::Text(city.to_owned())).into();
-    let both = [true, false].map(DomainValue::Boolean).into();
-    Domains::of([(&cities, nullable), (&both, false)].into_iter()).unwrap()
+    let both = KeyDomain { values: [true, false].map(|value| value.to_string()).into(), nullable: false };
+    Domains::of(vec![cities(nullable), both]).unwrap()
 }
 
 fn columns(table: &Table) -> Vec<ArrayRef> {
@@ -37,7 +40,7 @@ fn columns(table: &Table) -> Vec<ArrayRef> {
 fn groups(table: &Table) -> Vec<Group> {
     let group = |entities: u64| {
         let value = Evidence { present: entities, top: 1.0, whole: entities as f64 };
-        Group { entities, places: Places::default(), values: vec![value] }
+        Group { entities, places: Places::default(), values: vec![value], is_near: false }
     };
     table.values().map(|entities| group(*entities)).collect()
 }
@@ -105,8 +108,7 @@ fn without_domains_a_small_group_shows() {
         open(&groups(table), margins.as_deref(), &verdict()).iter().filter(|open| **open).count()
     };
     assert_eq!((opened(&without), opened(&with)), (3, 2));
-    let cities = CITIES.map(|city| DomainValue::Text(city.to_owned())).into();
-    let domains = Domains::of([(&cities, false)].into_iter()).unwrap();
+    let domains = Domains::of(vec![cities(false)]).unwrap();
     let opened = |table: &Table| {
         let opened = domains.open(&columns(table)[..1], &groups(table), &verdict()).unwrap();
         opened.rows.iter().filter(|open| **open).count()
@@ -125,8 +127,8 @@ fn a_table_without_blanks_leaves_whole() {
 
 #[test]
 fn there_are_no_more_groups_than_are_looked_at() {
-    let many: BTreeSet<DomainValue> = (0..64).map(DomainValue::Integer).collect();
-    assert!(Domains::of([(&many, false)].into_iter()).is_some());
-    assert!(Domains::of([(&many, false), (&many, false)].into_iter()).is_none());
-    assert!(Domains::of(std::iter::empty()).is_none());
+    let many = || KeyDomain { values: (0..64).map(|number| number.to_string()).collect(), nullable: false };
+    assert!(Domains::of(vec![many()]).is_some());
+    assert!(Domains::of(vec![many(), many()]).is_none());
+    assert!(Domains::of(Vec::new()).is_none());
 }

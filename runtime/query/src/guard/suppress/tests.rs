@@ -17,7 +17,7 @@ fn evidence(members: &Members) -> Group {
     // Some share a place.
     let mut places = Places::default();
     members.keys().for_each(|entity| places[usize::from(entity / 50)] |= 1 << (entity % 50));
-    Group { entities: members.len() as u64, places, values: vec![value] }
+    Group { entities: members.len() as u64, places, values: vec![value], is_near: false }
 }
 
 /// By the rule itself, over the entities.
