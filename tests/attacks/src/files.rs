@@ -52,7 +52,7 @@ struct Purpose {
 }
 
 const STATISTICS: &str = r#""count", "sum", "avg", "date_trunc", "date_part", "upper", "lower", "net_revenue""#;
-const FACTORS: &str = r#""count", "sum", "avg", "power", "product", "lookup""#;
+const FACTORS: &str = r#""count", "sum", "avg", "power", "product", "lookup", "within""#;
 const ANY: &str = r#""count", "sum", "avg", "date_trunc", "date_part", "upper", "lower", "net_revenue",
   "price_band", "panics", "fails", "prints", "aborts", "faints", "remembers", "recalls", "abs", "sqrt", "power",
   "product", "lookup",
@@ -64,7 +64,7 @@ const ANY: &str = r#""count", "sum", "avg", "date_trunc", "date_part", "upper", 
   "isnan", "nanvl", "levenshtein",
   "date_bin", "random", "encode", "decode", "bit_length", "octet_length", "reverse", "rpad", "lpad",
   "translate", "to_hex""#;
-const CONDITIONS: &str = r#", "case", "cast", "/", "%", "nullif", "coalesce", "nvl", "min", "max""#;
+const CONDITIONS: &str = r#", "case", "cast", "/", "%", "nullif", "coalesce", "nvl", "min", "max", "within""#;
 
 /// The purposes that a question may state. `guarded` is what the policies of a careful owner are like; in each other
 /// one something is missing.

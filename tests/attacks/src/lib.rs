@@ -46,7 +46,6 @@
 pub mod case;
 pub mod files;
 pub mod infer;
-pub mod known;
 pub mod plugins;
 pub mod report;
 pub mod run;
