@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::args::DataVerb;
 use crate::edge::{Edge, header};
-use crate::output::{Failure, Output, say, table, text};
+use crate::output::{Failure, Output, counted, say, table, text};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -49,12 +49,12 @@ impl Way {
     }
 
     fn done(self, file: &Path, dataset: &str, answer: &LoadAnswer) -> String {
-        let (file, rows) = (file.display(), answer.rows);
+        let (file, rows, keys) = (file.display(), counted(answer.rows, "row"), counted(answer.rows, "key"));
         match (self, answer.already_loaded) {
-            (Self::Load, false) => format!("{file}: {rows} rows into {dataset}, loaded"),
-            (Self::Load, true) => format!("{file}: {rows} rows into {dataset}, was loaded before, nothing to do"),
-            (Self::Delete, false) => format!("{file}: {rows} keys deleted from {dataset}"),
-            (Self::Delete, true) => format!("{file}: {rows} keys in {dataset}, was deleted before, nothing to do"),
+            (Self::Load, false) => format!("{file}: {rows} into {dataset}, loaded"),
+            (Self::Load, true) => format!("{file}: {rows} into {dataset}, was loaded before, nothing to do"),
+            (Self::Delete, false) => format!("{file}: {keys} deleted from {dataset}"),
+            (Self::Delete, true) => format!("{file}: {keys} in {dataset}, was deleted before, nothing to do"),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `domicile query --explain residency`.
 
 use domicile_wire::client::full;
-use domicile_wire::explain::{Crossing, CrossingTerms, JudgedBy, ResidencyExplanation};
+use domicile_wire::explain::{Crossing, CrossingTerms, JudgedBy, Prediction, ResidencyExplanation};
 use http::{HeaderMap, Method};
 
 use crate::edge::Edge;
-use crate::output::{Failure, Output, say, shown, text};
+use crate::output::{Failure, Output, offered, say, shown};
 
 /// Shows what the question would take across which border; [`Failure::Shown`] where a policy is against it.
 pub(crate) async fn residency(edge: &Edge, output: Output, headers: HeaderMap, sql: String) -> Result<(), Failure> {
@@ -31,14 +31,13 @@ fn show(explained: &ResidencyExplanation) {
         }
         if let Some(denied) = &crossing.denied {
             say!("  {}", shown(&denied.detail));
-            for offer in denied.facts.get("rewrites").and_then(serde_json::Value::as_array).into_iter().flatten() {
-                say!("  you may {}: {}", text(&offer["advice"]), text(&offer["sql"]));
-            }
+            let offers = denied.facts.get("rewrites").and_then(serde_json::Value::as_array);
+            offered(offers.map(Vec::as_slice).unwrap_or_default()).iter().for_each(|line| say!("  {line}"));
         }
     }
     if let Some(bytes) = explained.predicted_bytes.filter(|_| !explained.crossings.is_empty()) {
         say!("");
-        say!("About {bytes} bytes at most would cross.");
+        say!("At most about {bytes} bytes would cross, usually far fewer.");
     }
 }
 
@@ -55,7 +54,12 @@ fn show_terms(terms: &CrossingTerms) {
         Some(mask) => format!("{} ({} as {mask})", column.column, column.role),
         None => format!("{} ({})", column.column, column.role),
     });
-    say!("  {} of {}", terms.form, columns.collect::<Vec<_>>().join(", "));
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    match (columns.is_empty(), terms.functions.is_empty()) {
+        (false, _) => say!("  {} of {columns}", terms.form),
+        (true, false) => say!("  {} of no column: {}", terms.form, terms.functions.join(", ")),
+        (true, true) => say!("  {} of no column", terms.form),
+    }
     for clause in &terms.clauses {
         let of = format!("{} v{}", clause.dataset, clause.policy_version);
         say!("  by clause `{}` of {of}: {}", shown(&clause.clause), shown(&clause.legal_basis));
@@ -69,7 +73,10 @@ fn show_terms(terms: &CrossingTerms) {
         );
     }
     match terms.predicted_bytes {
-        Some(bytes) => say!("  about {bytes} bytes at most"),
+        Some(bytes) if terms.prediction == Prediction::Remembered => {
+            say!("  at most about {bytes} bytes, as the last time")
+        }
+        Some(bytes) => say!("  at most about {bytes} bytes: what the types and keys allow, whatever the rows are"),
         None => say!("  bytes are not known beforehand"),
     }
 }

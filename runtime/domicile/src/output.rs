@@ -94,22 +94,61 @@ impl Output {
 fn hints(facts: &Map<String, Value>) {
     for (name, value) in facts {
         match (name.as_str(), value) {
-            ("rewrites", Value::Array(offers)) => offers.iter().for_each(offer),
+            ("rewrites", Value::Array(offers)) => offered(offers).iter().for_each(|line| eprintln!("  {line}")),
             ("columns", Value::Array(columns)) if !columns.is_empty() => eprintln!("  columns: {}", list(columns)),
             ("policy", Value::String(policy)) => eprintln!("  policy: {policy}"),
             ("line", line) => eprintln!("  at line {line}, column {}", facts.get("column").unwrap_or(&Value::Null)),
-            ("rows", Value::Array(rows)) => rows.iter().for_each(refused_row),
+            ("rows", Value::Array(rows)) => refused(rows).iter().for_each(|line| eprintln!("  {line}")),
             _ => {}
         }
     }
 }
 
-fn offer(offer: &Value) {
-    eprintln!("  you may {}: {}", text(&offer["advice"]), text(&offer["sql"]));
+/// What may be asked instead, a line each; advice that several have in common is said once.
+pub(crate) fn offered(offers: &[Value]) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    let line = |offer: &Value| {
+        let (advice, sql) = (text(&offer["advice"]), text(&offer["sql"]));
+        if said.contains(&advice) {
+            return format!("or: {sql}");
+        }
+        let line = format!("you may {advice}: {sql}");
+        said.push(advice);
+        line
+    };
+    in_groups(offers, |offer| text(&offer["advice"])).into_iter().flatten().map(line).collect()
 }
 
-fn refused_row(row: &Value) {
-    eprintln!("  row {}, {}: {}", row["row"], text(&row["column"]), text(&row["reason"]));
+/// Refused rows, a line for each reason.
+fn refused(rows: &[Value]) -> Vec<String> {
+    let groups = in_groups(rows, |row| format!("{}: {}", text(&row["column"]), text(&row["reason"])));
+    let line = |group: Vec<&Value>| {
+        let numbers: Vec<String> = group.iter().map(|row| row["row"].to_string()).collect();
+        let row = group.first().map(|row| format!("{}: {}", text(&row["column"]), text(&row["reason"])));
+        let named = if numbers.len() == 1 { "row" } else { "rows" };
+        format!("{named} {}, {}", numbers.join(", "), row.unwrap_or_default())
+    };
+    groups.into_iter().map(line).collect()
+}
+
+/// The values of each key together, in the order in which the keys come first.
+fn in_groups(values: &[Value], key: impl Fn(&Value) -> String) -> Vec<Vec<&Value>> {
+    let mut groups: Vec<(String, Vec<&Value>)> = Vec::new();
+    for value in values {
+        let key = key(value);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(value),
+            None => groups.push((key, vec![value])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// So many of something: `1 row`, `2 rows`.
+pub(crate) fn counted(number: impl std::fmt::Display, what: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 fn list(values: &[Value]) -> String {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::args::{CoverageChoice, EndpointQuestion, ExplainMode, Question, Terms};
 use crate::edge::{Edge, header};
 use crate::explain;
-use crate::output::{Failure, Output, say, table, text};
+use crate::output::{Failure, Output, counted, say, table, text};
 
 pub(crate) async fn query(edge: &Edge, output: Output, question: Question) -> Result<(), Failure> {
     let mut sql = question.sql;
@@ -72,8 +72,8 @@ fn show(answer: &Value) {
         if answered.is_empty() { "no region: none is the home of such rows".to_owned() } else { answered.join(", ") };
     say!("");
     say!(
-        "{} rows from {} in {:.0} ms; {} bytes crossed a border; query {}",
-        answer["row_count"],
+        "{} from {} in {:.0} ms; {} bytes crossed a border; query {}",
+        counted(&answer["row_count"], "row"),
         answered,
         answer["elapsed_ms"].as_f64().unwrap_or_default(),
         answer["border_bytes"],

@@ -28,6 +28,9 @@ use crate::policy;
 /// How often plugins are compared with the peers', for those that a region missed while it was away.
 const PLUGIN_COMPARE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The key that signs a region's receipts, in its data directory.
+const RECEIPT_KEY: &str = "receipts.ed25519";
+
 pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     log();
     let files = load_region(config).map_err(anyhow::Error::from)?;
@@ -148,7 +151,7 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
     let cache = Some(ArtefactCache::new(data_dir.join("plugins").join("compiled")));
     let sandbox =
         Sandbox::new(sandbox_limits, Compiler::Process { program, args: vec![COMPILE_PLUGIN.into()], cache })?;
-    let receipt_key = receipt_key(&data_dir.join("receipts.ed25519"))?;
+    let receipt_key = receipt_key(&data_dir.join(RECEIPT_KEY))?;
     Ok(Region::start(RegionParts {
         id: config.id,
         catalog: Catalog::new(specs, policies),
@@ -210,14 +213,29 @@ fn made_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     made.with_context(|| dir.display().to_string())
 }
 
+/// Holds where the key of the region's receipts is one, or not made yet.
+///
+/// # Errors
+/// Where the file is damaged, or cannot be read.
+pub(crate) fn check_receipt_key(data_dir: &Path) -> anyhow::Result<()> {
+    known_receipt_key(&data_dir.join(RECEIPT_KEY)).map(drop)
+}
+
+fn known_receipt_key(path: &Path) -> anyhow::Result<Option<SigningKey>> {
+    let shown = || format!("the receipt key {}", path.display());
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(path).with_context(shown)?;
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| anyhow!("{} is damaged; restore it from a backup", shown()))?;
+    Ok(Some(SigningKey::from_bytes(&bytes)))
+}
+
 /// The key that signs this region's receipts, made at the first start.
 fn receipt_key(path: &Path) -> anyhow::Result<SigningKey> {
     let shown = || format!("the receipt key {}", path.display());
-    if path.exists() {
-        let bytes = std::fs::read(path).with_context(shown)?;
-        let bytes: [u8; 32] =
-            bytes.try_into().map_err(|_| anyhow!("{} is damaged; restore it from a backup", shown()))?;
-        return Ok(SigningKey::from_bytes(&bytes));
+    if let Some(key) = known_receipt_key(path)? {
+        return Ok(key);
     }
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|e| anyhow!("no randomness: {e}"))?;

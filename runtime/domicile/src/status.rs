@@ -1,6 +1,8 @@
 //! `domicile region`, `domicile config` and `domicile secret`.
 
-use domicile_config::load_region;
+use std::io::ErrorKind;
+
+use domicile_config::{ConfigError, RegionConfig, load_region, read_secret};
 use serde_json::{Value, json};
 
 use crate::args::{ConfigVerb, RegionVerb, SecretVerb};
@@ -8,7 +10,7 @@ use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
 use crate::policy;
 use crate::private_file;
-use crate::serve::{client_trust, plugin_trust};
+use crate::serve::{check_receipt_key, client_trust, plugin_trust};
 
 pub(crate) async fn region(edge: &Edge, output: Output, verb: &RegionVerb) -> Result<(), Failure> {
     let RegionVerb::Status = verb;
@@ -37,20 +39,46 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
         policy::check_known(file, &region, &policies)?;
         plugin_trust(&region.config.plugins).map_err(|e| e.context(file.display().to_string()))?;
         client_trust(&region.config).map_err(|e| e.context(file.display().to_string()))?;
+        let problems = files_needed(&region.config);
         let labels: Vec<String> = policies.policies().map(domicile_policy::Policy::label).collect();
         checked.push(json!({
             "file": file.display().to_string(), "region": region.config.id.as_str(),
             "datasets": region.datasets.len(), "peers": region.config.peers.len(), "policies": labels,
+            "problems": problems,
         }));
     }
-    output.show(&json!({"ok": true, "files": checked}), || {
+    let ok = checked.iter().all(|file| file["problems"].as_array().is_none_or(Vec::is_empty));
+    output.show(&json!({"ok": ok, "files": checked}), || {
         for file in &checked {
             let [path, region] = ["file", "region"].map(|key| text(&file[key]));
             say!("{path}: region {region}, {} datasets, {} peers", file["datasets"], file["peers"]);
             file["policies"].as_array().into_iter().flatten().for_each(|policy| say!("  policy {}", text(policy)));
+            let problems = file["problems"].as_array().into_iter().flatten();
+            problems.for_each(|problem| say!("  not ready to start: {}", text(problem)));
         }
     });
-    Ok(())
+    if ok { Ok(()) } else { Err(Failure::Shown) }
+}
+
+/// What keeps the region from starting in the files that its own file names beside datasets and policies: secrets, and
+/// the key of its receipts once there is one. A sentence for each.
+fn files_needed(config: &RegionConfig) -> Vec<String> {
+    let own = (&config.secret_file, "this region".to_owned());
+    let peers = config.peers.iter().map(|peer| (&peer.secret_file, format!("`{}`", peer.id)));
+    let told = |(file, whose): (&std::path::PathBuf, String)| {
+        let error = read_secret(file).err()?;
+        Some(match error {
+            ConfigError::Unreadable { path, source } if source.kind() == ErrorKind::NotFound => format!(
+                "there is no {}, the secret of {whose}; put it there, or make one with `domicile secret new` where the \
+                 region is new",
+                path.display()
+            ),
+            error => format!("the secret of {whose}: {error}"),
+        })
+    };
+    let mut problems: Vec<String> = std::iter::once(own).chain(peers).filter_map(told).collect();
+    problems.extend(check_receipt_key(&config.data_dir).err().map(|error| format!("{error:#}")));
+    problems
 }
 
 pub(crate) fn secret(output: Output, verb: &SecretVerb) -> Result<(), Failure> {

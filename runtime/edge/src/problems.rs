@@ -18,6 +18,9 @@ const RETRY_AFTER: &str = "retry_after_s";
 /// When to come again with a batch that there was no room for, in seconds.
 const BUSY_RETRY_AFTER_S: u64 = 5;
 
+/// How the engine begins to say that it has no such operation for these types.
+const UNSUPPORTED: &str = "This feature is not implemented: ";
+
 const TOKEN_MISSING: &str = "token-missing";
 const TOKEN_REFUSED: &str = "token-refused";
 
@@ -103,7 +106,7 @@ impl From<QueryError> for Refusal {
 
 /// The document that says what kept a query from being answered.
 pub(crate) fn problem(error: QueryError) -> Problem {
-    let detail = error.to_string();
+    let detail = in_one_line(&error.to_string());
     let new = |status, kind, title| Problem::new(status, kind, title, detail.clone());
     match error {
         QueryError::Sql { place, .. } => new(400, "sql-invalid", "The SQL is not valid")
@@ -146,6 +149,11 @@ pub(crate) fn problem(error: QueryError) -> Problem {
         QueryError::PluginFailedElsewhere { .. } => new(422, "plugin-failed", "A plugin failed"),
         QueryError::Coverage { missing } => new(503, "coverage-unmet", "A region did not answer")
             .with("missing", serde_json::to_value(missing).unwrap_or(Value::Null)),
+        QueryError::ReferenceMissing { region, dataset, .. } => {
+            new(409, "reference-missing", "A region lacks reference data")
+                .with("region", region.to_string())
+                .with("dataset", dataset)
+        }
         QueryError::TimedOut { .. } => new(504, "deadline", "The query took too long"),
         QueryError::VersionTaken { sha256, .. } => {
             new(409, "version-conflict", "The version exists with other content").with("sha256", sha256)
@@ -168,8 +176,17 @@ pub(crate) fn problem(error: QueryError) -> Problem {
         QueryError::Read(error) => store(&error, &detail),
         QueryError::OwnerGone(_) => new(503, "read-only", "No changes can be made"),
         QueryError::Data(_) => new(422, "data-unfit", "The SQL does not fit a value in the data"),
+        QueryError::Execution(_) if detail.contains(UNSUPPORTED) => {
+            let what = detail.split_once(UNSUPPORTED).map_or(detail.as_str(), |(_, what)| what);
+            Problem::new(400, "sql-invalid", "The SQL is not valid", format!("this cannot be computed here: {what}"))
+        }
         QueryError::Execution(_) => new(500, "execution-failed", "The query failed"),
     }
+}
+
+/// The text in one line: engines break theirs where they please.
+fn in_one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn denied(denial: &Denial, problem: Problem) -> Problem {

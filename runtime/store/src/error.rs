@@ -179,7 +179,7 @@ pub enum StoreError {
         dataset: DatasetName,
     },
     /// Rows of a file were refused, and so the whole file.
-    #[error("{refused} rows were refused, so nothing was loaded; first: {}", first.first().map_or_else(String::new, ToString::to_string))]
+    #[error("{} refused; first: {}", if *refused == 1 { "1 row was".to_owned() } else { format!("{refused} rows were") }, first.first().map_or_else(String::new, ToString::to_string))]
     RowsRefused {
         /// Rows refused. Once one is, keys repeated far apart in the file are no longer looked for.
         refused: u64,

@@ -20,4 +20,4 @@ pub use name::{DatasetName, NameError, PluginName, QueryId, RegionId};
 pub use partition::{BUCKETS_MAX, Every, Lifecycle, Partitioning, TimePartition, ValuePartition};
 pub use residency::{HomeMap, KeyValue, Residency};
 pub use secret::Secret;
-pub use suggest::{nearest, suggestion};
+pub use suggest::{is_slip_of, nearest, suggestion};

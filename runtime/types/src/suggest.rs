@@ -11,6 +11,12 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether a name is another one with a slip or two: a letter too much, too few, or another.
+pub fn is_slip_of(name: &str, known: &str) -> bool {
+    const SLIPS_MAX: usize = 2;
+    strsim::levenshtein(&name.to_lowercase(), &known.to_lowercase()) <= SLIPS_MAX
+}
+
 /// The clause that ends such a message: `; did you mean …?`, or nothing.
 pub fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
@@ -30,5 +36,12 @@ mod tests {
         check("order", Some("orders"));
         check("Custommer", Some("customer"));
         check("zzz", None);
+    }
+
+    #[test]
+    fn slips_are_few() {
+        for (name, known, slip) in [("coutn", "count", true), ("SUN", "sum", true), ("random", "radians", false)] {
+            assert_eq!(is_slip_of(name, known), slip, "{name} and {known}");
+        }
     }
 }

@@ -175,6 +175,9 @@ pub struct FragmentFacts {
     pub as_of: u64,
     /// Milliseconds that the region took.
     pub elapsed_ms: f64,
+    /// Reference datasets that the fragment reads and the region holds no rows of.
+    #[serde(default)]
+    pub without_rows: Vec<String>,
 }
 
 impl FragmentFacts {

@@ -113,6 +113,50 @@ fn values_that_do_not_fit() -> Result<()> {
 }
 
 #[test]
+fn what_the_engine_says_is_put_for_people() -> Result<()> {
+    let far =
+        problem(&query("SELECT random_number(o_orderkey) FROM orders")?, 400, Some("sql-invalid"), &["random_number"]);
+    assert!(!far.to_string().contains("Did you mean"), "{far}");
+    problem(
+        &query("SELECT dat_trunc('month', o_orderdate) FROM orders")?,
+        400,
+        Some("sql-invalid"),
+        &["Did you mean 'date"],
+    );
+    let all =
+        problem(&query("SELECT *, count(*) FROM orders")?, 400, Some("sql-invalid"), &["`*` stands for all columns"]);
+    assert!(!all.to_string().contains("wildcard"), "{all}");
+    for document in [far, all] {
+        let detail = document["detail"].as_str().unwrap_or_default();
+        assert!(!detail.is_empty() && !detail.contains('\n'), "{detail:?}");
+    }
+    check_still_serving()
+}
+
+#[test]
+fn a_quotient_by_nothing_is_null_across_regions() -> Result<()> {
+    let edge = world().edge("us-east");
+    let null = edge.query("SELECT sum(l_quantity) / 0 AS by_zero, count(*) % 0 AS rest FROM lineitem")?.answer()?;
+    assert_eq!(null.cells(), [[None, None]]);
+    // At the rows' own region, and from nowhere else, the failure shows.
+    let own = [("Data-Region", "us-east")];
+    problem(&edge.query_with("SELECT count(*) % 0 AS rest FROM lineitem", &own)?, 422, Some("data-unfit"), &[]);
+    check_still_serving()
+}
+
+#[test]
+fn types_without_such_an_operation_are_a_mistake_of_the_sql() -> Result<()> {
+    for homes in [None, Some(("Data-Region", "us-east"))] {
+        let headers: Vec<(&str, &str)> = homes.into_iter().collect();
+        let spans =
+            world().edge("us-east").query_with("SELECT CAST(count(*) AS INTERVAL) AS span FROM orders", &headers)?;
+        let told = problem(&spans, 400, Some("sql-invalid"), &["cannot be computed here", "from Int64 to Interval"]);
+        assert!(!told.to_string().contains("not implemented"), "{told}");
+    }
+    check_still_serving()
+}
+
+#[test]
 fn bodies_that_are_not_what_they_say() -> Result<()> {
     let edge = world().edge("us-east");
     let post =
@@ -208,5 +252,32 @@ fn a_refusal_on_the_command_line_says_what_to_do() -> Result<()> {
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("customer"), "{}", ran.stderr);
     assert_eq!(ran.stdout, "");
+    Ok(())
+}
+
+#[test]
+fn the_command_line_counts_and_advises_in_words() -> Result<()> {
+    let cli = world().cluster.cli("us-east");
+    let one = cli.run(&["query", "SELECT 1 AS one"])?.success()?.stdout;
+    assert!(one.lines().any(|line| line.starts_with("1 row from ")), "{one}");
+    let told = cli.run(&["query", "--explain", "residency", "SELECT count(*) AS n FROM orders"])?.success()?.stdout;
+    for said in ["aggregate of no column: count", "at most about "] {
+        assert!(told.contains(said), "{said} in {told}");
+    }
+    let across =
+        problem(&query("SELECT count(DISTINCT c_mktsegment) AS n FROM customer")?, 422, Some("across-regions"), &[]);
+    let detail = across["detail"].as_str().unwrap_or_default();
+    assert!(
+        detail.contains("count, sum or avg") && !detail.contains("max"),
+        "the shipped policies admit no max: {detail}"
+    );
+
+    let rows = "r_regionkey,r_name,r_comment\nx,A,a\ny,B,b\n";
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("rows.csv");
+    std::fs::write(&file, rows)?;
+    let refused = cli.run(&["data", "load", "region", &file.display().to_string()])?.stderr;
+    assert_eq!(refused.lines().filter(|line| line.starts_with("  rows 1, 2, r_regionkey: ")).count(), 1, "{refused}");
+    assert!(refused.contains("2 rows were refused; first: row 1"), "{refused}");
     Ok(())
 }

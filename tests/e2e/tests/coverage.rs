@@ -59,3 +59,37 @@ fn an_edge_alone_still_answers_for_itself() -> Result<()> {
     assert_eq!(partial.missing().len(), 2);
     Ok(())
 }
+
+/// A question whose join drops the rows of every region that has no zones.
+const ZONED: &str = "SELECT count(*) AS customers FROM customer JOIN zones ON zone = c_nationkey";
+
+#[test]
+fn reference_data_that_a_region_lacks_is_no_smaller_total() -> Result<()> {
+    let zones = "schema = 1\nname = \"zones\"\nreference = true\nprimary_key = [\"zone\"]\n\
+        column = [{ name = \"zone\", type = \"bigint\" }]\n";
+    let world =
+        World::start(&Options { datasets: vec![("zones".to_owned(), zones.to_owned())], ..Options::default() })?;
+    let edge = world.edge("us-east");
+    let nobody = edge.query(ZONED)?.answer()?;
+    assert_eq!(nobody.cells(), [[Some("0".to_owned())]], "no region has zones, so none lacks them");
+
+    let rows: String = (0..25).map(|zone| format!("{zone}\n")).collect();
+    let load = |region: &str| {
+        world.edge(region).rows("POST", "zones", &[("Content-Type", "text/csv")], format!("zone\n{rows}").as_bytes())
+    };
+    for region in ["us-east", "eu-central"] {
+        assert_eq!(load(region)?.status, 200);
+    }
+    let lacking = Some("reference-missing");
+    let told =
+        problem(&edge.query(ZONED)?, 409, lacking, &["`ap-south` holds no rows", "`zones`", "load the same file"]);
+    assert_eq!((&told["region"], &told["dataset"]), (&"ap-south".into(), &"zones".into()));
+    let partial = edge.query_with(ZONED, &[("Require-Coverage", "partial")])?.answer()?;
+    assert_eq!(partial.missing(), ["ap-south"]);
+
+    assert_eq!(load("ap-south")?.status, 200);
+    let whole = world.ask("us-east", ZONED)?.sum("customers")?;
+    assert_eq!(whole, world.ask("us-east", "SELECT count(*) AS customers FROM customer")?.sum("customers")?);
+    assert!(partial.sum("customers")? < whole);
+    Ok(())
+}

@@ -75,7 +75,7 @@ fn operators_see_that_it_lives() -> Result<()> {
 #[test]
 fn region_files_are_checked() -> Result<()> {
     let cli = world().cluster.cli("us-east");
-    let file = domicile_harness::workspace::regions_dir().join("us-east.toml");
+    let file = world().cluster.file("us-east").config.clone();
     let ran = cli.run(&["config", "check", &file.display().to_string()])?;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 

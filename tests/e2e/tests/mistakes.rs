@@ -1,6 +1,7 @@
 //! What operators and clients get wrong: it is refused with what to do, and nothing is left behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -195,7 +196,6 @@ fn one_region_alone_is_checked_and_makes_nothing_before_it_can_start() -> Result
     let dir = tempfile::tempdir()?;
     let region = alone(dir.path(), EVENTS)?;
     let config = text(&region.config)?;
-    cli().run(&["config", "check", config])?.success()?;
     let ran = cli().run(&["serve", "--config", config])?;
     assert!(ran.code == 2 && ran.stderr.contains("eu-central.secret"), "{}", ran.stderr);
     assert!(!region.data_dir.exists(), "nothing is made for a region that cannot start");
@@ -211,6 +211,43 @@ fn one_region_alone_is_checked_and_makes_nothing_before_it_can_start() -> Result
         ran.stderr
     );
     Ok(())
+}
+
+/// `config check` ends with exit code 4, and says this of the region's files.
+#[track_caller]
+fn check_not_ready(config: &str, said: &[&str]) -> Result<()> {
+    let ran = cli().run(&["config", "check", config])?;
+    assert_eq!(ran.code, 4, "{}{}", ran.stdout, ran.stderr);
+    for said in said {
+        assert!(ran.stdout.contains(said), "{said} in {}", ran.stdout);
+    }
+    let told = cli().json(&["config", "check", config])?;
+    let document = told.document()?;
+    assert_eq!((told.code, &document["ok"]), (4, &json!(false)), "{document}");
+    assert_eq!(document["files"][0]["problems"].as_array().map(Vec::len), Some(1), "{document}");
+    Ok(())
+}
+
+#[test]
+fn a_check_reads_the_secrets_and_keys_that_a_start_reads() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let region = alone(dir.path(), EVENTS)?;
+    let (config, secret) = (text(&region.config)?, text(&region.secret_file)?);
+    check_not_ready(config, &[secret, "there is no", "domicile secret new"])?;
+    fs::create_dir_all(region.secret_file.parent().context("a folder")?)?;
+    fs::write(secret, "")?;
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o600))?;
+    check_not_ready(config, &[secret, "has 0 bytes, at least 32 are needed"])?;
+    fs::remove_file(secret)?;
+    cli().run(&["secret", "new", secret])?.success()?;
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o644))?;
+    check_not_ready(config, &[secret, "is open to other users", "chmod 600"])?;
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o600))?;
+    cli().run(&["config", "check", config])?.success()?;
+    assert!(!region.data_dir.exists(), "a check makes nothing");
+    fs::create_dir_all(&region.data_dir)?;
+    fs::write(region.data_dir.join("receipts.ed25519"), b"short")?;
+    check_not_ready(config, &["receipts.ed25519", "is damaged"])
 }
 
 #[test]

@@ -274,3 +274,18 @@ fn what_is_no_policy_is_not_signed() -> Result<()> {
     assert_eq!(envelope["payloadType"], "application/vnd.domicile.policy.v1+json");
     Ok(())
 }
+
+#[test]
+fn reading_again_tells_what_has_changed_and_that_the_rest_has_not() -> Result<()> {
+    let world = world()?;
+    let cli = world.cluster.cli(OWNER);
+    let before = cli.run(&["policy", "reload"])?.success()?.stdout;
+    assert_eq!(before.trim_end(), format!("{OWNER}: the policy files are those in force"));
+    let group = "group_by = [\"c_nationkey\", \"c_mktsegment\", \"c_acctbal\"]";
+    world.write("customer", &changed(&world.text("customer")?, 2, group, "group_by = [\"c_nationkey\"]")?)?;
+    let told = cli.run(&["policy", "reload"])?.success()?.stdout;
+    let expect =
+        format!("{OWNER}: policy of `customer`: version 2 instead of 1\n{OWNER}: the other 2 policies are unchanged");
+    assert_eq!(told.trim_end(), expect);
+    Ok(())
+}

@@ -69,12 +69,28 @@ fn its_two_commands_come_first() -> Result<()> {
     Ok(())
 }
 
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &copy)?;
+        } else {
+            fs::copy(&path, &copy)?;
+        }
+    }
+    Ok(())
+}
+
 /// A folder in which the README's relative paths lead to what a demo leaves behind.
 fn stage(world: &World, folder: &Path) -> Result<()> {
     let root = workspace::root();
-    for name in ["regions", "guest", "tests"] {
+    for name in ["guest", "tests"] {
         symlink(root.join(name), folder.join(name))?;
     }
+    // A copy, so that the paths in these files lead to secrets beside it.
+    copy_folder(&workspace::regions_dir(), &folder.join("regions"))?;
     fs::create_dir_all(folder.join("target/demo"))?;
     fs::create_dir_all(folder.join("target/debug"))?;
     let files = world.cluster.dir().context("a cluster for tests has a folder")?.join("files");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::output::{say, table, text};
+use crate::output::{counted, say, table, text};
 
 fn entries(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
@@ -157,9 +157,9 @@ pub(super) fn shadow(report: &Value) {
             None => "no row".to_owned(),
         };
         say!(
-            "  the last difference, in query {}: {} rows and {}; {}",
+            "  the last difference, in query {}: {} and {}; {}",
             text(&last["query_id"]),
-            last["rows"],
+            counted(&last["rows"], "row"),
             last["shadow_rows"],
             texts(&last["columns"])
         );

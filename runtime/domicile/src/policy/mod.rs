@@ -114,9 +114,16 @@ fn reloaded(answer: &Value) {
     let changed = answer["changed"].as_array().map(Vec::as_slice).unwrap_or_default();
     if changed.is_empty() {
         say!("{region}: the policy files are those in force");
+        return;
     }
     for change in changed {
         let dataset = text(&change["dataset"]);
         say!("{region}: policy of `{dataset}`: version {} instead of {}", change["to_version"], change["from_version"]);
+    }
+    let in_force = answer["policies"].as_array().map_or(0, Vec::len);
+    match in_force.saturating_sub(changed.len()) {
+        0 => {}
+        1 => say!("{region}: the other policy is unchanged"),
+        others => say!("{region}: the other {others} policies are unchanged"),
     }
 }
