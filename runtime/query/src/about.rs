@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 use domicile_policy::FragmentFacts;
 use domicile_store::{ENTITY_COLUMN, SEQ_COLUMN};
+use domicile_types::limits::ROW_VERSIONS_MAX;
 
 use crate::QueryError;
 use crate::bind::Binder;
@@ -112,6 +113,9 @@ impl Abouts<'_> {
             }
             Ok::<_, QueryError>(versions)
         })?;
+        if about.versions.len() > ROW_VERSIONS_MAX {
+            return Err(QueryError::AcrossRegions { what: "so many aggregates within each other".to_owned() });
+        }
         for measure in &mut about.measures {
             let column = col(measure.column.clone());
             let whole = if measure.is_number { sum(abs(cast(column, DataType::Float64))) } else { max(column) };

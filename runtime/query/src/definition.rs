@@ -10,6 +10,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, Result, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use domicile_types::limits::DEFINITION_NODES_MAX;
 use twox_hash::XxHash3_64;
 
 use crate::guard::MarkKey;
@@ -97,7 +98,8 @@ fn walk(plan: &LogicalPlan, conditions: &mut BTreeSet<String>, fields: &mut Fiel
         LogicalPlan::Projection(projection) => {
             let below = walk(&projection.input, conditions, fields)?;
             let schema = projection.input.schema();
-            projection.expr.iter().map(|expr| substitute(expr, schema, &below)).collect::<Result<_>>()?
+            let output = |expr| substitute(expr, schema, &below).and_then(short);
+            projection.expr.iter().map(output).collect::<Result<_>>()?
         }
         LogicalPlan::Filter(filter) => {
             let below = walk(&filter.input, conditions, fields)?;
@@ -148,6 +150,21 @@ fn substitute(expr: &Expr, schema: &DFSchemaRef, outputs: &[Expr]) -> Result<Exp
         })
     })?;
     Ok(replaced.data.unalias_nested().data)
+}
+
+/// The expression, or a column that stands for it where it is long: what is computed of what is computed could grow with
+/// each query around it, without end.
+fn short(expr: Expr) -> Result<Expr> {
+    let mut nodes = 0_usize;
+    expr.apply(|_| {
+        nodes += 1;
+        Ok(if nodes > DEFINITION_NODES_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if nodes <= DEFINITION_NODES_MAX {
+        return Ok(expr);
+    }
+    let digest = XxHash3_64::oneshot(text(&expr)?.as_bytes());
+    Ok(Expr::Column(Column::new_unqualified(format!("{digest:016x}"))))
 }
 
 /// A condition or key as text, equalities with the column before the value.

@@ -210,6 +210,27 @@ fn questions_that_would_exhaust_the_region() -> Result<()> {
 }
 
 #[test]
+fn questions_that_grow_within_themselves() -> Result<()> {
+    let sum = vec!["a"; 10].join(" + ");
+    let nested = |levels: usize, each: &str, last: &str| {
+        let first = "SELECT o_custkey, o_totalprice AS a FROM orders".to_owned();
+        let within = (0..levels)
+            .fold(first, |sql, level| format!("SELECT o_custkey, {each} AS a FROM ({sql}) AS t{level}{last}"));
+        format!("SELECT count(*) AS n, sum(a) AS a FROM ({within}) AS t")
+    };
+    let questions = [
+        nested(17, &sum, ""),
+        nested(12, &format!("sum({sum})"), " GROUP BY o_custkey"),
+        nested(12, "sum(a)", " GROUP BY o_custkey"),
+    ];
+    for sql in &questions {
+        let response = query(sql)?;
+        assert!([200, 400, 403, 413, 422].contains(&response.status), "{} {}", response.status, response.text());
+    }
+    check_still_serving()
+}
+
+#[test]
 fn joins_without_end_do_not_hold_up_others() -> Result<()> {
     let cross = "SELECT count(*) FROM lineitem a, lineitem b, lineitem c WHERE a.l_tax + b.l_tax + c.l_tax > 0.1";
     let headers = [("Query-Timeout", "300"), ("Data-Region", "us-east")];

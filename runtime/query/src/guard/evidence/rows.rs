@@ -97,38 +97,19 @@ fn unmet(condition: Condition, column: &ArrayRef) -> Result<Vec<usize>> {
 }
 
 fn add_wholes(kept: &mut Kept, sum: usize, column: &ArrayRef, slots: &[usize]) -> Result<()> {
-    match column.data_type() {
-        DataType::Decimal128(..) => {
-            let column = column.as_primitive::<Decimal128Type>();
-            let number = |row: usize| column.values()[row];
-            add_numbers(
-                kept,
-                sum,
-                column,
-                slots,
-                number,
-                |number| number < 0,
-                add_whole,
-                |number| number.unsigned_abs() as f64,
-            );
-        }
-        _ => {
-            let column = cast(column, &DataType::Int64)?;
-            let column = column.as_primitive::<Int64Type>();
-            let number = |row: usize| i128::from(column.values()[row]);
-            add_numbers(
-                kept,
-                sum,
-                column,
-                slots,
-                number,
-                |number| number < 0,
-                add_whole,
-                |number| number.unsigned_abs() as f64,
-            );
-        }
+    if let Some(decimals) = column.as_primitive_opt::<Decimal128Type>() {
+        add_exact(kept, sum, decimals, slots, |row| decimals.values()[row]);
+        return Ok(());
     }
+    let column = cast(column, &DataType::Int64)?;
+    let column = column.as_primitive::<Int64Type>();
+    add_exact(kept, sum, column, slots, |row| i128::from(column.values()[row]));
     Ok(())
+}
+
+fn add_exact(kept: &mut Kept, sum: usize, column: &dyn Array, slots: &[usize], number: impl Fn(usize) -> i128) {
+    let unsigned = |number: i128| number.unsigned_abs() as f64;
+    add_numbers(kept, sum, column, slots, number, |number| number < 0, add_whole, unsigned);
 }
 
 fn add_floats(kept: &mut Kept, sum: usize, column: &ArrayRef, slots: &[usize]) -> Result<()> {
