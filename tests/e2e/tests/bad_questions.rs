@@ -211,7 +211,7 @@ fn questions_that_would_exhaust_the_region() -> Result<()> {
 
 #[test]
 fn questions_that_grow_within_themselves() -> Result<()> {
-    let sum = vec!["a"; 10].join(" + ");
+    let sum = ["a"; 10].join(" + ");
     let nested = |levels: usize, each: &str, last: &str| {
         let first = "SELECT o_custkey, o_totalprice AS a FROM orders".to_owned();
         let within = (0..levels)

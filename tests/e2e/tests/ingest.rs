@@ -325,7 +325,8 @@ fn the_command_line_knows_files_by_their_content() -> Result<()> {
     ] {
         let loaded = run("load", &path)?.success()?.stdout;
         if rows > 0 {
-            assert!(loaded.contains(&format!("{rows} rows into command_line, loaded")), "{loaded}");
+            let counted = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+            assert!(loaded.contains(&format!("{counted} into command_line, loaded")), "{loaded}");
         }
         let again = run("load", &path)?.success()?.stdout;
         assert!(again.contains("was loaded before"), "{again}");
