@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use domicile_policy::{Difference, Needs, Released, Releases, Verdict};
+use domicile_policy::{Difference, Needs, Released, Releases, Trace, Verdict};
 use domicile_store::Journal;
 use domicile_types::limits::{
     BUDGET_QUESTIONS_MAX, GIVEN_ANSWERS_BYTES_MAX, GIVEN_ANSWERS_MAX, JOURNAL_RECORD_BYTES_MAX, RELEASED_GROUPS_MAX,
@@ -194,19 +194,16 @@ impl History {
         if !Asked::compares(&release.asked.verdict) {
             return Some(Vec::new());
         }
-        let mut compared = Vec::new();
-        let mut totals = Vec::new();
-        for source in sources {
-            let group = release.released(*source);
-            add(&mut totals, &group);
-            compared.extend(group.into_iter().filter(|_| matches!(source, Source::Now(_))));
-        }
+        let groups: Vec<Vec<Released>> = sources.iter().map(|source| release.released(*source)).collect();
+        let mut totals = totals(&groups);
+        let now = groups.into_iter().zip(sources).filter(|(_, source)| matches!(source, Source::Now(_)));
+        let mut compared: Vec<Released> = now.flat_map(|(group, _)| group).collect();
         if sources.len() > 1 {
             if sources.len() == release.judged.open.len() {
                 let all = release.judged.definitions_of_all();
                 totals.iter_mut().zip(all).for_each(|(total, definition)| total.definition = definition);
             }
-            compared.extend(totals);
+            compared.append(&mut totals);
         }
         let (tenant, needs) = (&release.asked.tenant, Asked::needs(&release.asked.verdict));
         let mut fresh = Vec::new();
@@ -319,15 +316,17 @@ impl Given {
 }
 
 /// Groups share no rows, so that their traces add up to those of all of them.
-fn add(totals: &mut Vec<Released>, group: &[Released]) {
-    if totals.is_empty() {
-        totals.extend_from_slice(group);
-    } else {
-        for (total, one) in totals.iter_mut().zip(group) {
-            total.trace = total.trace.plus(&one.trace);
-            total.definition = total.definition.wrapping_add(one.definition);
+fn totals(groups: &[Vec<Released>]) -> Vec<Released> {
+    let values = groups.first().map_or(&[][..], Vec::as_slice);
+    let total = |(value, of_first): (usize, &Released)| {
+        let of_each = groups.iter().filter_map(move |group| group.get(value));
+        Released {
+            pool: of_first.pool.clone(),
+            definition: of_each.clone().fold(0, |sum, one| sum.wrapping_add(one.definition)),
+            trace: Trace::sum(of_each.map(|one| &one.trace)),
         }
-    }
+    };
+    values.iter().enumerate().map(total).collect()
 }
 
 #[cfg(test)]

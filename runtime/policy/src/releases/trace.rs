@@ -85,15 +85,17 @@ impl Trace {
         for (place, mark, _) in &mut entries {
             (*place, *mark) = (*place & (places - 1) as u16, *mark % PRIME);
         }
-        // By weight as well, so that the same entries add up to the same number.
-        entries.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(one.2.total_cmp(&other.2)));
-        entries.dedup_by(|next, entry| {
-            let same = next.0 == entry.0;
-            if same {
-                (entry.1, entry.2) = (plus(entry.1, next.1), entry.2 + next.2);
-            }
-            same
-        });
+        if !entries.is_sorted_by(|one, other| one.0 < other.0) {
+            // By weight as well, so that the same entries add up to the same number.
+            entries.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(one.2.total_cmp(&other.2)));
+            entries.dedup_by(|next, entry| {
+                let same = next.0 == entry.0;
+                if same {
+                    (entry.1, entry.2) = (plus(entry.1, next.1), entry.2 + next.2);
+                }
+                same
+            });
+        }
         Self::of_entries(places, entries, weighs)
     }
 
@@ -131,20 +133,20 @@ impl Trace {
         self.sums.iter().zip(weights).map(|((place, sum), weight)| (*place, *sum, weight))
     }
 
-    /// The trace of the rows of both. It has weights where both have.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        let weighs = self.weights.is_some() && other.weights.is_some();
-        if self.places != other.places {
-            return Self::with_places(self.places.max(1), self.entries().chain(other.entries()).collect(), weighs);
+    /// The trace of the rows of all of these. It has weights where all have.
+    pub fn sum<'t>(traces: impl Iterator<Item = &'t Self> + Clone) -> Self {
+        let places = traces.clone().map(|trace| trace.places).filter(|places| *places > 0).min().unwrap_or_default();
+        Self::added_up(places, traces)
+    }
+
+    fn added_up<'t>(places: usize, traces: impl Iterator<Item = &'t Self> + Clone) -> Self {
+        let weighs = traces.clone().all(|trace| trace.weights.is_some());
+        let mut all: Vec<Entry> = (0..places as u16).map(|place| (place, 0, 0.0)).collect();
+        for (place, sum, weight) in traces.flat_map(Self::entries) {
+            let entry = &mut all[usize::from(place) & (places - 1)];
+            (entry.1, entry.2) = (plus(entry.1, sum), entry.2 + weight);
         }
-        let mut entries = Vec::with_capacity(self.sums.len() + other.sums.len());
-        let (mut ours, mut theirs) = (self.entries().peekable(), other.entries().peekable());
-        while let Some((one, another)) = next_place(&mut ours, &mut theirs) {
-            let ((place, sum, weight), (its, of, more)) = (one.unwrap_or_default(), another.unwrap_or_default());
-            entries.push((place.max(its), plus(sum, of), weight + more));
-        }
-        Self::of_entries(self.places, entries, weighs)
+        Self::of_entries(places, all, weighs)
     }
 
     /// The same by fewer places: enough to compare where groups need `minimum_entities`.
@@ -157,12 +159,7 @@ impl Trace {
         if places >= self.places {
             return self.clone();
         }
-        let mut folded: Vec<Entry> = (0..places as u16).map(|place| (place, 0, 0.0)).collect();
-        for (place, sum, weight) in self.entries() {
-            let entry = &mut folded[usize::from(place) & (places - 1)];
-            (entry.1, entry.2) = (plus(entry.1, sum), entry.2 + weight);
-        }
-        Self::of_entries(places, folded, self.weights.is_some())
+        Self::added_up(places, std::iter::once(self))
     }
 
     /// How the traces differ, where a group has these `needs`.

@@ -192,7 +192,7 @@ fn a_trace_without_weights_is_judged_by_entities_only() {
     releases.remember("them", weighed(&all), 10);
     assert_eq!(releases.compare("them", &plain(&rest), SHARED), Difference::Enough);
     let both = [weighed(&rows_of(0..100)).trace, weighed(&rows_of(100..400)).trace];
-    assert_eq!(both[0].plus(&both[1]), weighed(&all).trace, "weights add up");
+    assert_eq!(Trace::sum(both.iter()), weighed(&all).trace, "weights add up");
 }
 
 #[test]
