@@ -19,6 +19,7 @@ mod expression;
 mod flow;
 mod fragment;
 mod groups;
+mod growth;
 mod guard;
 mod heads;
 mod history;

@@ -15,6 +15,7 @@ use domicile_types::limits::{PLAN_DEPTH_MAX, SQL_BYTES_MAX, SQL_OPERATORS_MAX};
 
 use crate::QueryError;
 use crate::aggregate::{of as aggregate_of, plugin_aggregate};
+use crate::growth;
 
 const QUERIES_ONLY: &str = "only queries (SELECT, WITH, VALUES) are answered here";
 
@@ -103,6 +104,7 @@ async fn question_with(
     if depth(&plan) > PLAN_DEPTH_MAX {
         return Err(QueryError::TooLarge { what: "the query's nesting", limit: PLAN_DEPTH_MAX, unit: "levels" });
     }
+    growth::check(&plan)?;
     unique_names(&plan)?;
     let plan = if parameters.is_empty() { plan } else { plan.with_param_values(parameters).map_err(located)? };
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(located)?;

@@ -170,6 +170,8 @@ pub const PLUGIN_ROWS_FAILED_MAX: usize = 64;
 /// Conditions inside the aggregates of one `SELECT` that become group keys, and fragments that it becomes: with more, its
 /// groups are too small, and too many totals could be asked for beside them.
 pub const CONDITION_KEYS_MAX: usize = 6;
+/// Parts of an expression of a question, where each column is replaced by what it is computed of.
+pub const EXPANDED_NODES_MAX: usize = 10_000;
 /// Parts of an expression that says what groups are groups of; a longer one counts as its digest.
 pub const DEFINITION_NODES_MAX: usize = 256;
 /// Kinds of rows that are told apart behind one answer: of each table, and of each aggregate within entities those that

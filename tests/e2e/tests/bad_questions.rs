@@ -212,12 +212,22 @@ fn questions_that_would_exhaust_the_region() -> Result<()> {
 #[test]
 fn questions_that_grow_within_themselves() -> Result<()> {
     let sum = ["a"; 10].join(" + ");
-    let nested = |levels: usize, each: &str, last: &str| {
+    let within = |levels: usize, each: &str, last: &str| {
         let first = "SELECT o_custkey, o_totalprice AS a FROM orders".to_owned();
-        let within = (0..levels)
-            .fold(first, |sql, level| format!("SELECT o_custkey, {each} AS a FROM ({sql}) AS t{level}{last}"));
-        format!("SELECT count(*) AS n, sum(a) AS a FROM ({within}) AS t")
+        (0..levels).fold(first, |sql, level| format!("SELECT o_custkey, {each} AS a FROM ({sql}) AS t{level}{last}"))
     };
+    let nested = |levels: usize, each: &str, last: &str| {
+        format!("SELECT count(*) AS n, sum(a) AS a FROM ({}) AS t", within(levels, each, last))
+    };
+    // What conditions are made of is put in their place.
+    let long = within(17, &sum, "");
+    for sql in [
+        format!("{} WHERE a > 1", nested(17, &sum, "")),
+        format!("SELECT count(*) AS n FROM ({long}) AS t JOIN nation ON a = n_nationkey"),
+        format!("SELECT count(*) AS n FROM nation WHERE n_nationkey IN (SELECT a FROM ({long}) AS t WHERE a > 1)"),
+    ] {
+        problem(&query(&sql)?, 413, Some("too-large"), &["an expression of the question", "10000 parts"]);
+    }
     let questions = [
         nested(17, &sum, ""),
         nested(12, &format!("sum({sum})"), " GROUP BY o_custkey"),
