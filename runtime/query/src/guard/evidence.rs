@@ -1,5 +1,6 @@
 //! The evidence that the guard needs of each group, as one aggregate that the engine computes beside the others.
 
+mod column;
 mod figures;
 mod kept;
 mod layout;
@@ -7,9 +8,10 @@ mod rows;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeBinaryBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeListArray, StructArray, UInt32Array, UInt64Array};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::filter;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, UInt32Type, UInt64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -17,7 +19,9 @@ use datafusion::logical_expr::{
 };
 
 use super::MarkKey;
-use kept::Kept;
+use column::Kind;
+use kept::{Kept, Taken};
+use layout::Columns;
 pub(super) use layout::{Condition, Layout, Number, SumOf, TrailOf, ValueOf, VersionOf, WeightOf};
 
 /// The evidence of each group, as a struct of the columns that [`Layout`] tells of.
@@ -53,7 +57,9 @@ impl AggregateUDFImpl for Evidence {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![Arc::new(Field::new(format!("{}[state]", args.name), DataType::LargeBinary, true))])
+        let places = Field::new(format!("{}[places]", args.name), DataType::UInt32, true);
+        let entries = Field::new(format!("{}[entries]", args.name), DataType::LargeList(entry(&self.layout)), true);
+        Ok(vec![Arc::new(places), Arc::new(entries)])
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -77,62 +83,61 @@ struct Groups {
     kept: Kept,
 }
 
-/// Where entities are apart, as many were counted as there are.
-const APART: u32 = u32::MAX;
-
 impl Groups {
     fn emit(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let groups = self.kept.emitted(emit_to);
+        self.kept.settle();
         let figures = figures::figures(&self.kept, &self.layout, groups)?;
-        self.kept.forget(groups);
+        self.kept.take(groups);
         Ok(Arc::new(figures))
     }
 
-    /// The state of each group: which sums had signs, how many entities were counted before places were, and the words of
-    /// each entity or place.
-    fn state(&mut self, emit_to: EmitTo) -> ArrayRef {
+    /// The state of each group: how many entities were counted before places were, and a list of what is kept of each
+    /// entity or place.
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
         let groups = self.kept.emitted(emit_to);
-        let signed: Vec<u8> = (0..self.layout.sums.len()).map(|sum| u8::from(self.kept.is_signed(sum))).collect();
-        // From now on they are all written down.
-        (0..signed.len()).for_each(|sum| self.kept.sign(sum));
-        let mut states = LargeBinaryBuilder::new();
-        let mut state = Vec::new();
-        for group in 0..groups {
-            state.clear();
-            state.extend(&signed);
-            state.extend(self.kept.group(group).places().unwrap_or(APART).to_le_bytes());
-            for (entity, words) in self.kept.entries(group) {
-                state.extend(entity.to_le_bytes());
-                words.iter().for_each(|word| state.extend(word.to_le_bytes()));
-            }
-            states.append_value(&state);
-        }
-        self.kept.forget(groups);
-        for sum in signed.iter().enumerate().filter(|(_, signed)| **signed == 0).map(|(sum, _)| sum) {
-            self.kept.unsign(sum);
-        }
-        Arc::new(states.finish())
+        self.kept.settle();
+        let Taken { places, ends, entities, columns } = self.kept.take(groups);
+        let entities: ArrayRef = Arc::new(UInt64Array::from(entities));
+        let columns = std::iter::once(entities).chain(columns).collect();
+        let entries = StructArray::try_new(fields(&self.layout), columns, None)?;
+        let ends = OffsetBuffer::new(ends.into_iter().map(i64::from).collect());
+        let entries = LargeListArray::try_new(entry(&self.layout), ends, Arc::new(entries), None)?;
+        Ok(vec![Arc::new(UInt32Array::from(places)), Arc::new(entries)])
     }
 
     fn merge(&mut self, values: &[ArrayRef], groups: impl Iterator<Item = usize>) -> Result<()> {
         let no_state = || DataFusionError::Internal("the state of evidence is none".to_owned());
-        let states = values.first().and_then(|states| states.as_binary_opt::<i64>()).ok_or_else(no_state)?;
-        let mut words = Vec::new();
-        for (state, group) in states.iter().zip(groups) {
-            let Some(state) = state else { continue };
-            let (signed, rest) = state.split_at_checked(self.layout.sums.len()).ok_or_else(no_state)?;
-            let (entities, rest) = rest.split_first_chunk::<4>().ok_or_else(no_state)?;
-            for (sum, _) in signed.iter().enumerate().filter(|(_, signed)| **signed != 0) {
-                self.kept.sign(sum);
+        let [places, entries] = values else { return Err(no_state()) };
+        let places = places.as_primitive_opt::<UInt32Type>().ok_or_else(no_state)?;
+        let lists = entries.as_list_opt::<i64>().ok_or_else(no_state)?;
+        let entries = lists.values().as_struct_opt().ok_or_else(no_state)?;
+        let (entities, columns) = entries.columns().split_first().ok_or_else(no_state)?;
+        let entities = entities.as_primitive_opt::<UInt64Type>().ok_or_else(no_state)?.values();
+        for ((row, group), ends) in groups.enumerate().zip(lists.offsets().windows(2)) {
+            if places.is_valid(row) {
+                self.kept.count_places(group, places.value(row));
             }
-            words.clear();
-            words.extend(rest.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)));
-            let entries = words.chunks_exact(1 + self.kept.words.width).map(|entry| (entry[0], &entry[1..]));
-            let places = Some(u32::from_le_bytes(*entities)).filter(|entities| *entities != APART);
-            self.kept.merge(group, places, entries)?;
+            let (from, to) = (ends[0] as usize, ends[1] as usize);
+            let all = self.kept.add(entities[from..to].iter().copied(), std::iter::repeat_n(group, to - from))?;
+            for (all, column) in all.iter_mut().zip(columns) {
+                all.extend(column, from, to)?;
+            }
         }
+        self.kept.settle_if_full();
         Ok(())
     }
+}
+
+/// What the state has of each entity or place: its number, and what is kept of it.
+fn fields(layout: &Layout) -> Fields {
+    let kinds = Columns::of(layout).kinds().into_iter().map(Kind::data_type);
+    let kinds = std::iter::once(DataType::UInt64).chain(kinds);
+    kinds.enumerate().map(|(at, kind)| Field::new(format!("{at}"), kind, false)).collect()
+}
+
+fn entry(layout: &Layout) -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::Struct(fields(layout)), false))
 }
 
 impl GroupsAccumulator for Groups {
@@ -158,7 +163,7 @@ impl GroupsAccumulator for Groups {
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![Self::state(self, emit_to)])
+        Self::state(self, emit_to)
     }
 
     fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
@@ -171,7 +176,7 @@ impl GroupsAccumulator for Groups {
         let mut alone = Self { key: self.key, layout: Arc::clone(&self.layout), kept: Kept::new(&self.layout) };
         let groups: Vec<usize> = (0..rows).collect();
         GroupsAccumulator::update_batch(&mut alone, values, &groups, opt_filter, rows)?;
-        Ok(vec![Self::state(&mut alone, EmitTo::All)])
+        Self::state(&mut alone, EmitTo::All)
     }
 
     fn size(&self) -> usize {
@@ -196,7 +201,7 @@ impl Accumulator for Groups {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         self.kept.resize(1);
-        Ok(vec![ScalarValue::try_from_array(&Self::state(self, EmitTo::All), 0)?])
+        Self::state(self, EmitTo::All)?.iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {

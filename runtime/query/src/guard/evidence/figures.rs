@@ -1,5 +1,6 @@
 //! What becomes of what is kept: counts, shares and traces of groups.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryBuilder, Float64Builder, Int64Builder, StructArray};
@@ -7,8 +8,8 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::Result;
 use domicile_policy::{TRACE_PLACES, Trace};
 
-use super::kept::{Kept, OfGroup};
-use super::layout::{Layout, Number, ROWS, TrailOf, ValueOf, WeightOf};
+use super::kept::Kept;
+use super::layout::{Layout, ROWS, TrailOf, ValueOf, WeightOf};
 use crate::guard::trace::{Entry, bytes, traced};
 
 /// The columns of the evidence: how many entities there are, the traces, and of each value how many entities have part
@@ -27,7 +28,7 @@ pub(super) fn fields(layout: &Layout) -> Fields {
     fields.into()
 }
 
-/// The evidence of the first groups.
+/// The evidence of the first groups, which have to be added up.
 ///
 /// # Errors
 /// Where the columns cannot be put together.
@@ -36,10 +37,7 @@ pub(super) fn figures(kept: &Kept, layout: &Layout, groups: usize) -> Result<Str
     let mut traces: Vec<BinaryBuilder> = layout.trails.iter().map(|_| BinaryBuilder::new()).collect();
     let mut values: Vec<Columns> = layout.values.iter().map(|_| Columns::default()).collect();
     for group in 0..groups {
-        let mut entries = kept.entries(group);
-        // Once, instead of for each of its traces.
-        entries.sort_unstable_by_key(|(entity, _)| entity % TRACE_PLACES as u64);
-        let of = Figures { layout, kept, of: kept.group(group), entries };
+        let of = Figures { kept, places: kept.places(group), entries: kept.entries(group) };
         entities.append_value(of.entities());
         for (trail, column) in layout.trails.iter().zip(&mut traces) {
             column.append_value(bytes(&of.trace(*trail)));
@@ -79,73 +77,72 @@ struct Figure {
 }
 
 struct Figures<'k> {
-    layout: &'k Layout,
     kept: &'k Kept,
-    of: OfGroup<'k>,
+    places: Option<u32>,
     /// Of each entity, or of each place.
-    entries: Vec<(u64, &'k [u64])>,
+    entries: Range<usize>,
 }
 
 impl Figures<'_> {
     /// All of them, or at least as many as there are places and as there were before places were counted.
     fn entities(&self) -> i64 {
-        self.entries.len().max(self.of.places().unwrap_or(0) as usize) as i64
+        self.entries.len().max(self.places.unwrap_or(0) as usize) as i64
     }
 
     /// How many rows of an entity meet the condition.
-    fn rows(&self, words: &[u64], condition: Option<usize>) -> u64 {
-        let missing = condition.map_or(0, |condition| words[self.kept.words.missing(condition)]);
-        words[ROWS].saturating_sub(missing)
+    fn rows(&self, entry: usize, condition: Option<usize>) -> u64 {
+        let missing = condition.map_or(0, |condition| self.kept.word(self.kept.at.missing(condition), entry));
+        self.kept.word(ROWS, entry).saturating_sub(missing)
+    }
+
+    /// A sum without signs.
+    fn gross(&self, entry: usize, sum: usize) -> f64 {
+        self.kept.number(self.kept.at.gross(sum), entry) * self.kept.at.scale(sum)
     }
 
     fn value(&self, value: ValueOf) -> Figure {
-        let words = self.entries.iter().map(|(_, words)| *words);
+        let entries = self.entries.clone();
         match value {
             ValueOf::Rows { condition, .. } => {
-                let figure = figure(words.clone().map(|words| self.rows(words, condition) as f64), |rows| rows > 0.0);
-                let all = words.clone().all(|words| self.rows(words, condition) == words[ROWS]);
+                let rows = entries.clone().map(|entry| self.rows(entry, condition) as f64);
+                let figure = figure(rows, |rows| rows > 0.0);
+                let all = entries.clone().all(|entry| self.rows(entry, condition) == self.kept.word(ROWS, entry));
                 // All entities have part in a count of all rows, wherever their places are.
                 if all { Figure { present: self.entities(), ..figure } } else { figure }
             }
             ValueOf::Sum(sum) => {
-                let scale = self.scale(sum);
-                let figure = figure(words.clone().map(|words| self.of.sum(words, sum).abs() * scale), |net| net != 0.0);
+                let net = self.kept.at.net(sum).unwrap_or(self.kept.at.gross(sum));
+                let scale = self.kept.at.scale(sum);
+                let nets = entries.clone().map(|entry| self.kept.number(net, entry).abs() * scale);
+                let figure = figure(nets, |net| net != 0.0);
                 // What those of one place contribute may cancel out.
-                let gross = words.map(|words| self.of.gross(words, sum) * scale);
-                let top = if self.of.places().is_some() { largest(gross) } else { figure.top };
+                let gross = entries.map(|entry| self.gross(entry, sum));
+                let top = if self.places.is_some() { largest(gross) } else { figure.top };
                 Figure { top, ..figure }
             }
             ValueOf::Measure(sum) => {
-                let scale = self.scale(sum);
                 let is_some = |gross: f64| gross > 0.0 || gross.is_nan();
-                figure(words.map(|words| self.of.gross(words, sum) * scale), is_some)
+                figure(entries.map(|entry| self.gross(entry, sum)), is_some)
             }
         }
     }
 
     fn trace(&self, trail: TrailOf) -> Trace {
-        let at = self.kept.words;
-        let entry = |(entity, words): &(u64, &[u64])| -> Option<Entry> {
-            let rows = self.rows(words, trail.condition);
-            let missing = trail.condition.map_or(0, |condition| words[at.missing(condition) + 1 + trail.version]);
-            let marks = words[at.marks(trail.version)].wrapping_sub(missing);
+        let (kept, at) = (self.kept, &self.kept.at);
+        let entry = |entry: usize| -> Option<Entry> {
+            let rows = self.rows(entry, trail.condition);
+            let missing = trail.condition.map(|condition| at.missing_marks(condition, trail.version));
+            let missing = missing.map_or(0, |missing| kept.word(missing, entry));
+            let marks = kept.word(at.marks(trail.version), entry).wrapping_sub(missing);
             let weight = match trail.weight {
                 None => 0.0,
                 Some(WeightOf::Rows) => rows as f64,
-                Some(WeightOf::Sum(sum)) => self.of.gross(words, sum) * self.scale(sum),
+                Some(WeightOf::Sum(sum)) => self.gross(entry, sum),
             };
-            let place = (entity % TRACE_PLACES as u64) as u16;
+            let place = (kept.entity(entry) % TRACE_PLACES as u64) as u16;
             (rows > 0).then(|| (place, Trace::reduced(marks), weight))
         };
-        traced(self.entries.iter().filter_map(entry), trail.weight.is_some())
-    }
-
-    /// What one of the sum's last digits is worth.
-    fn scale(&self, sum: usize) -> f64 {
-        match self.layout.sums[sum].number {
-            Number::Whole { scale } => 10_f64.powi(-i32::from(scale)),
-            Number::Float => 1.0,
-        }
+        traced(self.entries.clone().filter_map(entry), trail.weight.is_some())
     }
 }
 

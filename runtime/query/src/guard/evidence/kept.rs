@@ -1,359 +1,286 @@
 //! What is kept of each entity of each group.
 //!
+//! Rows are put behind each other as they come. Some thousands at a time they are ordered by group and entity, and those of
+//! one entity are added up; so are, less often and at the end, all of them. Looking each up as it comes would take several
+//! times as long, as it would be somewhere else in memory each time.
+//!
 //! Of a group of few entities everything is exact. Where there are more, and a group needs far fewer than that, the
 //! entities that have one place of a trace are kept as one: there are at least as many entities as places that somebody
 //! has, and no entity contributes more than all of its place do.
 
+use std::ops::Range;
+
+use arrow::array::ArrayRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::EmitTo;
 use domicile_policy::TRACE_PLACES;
-use hashbrown::HashTable;
 
-use super::layout::{Layout, Number, ROWS, Words, add_float, add_whole, whole};
+use super::column::{Column, float, taken};
+use super::layout::{Columns, Layout};
 
 /// Entities of a group that are kept apart where places may be counted instead.
 pub(super) const APART_MAX: u32 = TRACE_PLACES as u32;
-/// No slot.
-const NONE: u32 = u32::MAX;
+/// Entries that are added up at a time, so that they fit into a processor's own cache.
+const LOOSE_ENTRIES: usize = 32 * 1024;
+/// Entries from which on all are added up, at least.
+const FULL_ENTRIES_MIN: usize = 8 * LOOSE_ENTRIES;
+/// As many times what was left the last time.
+const FULL_FACTOR: usize = 3;
 
-/// What is kept of the entities of one group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Group {
-    /// Of each entity by itself: a list of slots.
-    Apart { first: u32, entities: u32 },
-    /// Of each place, in as many slots, where there were so many entities before.
-    Places { first: u32, entities: u32 },
-}
-
-const EMPTY: Group = Group::Apart { first: NONE, entities: 0 };
-
-/// Whose a slot is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Owner {
-    /// The group's number among all that there ever were.
-    group: u64,
-    /// A number for the entity that no other has; its place where places are counted.
-    entity: u64,
-}
-
-/// What is kept of all entities of all groups.
+/// What is kept of all entities of all groups: entries, which are rows, or what several of one entity add up to.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) words: Words,
+    pub(super) at: Columns,
     by_places: bool,
-    numbers: Vec<Number>,
-    /// Whether a sum has had numbers below zero; before, it is the same without signs.
-    signed: Vec<bool>,
-    slots: Vec<u64>,
-    owners: Vec<Owner>,
-    /// The next slot of the same group.
-    next: Vec<u32>,
-    /// Slots that are free, one by one, and as many as there are places.
-    free: Vec<u32>,
-    free_places: Vec<u32>,
-    /// Slots of entities that are kept apart.
-    table: HashTable<u32>,
-    groups: Vec<Group>,
-    /// Groups whose places have come to be counted, among all that there ever were.
-    by_places_now: u64,
-    /// Groups that are gone.
-    gone: u64,
-}
-
-/// Which entities of a group there are, and what each adds.
-pub(super) struct OfGroup<'k> {
-    kept: &'k Kept,
-    group: Group,
-}
-
-fn hash_of(owner: Owner) -> u64 {
-    // Numbers of entities are hashes.
-    owner.entity ^ owner.group.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
+    /// The group of each entry.
+    groups: Vec<u32>,
+    /// A number for its entity that no other has; or for its place, where places are counted.
+    entities: Vec<u64>,
+    columns: Vec<Column>,
+    /// Of each group how many entities were counted before places were, where they are.
+    places: Vec<Option<u32>>,
+    /// Where each group's entries start, and the last one's end, while they are all added up.
+    starts: Vec<u32>,
+    /// Entries that were added up so far, with some at least.
+    settled: usize,
+    /// Entries from which on all are added up.
+    full: usize,
 }
 
 impl Kept {
     pub(super) fn new(layout: &Layout) -> Self {
-        Self::empty(Words::of(layout), layout.by_places, layout.sums.iter().map(|sum| sum.number).collect())
-    }
-
-    fn empty(words: Words, by_places: bool, numbers: Vec<Number>) -> Self {
+        let at = Columns::of(layout);
         Self {
-            words,
-            by_places,
-            signed: vec![false; numbers.len()],
-            numbers,
-            slots: Vec::new(),
-            owners: Vec::new(),
-            next: Vec::new(),
-            free: Vec::new(),
-            free_places: Vec::new(),
-            table: HashTable::new(),
+            by_places: layout.by_places,
             groups: Vec::new(),
-            by_places_now: 0,
-            gone: 0,
+            entities: Vec::new(),
+            columns: at.kinds().into_iter().map(Column::new).collect(),
+            places: Vec::new(),
+            starts: Vec::new(),
+            settled: 0,
+            full: FULL_ENTRIES_MIN,
+            at,
         }
     }
 
     pub(super) fn resize(&mut self, groups: usize) {
-        if self.groups.len() < groups {
-            self.groups.resize(groups, EMPTY);
+        if self.places.len() < groups {
+            self.places.resize(groups, None);
         }
     }
 
-    /// The slots of these entities in their groups, where each slot's words start.
+    /// Adds an entry for each of these entities; the caller adds as many to the columns that are returned.
     ///
     /// # Errors
-    /// Where there are more slots than can be counted.
-    pub(super) fn slots_of(&mut self, entities: &[u64], groups: &[usize]) -> Result<Vec<usize>> {
-        let before = self.by_places_now;
-        let slots = self.slots_as_is(entities, groups)?;
-        // Slots of entities that are together since are no longer theirs.
-        if self.by_places_now == before { Ok(slots) } else { self.slots_as_is(entities, groups) }
-    }
-
-    fn slots_as_is(&mut self, entities: &[u64], groups: &[usize]) -> Result<Vec<usize>> {
-        let mut slots = Vec::with_capacity(entities.len());
-        // Rows of one entity often follow each other.
-        let mut last = None;
-        for of in entities.iter().zip(groups) {
-            let slot = match last {
-                Some((whose, slot)) if whose == of => slot,
-                _ => self.slot(*of.1, *of.0)?,
-            };
-            last = Some((of, slot));
-            slots.push(slot as usize * self.words.width);
-        }
-        Ok(slots)
-    }
-
-    fn slot(&mut self, group: usize, entity: u64) -> Result<u32> {
-        let Group::Apart { first, entities } = self.groups[group] else { return Ok(self.place(group, entity)) };
-        let owner = Owner { group: self.gone + group as u64, entity };
-        let hash = hash_of(owner);
-        let owners = &self.owners;
-        if let Some(slot) = self.table.find(hash, |slot| owners[*slot as usize] == owner) {
-            return Ok(*slot);
-        }
-        if self.by_places && entities == APART_MAX {
-            self.count_places(group)?;
-            return Ok(self.place(group, entity));
-        }
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => self.grown(1)?,
-        };
-        (self.owners[slot as usize], self.next[slot as usize]) = (owner, first);
-        let owners = &self.owners;
-        self.table.insert_unique(hash, slot, |slot| hash_of(owners[*slot as usize]));
-        self.groups[group] = Group::Apart { first: slot, entities: entities + 1 };
-        Ok(slot)
-    }
-
-    /// The slot of an entity's place, where places are counted.
-    fn place(&self, group: usize, entity: u64) -> u32 {
-        let (Group::Apart { first, .. } | Group::Places { first, .. }) = self.groups[group];
-        first + (entity % TRACE_PLACES as u64) as u32
-    }
-
-    /// The first of more slots, with nothing in them.
-    fn grown(&mut self, slots: usize) -> Result<u32> {
-        let first = self.owners.len();
-        let full = |_| DataFusionError::ResourcesExhausted(format!("{first} entities of groups"));
-        u32::try_from(first + slots).map_err(full)?;
-        self.slots.resize(self.slots.len() + slots * self.words.width, 0);
-        self.owners.resize(first + slots, Owner::default());
-        self.next.resize(first + slots, NONE);
-        Ok(first as u32)
-    }
-
-    /// Counts places of the group from now on.
-    fn count_places(&mut self, group: usize) -> Result<()> {
-        let Group::Apart { entities, .. } = self.groups[group] else { return Ok(()) };
-        let first = match self.free_places.pop() {
-            Some(first) => first,
-            None => self.grown(TRACE_PLACES)?,
-        };
-        for slot in self.list(self.groups[group]) {
-            let place = first + (self.owners[slot as usize].entity % TRACE_PLACES as u64) as u32;
-            let words = self.of_slot(slot).to_vec();
-            self.add(place as usize * self.words.width, &words);
-            self.give_up(slot);
-        }
-        self.groups[group] = Group::Places { first, entities };
-        self.by_places_now += 1;
-        Ok(())
-    }
-
-    /// The slots of a group whose entities are apart.
-    fn list(&self, group: Group) -> Vec<u32> {
-        let Group::Apart { first, .. } = group else { return Vec::new() };
-        let next = |slot: &u32| Some(self.next[*slot as usize]).filter(|next| *next != NONE);
-        std::iter::successors(Some(first).filter(|first| *first != NONE), next).collect()
-    }
-
-    fn give_up(&mut self, slot: u32) {
-        let owner = self.owners[slot as usize];
-        if let Ok(entry) = self.table.find_entry(hash_of(owner), |other| *other == slot) {
-            entry.remove();
-        }
-        self.clear(slot, 1);
-        self.free.push(slot);
-    }
-
-    fn clear(&mut self, first: u32, slots: usize) {
-        let start = first as usize * self.words.width;
-        self.slots[start..start + slots * self.words.width].fill(0);
-    }
-
-    fn of_slot(&self, slot: u32) -> &[u64] {
-        let start = slot as usize * self.words.width;
-        &self.slots[start..start + self.words.width]
-    }
-
-    /// All slots, one after the other.
-    pub(super) fn all(&mut self) -> &mut [u64] {
-        &mut self.slots
-    }
-
-    /// Adds what is kept elsewhere to the slot that starts there.
-    fn add(&mut self, start: usize, words: &[u64]) {
-        let slot = &mut self.slots[start..start + self.words.width];
-        let counts = self.words.sum(0);
-        slot[..counts].iter_mut().zip(words).for_each(|(all, more)| *all = all.wrapping_add(*more));
-        for (sum, number) in self.numbers.iter().enumerate() {
-            let at = self.words.sum(sum);
-            match number {
-                Number::Whole { .. } => add_whole(slot, at, whole(words, at)),
-                Number::Float => add_float(slot, at, f64::from_bits(words[at])),
-            }
-            let at = self.words.gross(sum);
-            add_float(slot, at, f64::from_bits(words[at]));
-        }
-    }
-
-    /// Whether this sum is kept without signs as well.
-    pub(super) fn is_signed(&self, sum: usize) -> bool {
-        self.signed[sum]
-    }
-
-    /// Keeps this sum without signs as well; so far all numbers had none.
-    pub(super) fn sign(&mut self, sum: usize) {
-        if std::mem::replace(&mut self.signed[sum], true) {
-            return;
-        }
-        let (number, words) = (self.numbers[sum], self.words);
-        for slot in self.slots.chunks_exact_mut(words.width) {
-            slot[words.gross(sum)] = float_of(slot, words.sum(sum), number).to_bits();
-        }
-    }
-
-    /// Keeps this sum as it is only, where no number has had a sign.
-    pub(super) fn unsign(&mut self, sum: usize) {
-        self.signed[sum] = false;
-    }
-
-    /// Takes in what was kept of the group elsewhere: whether it was by places, how many entities there were, and the
-    /// words of each.
-    ///
-    /// # Errors
-    /// Where there are more slots than can be counted.
-    pub(super) fn merge<'w>(
+    /// Where there are more than can be counted.
+    pub(super) fn add(
         &mut self,
-        group: usize,
-        places: Option<u32>,
-        entries: impl Iterator<Item = (u64, &'w [u64])>,
-    ) -> Result<()> {
-        if let Some(theirs) = places {
-            self.count_places(group)?;
-            if let Group::Places { entities, .. } = &mut self.groups[group] {
-                *entities = theirs.max(*entities);
+        entities: impl IntoIterator<Item = u64>,
+        groups: impl Iterator<Item = usize>,
+    ) -> Result<&mut [Column]> {
+        self.entities.extend(entities);
+        self.groups.extend(groups.map(|group| group as u32));
+        let entries = self.entities.len();
+        u32::try_from(entries.max(self.places.len()))
+            .map_err(|_| DataFusionError::ResourcesExhausted(format!("{entries} entities of groups")))?;
+        Ok(&mut self.columns)
+    }
+
+    /// Counts places of the group from now on, which had so many entities at least.
+    pub(super) fn count_places(&mut self, group: usize, entities: u32) {
+        let before = &mut self.places[group];
+        *before = Some(before.map_or(entities, |before| before.max(entities)));
+    }
+
+    /// Adds up where there is much to add up.
+    pub(super) fn settle_if_full(&mut self) {
+        if self.entities.len() - self.settled >= LOOSE_ENTRIES.max(self.places.len()) {
+            self.settle_from(self.settled);
+        }
+        if self.entities.len() >= self.full {
+            self.settle();
+            self.full = FULL_ENTRIES_MIN.max(self.entities.len().saturating_mul(FULL_FACTOR));
+        }
+    }
+
+    /// Leaves one entry of each entity or place of each group, in this order: by groups, and by places within them.
+    pub(super) fn settle(&mut self) {
+        self.starts = self.settle_from(0);
+    }
+
+    /// Does so with the entries from this one on. Says where each group's start there, and where the last one's end.
+    fn settle_from(&mut self, first: usize) -> Vec<u32> {
+        let (mut ordered, starts) = self.by_group(first);
+        let (mut order, mut ends) = (Vec::with_capacity(ordered.len()), Vec::new());
+        let mut settled = Vec::with_capacity(starts.len());
+        let mut free = Vec::new();
+        settled.push(0);
+        for (group, range) in starts.windows(2).enumerate() {
+            let entries = &mut ordered[range[0] as usize..range[1] as usize];
+            self.order(group, entries, &mut free);
+            for of_one in entries.chunk_by(|one, other| one.key == other.key) {
+                order.extend(of_one.iter().map(|ordered| ordered.entry));
+                ends.push(order.len() as u32);
             }
+            settled.push(ends.len() as u32);
         }
-        for (entity, words) in entries {
-            let slot = self.slot(group, entity)?;
-            self.add(slot as usize * self.words.width, words);
+        drop(ordered);
+        let firsts = std::iter::once(0).chain(ends.iter().map(|end| *end as usize)).take(ends.len());
+        let entities: Vec<u64> = firsts.map(|at| self.entities[order[at] as usize]).collect();
+        self.entities.truncate(first);
+        self.entities.extend(entities);
+        self.columns.iter_mut().for_each(|column| column.add_up(first, &order, &ends));
+        self.groups.truncate(first);
+        let groups = settled.windows(2).enumerate();
+        self.groups.extend(groups.flat_map(|(group, range)| (range[0]..range[1]).map(move |_| group as u32)));
+        self.settled = self.entities.len();
+        settled
+    }
+
+    /// The entries from the first on by groups, and where these start.
+    fn by_group(&self, first: usize) -> (Vec<Ordered>, Vec<u32>) {
+        let groups = &self.groups[first..];
+        let mut starts = vec![0_u32; self.places.len() + 1];
+        groups.iter().for_each(|group| starts[*group as usize + 1] += 1);
+        (1..starts.len()).for_each(|group| starts[group] += starts[group - 1]);
+        let mut next = starts.clone();
+        let mut ordered = vec![Ordered::default(); groups.len()];
+        for (entry, (group, entity)) in groups.iter().zip(&self.entities[first..]).enumerate() {
+            let next = &mut next[*group as usize];
+            ordered[*next as usize] = Ordered::new(*entity, first + entry);
+            *next += 1;
         }
-        Ok(())
+        (ordered, starts)
+    }
+
+    /// Orders the entries of one group. Where there are too many entities, they count by places from now on.
+    fn order(&mut self, group: usize, entries: &mut [Ordered], free: &mut Vec<Ordered>) {
+        let is_long = entries.len() >= TRACE_PLACES;
+        if is_long {
+            by_place(entries, free);
+        }
+        if self.places[group].is_none() {
+            if is_long {
+                entries.chunk_by_mut(|one, other| one.place() == other.place()).for_each(<[_]>::sort_unstable);
+            } else {
+                entries.sort_unstable();
+            }
+            let apart = entries.chunk_by(|one, other| one.key == other.key).count();
+            if !self.by_places || apart <= APART_MAX as usize {
+                return;
+            }
+            self.places[group] = Some(apart as u32);
+        }
+        for ordered in &mut *entries {
+            ordered.key = ordered.place() as u64;
+            self.entities[ordered.entry as usize] = ordered.key;
+        }
+        if !is_long {
+            entries.sort_unstable();
+        }
     }
 
     pub(super) fn emitted(&self, emit_to: EmitTo) -> usize {
         match emit_to {
-            EmitTo::All => self.groups.len(),
-            EmitTo::First(groups) => groups.min(self.groups.len()),
+            EmitTo::All => self.places.len(),
+            EmitTo::First(groups) => groups.min(self.places.len()),
         }
     }
 
-    pub(super) fn group(&self, group: usize) -> OfGroup<'_> {
-        OfGroup { kept: self, group: self.groups[group] }
+    /// The entries of a group, after [`Self::settle`].
+    pub(super) fn entries(&self, group: usize) -> Range<usize> {
+        self.starts[group] as usize..self.starts[group + 1] as usize
     }
 
-    /// Each entity of a group, or each place that somebody has, and what is kept of it.
-    pub(super) fn entries(&self, group: usize) -> Vec<(u64, &[u64])> {
-        match self.groups[group] {
-            apart @ Group::Apart { .. } => {
-                let slots = self.list(apart).into_iter();
-                slots.map(|slot| (self.owners[slot as usize].entity, self.of_slot(slot))).collect()
-            }
-            Group::Places { first, .. } => {
-                let places = (0..TRACE_PLACES as u32).map(|place| (u64::from(place), self.of_slot(first + place)));
-                places.filter(|(_, words)| words[ROWS] > 0).collect()
-            }
+    /// The entity or place of an entry.
+    pub(super) fn entity(&self, entry: usize) -> u64 {
+        self.entities[entry]
+    }
+
+    /// How many entities of a group were counted before places were, where they are.
+    pub(super) fn places(&self, group: usize) -> Option<u32> {
+        self.places[group]
+    }
+
+    /// A count or a sum of marks.
+    pub(super) fn word(&self, column: usize, entry: usize) -> u64 {
+        if let Column::Words(words) = &self.columns[column] { words[entry] } else { 0 }
+    }
+
+    /// A sum, as its digits stand.
+    pub(super) fn number(&self, column: usize, entry: usize) -> f64 {
+        match &self.columns[column] {
+            Column::Words(words) => words[entry] as f64,
+            Column::Wholes(wholes) => float(wholes[entry]),
+            Column::Floats(floats) => floats[entry],
         }
     }
 
-    /// Forgets the first groups.
-    pub(super) fn forget(&mut self, groups: usize) {
-        if groups == self.groups.len() {
-            let gone = self.gone + groups as u64;
-            *self = Self { gone, ..Self::empty(self.words, self.by_places, std::mem::take(&mut self.numbers)) };
-            return;
-        }
-        for group in self.groups.drain(..groups).collect::<Vec<_>>() {
-            match group {
-                Group::Apart { .. } => self.list(group).into_iter().for_each(|slot| self.give_up(slot)),
-                Group::Places { first, .. } => {
-                    self.clear(first, TRACE_PLACES);
-                    self.free_places.push(first);
-                }
-            }
-        }
-        self.gone += groups as u64;
+    /// The first groups as they stand after [`Self::settle`], which are gone then.
+    pub(super) fn take(&mut self, groups: usize) -> Taken {
+        let entries = self.starts[groups] as usize;
+        let taken = Taken {
+            places: taken(&mut self.places, groups),
+            ends: self.starts[..=groups].to_vec(),
+            entities: taken(&mut self.entities, entries),
+            columns: self.columns.iter_mut().map(|column| column.take(entries)).collect(),
+        };
+        drop(self::taken(&mut self.groups, entries));
+        self.settled = self.entities.len();
+        self.groups.iter_mut().for_each(|group| *group -= groups as u32);
+        self.starts = self.starts[groups..].iter().map(|start| start - entries as u32).collect();
+        taken
     }
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<u64>()
-            + self.owners.capacity() * size_of::<Owner>()
-            + (self.next.capacity() + self.free.capacity() + self.free_places.capacity()) * size_of::<u32>()
-            + self.table.allocation_size()
-            + self.groups.capacity() * size_of::<Group>()
+        self.entities.capacity() * size_of::<u64>()
+            + (self.groups.capacity() + self.starts.capacity()) * size_of::<u32>()
+            + self.places.capacity() * size_of::<Option<u32>>()
+            + self.columns.iter().map(Column::bytes).sum::<usize>()
     }
 }
 
-/// A sum as a float, as its digits stand.
-fn float_of(words: &[u64], at: usize, number: Number) -> f64 {
-    match number {
-        Number::Whole { .. } => whole(words, at) as f64,
-        Number::Float => f64::from_bits(words[at]),
+/// An entry, as it is ordered within its group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Ordered {
+    /// The number of the entity, whose lowest bits are its place, with these in front.
+    key: u64,
+    entry: u32,
+}
+
+impl Ordered {
+    fn new(entity: u64, entry: usize) -> Self {
+        Self { key: entity.rotate_right(TRACE_PLACES.ilog2()), entry: entry as u32 }
+    }
+
+    fn place(self) -> usize {
+        (self.key >> (u64::BITS - TRACE_PLACES.ilog2())) as usize
     }
 }
 
-impl OfGroup<'_> {
-    /// How many entities were counted one by one before places were, where they are.
-    pub(super) fn places(&self) -> Option<u32> {
-        match self.group {
-            Group::Apart { .. } => None,
-            Group::Places { entities, .. } => Some(entities),
-        }
+/// Orders by places only, which is far faster than sorting where there are more entries than places.
+fn by_place(entries: &mut [Ordered], free: &mut Vec<Ordered>) {
+    let mut next = [0_u32; TRACE_PLACES];
+    entries.iter().for_each(|entry| next[entry.place()] += 1);
+    let mut start = 0;
+    for next in &mut next {
+        start += std::mem::replace(next, start);
     }
+    free.clear();
+    free.extend_from_slice(entries);
+    for entry in &*free {
+        let next = &mut next[entry.place()];
+        entries[*next as usize] = *entry;
+        *next += 1;
+    }
+}
 
-    /// A sum of an entity as it is.
-    pub(super) fn sum(&self, words: &[u64], sum: usize) -> f64 {
-        float_of(words, self.kept.words.sum(sum), self.kept.numbers[sum])
-    }
-
-    /// The same without signs.
-    pub(super) fn gross(&self, words: &[u64], sum: usize) -> f64 {
-        if self.kept.signed[sum] { f64::from_bits(words[self.kept.words.gross(sum)]) } else { self.sum(words, sum) }
-    }
+/// What was kept of groups.
+pub(super) struct Taken {
+    pub(super) places: Vec<Option<u32>>,
+    /// Where each group's entries start, and the last one's end.
+    pub(super) ends: Vec<u32>,
+    pub(super) entities: Vec<u64>,
+    pub(super) columns: Vec<ArrayRef>,
 }

@@ -1,5 +1,7 @@
 //! What is kept of each entity of a group, and what becomes of it.
 
+use super::column::Kind;
+
 /// How the evidence of groups is computed. Its columns are the entity, those of the versions, and then the values'.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(in crate::guard) struct Layout {
@@ -96,56 +98,74 @@ impl ValueOf {
     }
 }
 
-/// Words of what is kept of an entity: its rows; of each version the marks of all rows; of each condition how many rows
-/// do not meet it, and of each version their marks; and each sum as it is, in two words, and without signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Words {
+/// Which column is what of an entity: first its rows; of each version the marks of all rows; of each condition how many rows
+/// do not meet it, and of each version their marks; each sum without signs; and as it is, where a value is of it.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
     versions: usize,
     conditions: usize,
-    pub(super) width: usize,
+    sums: Vec<Number>,
+    /// Of each sum whether it is there as it is.
+    nets: Vec<bool>,
+    /// What one of each sum's last digits is worth.
+    scales: Vec<f64>,
 }
 
-/// The first word.
+/// The column of rows.
 pub(super) const ROWS: usize = 0;
-const WORDS_OF_SUM: usize = 3;
 
-impl Words {
+impl Columns {
     pub(super) fn of(layout: &Layout) -> Self {
-        let (versions, conditions) = (layout.versions.len(), layout.conditions.len());
-        let sums = layout.sums.len() * WORDS_OF_SUM;
-        Self { versions, conditions, width: 1 + versions + conditions * (1 + versions) + sums }
+        let scale = |sum: &SumOf| match sum.number {
+            Number::Whole { scale } => 10_f64.powi(-i32::from(scale)),
+            Number::Float => 1.0,
+        };
+        Self {
+            scales: layout.sums.iter().map(scale).collect(),
+            versions: layout.versions.len(),
+            conditions: layout.conditions.len(),
+            sums: layout.sums.iter().map(|sum| sum.number).collect(),
+            nets: (0..layout.sums.len()).map(|sum| layout.values.contains(&ValueOf::Sum(sum))).collect(),
+        }
     }
 
-    pub(super) fn marks(self, version: usize) -> usize {
-        1 + version
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        let nets = self.sums.iter().zip(&self.nets).filter(|(_, is_net)| **is_net);
+        let nets = nets.map(|(number, _)| match number {
+            Number::Whole { .. } => Kind::Wholes,
+            Number::Float => Kind::Floats,
+        });
+        let gross = self.sums.iter().map(|_| Kind::Floats);
+        std::iter::repeat_n(Kind::Words, self.gross(0)).chain(gross).chain(nets).collect()
     }
 
-    /// How many rows do not meet the condition. Their marks follow, by version.
-    pub(super) fn missing(self, condition: usize) -> usize {
-        1 + self.versions + condition * (1 + self.versions)
+    pub(super) fn marks(&self, version: usize) -> usize {
+        ROWS + 1 + version
     }
 
-    /// The sum; a float is in the first of its two words.
-    pub(super) fn sum(self, sum: usize) -> usize {
-        1 + self.versions + self.conditions * (1 + self.versions) + sum * WORDS_OF_SUM
+    /// How many rows do not meet the condition.
+    pub(super) fn missing(&self, condition: usize) -> usize {
+        self.marks(self.versions) + condition * (1 + self.versions)
+    }
+
+    /// The marks of these.
+    pub(super) fn missing_marks(&self, condition: usize, version: usize) -> usize {
+        self.missing(condition) + 1 + version
     }
 
     /// The sum without signs.
-    pub(super) fn gross(self, sum: usize) -> usize {
-        self.sum(sum) + 2
+    pub(super) fn gross(&self, sum: usize) -> usize {
+        self.missing(self.conditions) + sum
     }
-}
 
-/// The sum that two words are.
-pub(super) fn whole(words: &[u64], at: usize) -> i128 {
-    ((u128::from(words[at + 1]) << 64) | u128::from(words[at])).cast_signed()
-}
+    /// The sum as it is, where it is there.
+    pub(super) fn net(&self, sum: usize) -> Option<usize> {
+        let before = self.nets[..sum].iter().filter(|is_net| **is_net).count();
+        self.nets[sum].then(|| self.gross(self.sums.len()) + before)
+    }
 
-pub(super) fn add_whole(words: &mut [u64], at: usize, number: i128) {
-    let sum = whole(words, at).wrapping_add(number).cast_unsigned();
-    (words[at], words[at + 1]) = (sum as u64, (sum >> 64) as u64);
-}
-
-pub(super) fn add_float(words: &mut [u64], at: usize, number: f64) {
-    words[at] = (f64::from_bits(words[at]) + number).to_bits();
+    /// What one of the sum's last digits is worth.
+    pub(super) fn scale(&self, sum: usize) -> f64 {
+        self.scales[sum]
+    }
 }
