@@ -107,10 +107,10 @@ impl World {
         for group in &self.persons {
             let count = group.get("count").and_then(Value::as_integer).context("a group without `count`")?;
             for index in 0..usize::try_from(count)? {
-                rows.push(person(group, index, rows.len() as u64 + 1)?);
+                let number = rows.len() as u64 + 1;
+                rows.push(person(group, index, number + u64::from(number >= TARGET))?);
             }
         }
-        ensure!(rows.len() < TARGET as usize, "too many persons");
         let target = match side {
             Side::A => &self.a,
             Side::B => &self.b,
