@@ -26,14 +26,14 @@ pub(crate) fn trace(key: MarkKey, entity: Expr, marks: Expr, weight: Option<Expr
 pub(super) type Places = [u64; TRACE_PLACES / 64];
 
 /// A place, marks, and what they weigh.
-pub(super) type Entry = (u16, u32, f64);
+type Entry = (u16, u32, f64);
 
 /// The trace that a group's bytes are.
 pub(super) fn read(bytes: &[u8], weighs: bool) -> Trace {
-    traced(entries(bytes, weighs), weighs)
+    if weighs { Trace::of_sums(with_weights(bytes), true) } else { Trace::of_sums(without_weights(bytes), false) }
 }
 
-pub(super) fn traced(entries: impl Iterator<Item = Entry>, weighs: bool) -> Trace {
+fn traced(entries: impl Iterator<Item = Entry>, weighs: bool) -> Trace {
     if weighs { Trace::weighed(entries) } else { Trace::of(entries.map(|(place, sum, _)| (place, sum))) }
 }
 
@@ -46,26 +46,57 @@ pub(super) fn places(trace: &Trace) -> Places {
     places
 }
 
-/// The bytes of each place: itself, its marks, and its weight where there are weights.
+/// The entries of bytes, which are for each place itself, its marks, and its weight where there are weights.
 fn entries(bytes: &[u8], weighs: bool) -> impl Iterator<Item = Entry> + '_ {
     let (with, without) = if weighs { (bytes, [].as_slice()) } else { ([].as_slice(), bytes) };
-    let with = with.as_chunks::<14>().0.iter().map(|[a, b, c, d, e, f, weight @ ..]| {
-        (u16::from_le_bytes([*a, *b]), u32::from_le_bytes([*c, *d, *e, *f]), f64::from_le_bytes(*weight))
-    });
-    let pair = |[a, b, c, d, e, f]: &[u8; 6]| (u16::from_le_bytes([*a, *b]), u32::from_le_bytes([*c, *d, *e, *f]), 0.0);
-    with.chain(without.as_chunks::<6>().0.iter().map(pair))
+    with_weights(with).chain(without_weights(without))
 }
 
-pub(super) fn bytes(trace: &Trace) -> Vec<u8> {
+fn with_weights(bytes: &[u8]) -> impl Iterator<Item = Entry> + Clone + '_ {
+    bytes.as_chunks::<14>().0.iter().map(|[a, b, c, d, e, f, weight @ ..]| {
+        (u16::from_le_bytes([*a, *b]), u32::from_le_bytes([*c, *d, *e, *f]), f64::from_le_bytes(*weight))
+    })
+}
+
+fn without_weights(bytes: &[u8]) -> impl Iterator<Item = Entry> + Clone + '_ {
+    let pair = |[a, b, c, d, e, f]: &[u8; 6]| (u16::from_le_bytes([*a, *b]), u32::from_le_bytes([*c, *d, *e, *f]), 0.0);
+    bytes.as_chunks::<6>().0.iter().map(pair)
+}
+
+fn bytes(trace: &Trace) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(trace.sums().len() * 14);
     for (at, (place, sum)) in trace.sums().iter().enumerate() {
-        bytes.extend(place.to_le_bytes());
-        bytes.extend(sum.to_le_bytes());
-        if let Some(weights) = trace.weights() {
-            bytes.extend(weights[at].to_le_bytes());
-        }
+        write(&mut bytes, *place, *sum, trace.weights().map(|weights| weights[at]));
     }
     bytes
+}
+
+/// Adds the bytes of the trace with these places, marks and weights; those of one place follow each other.
+pub(super) fn add_bytes(bytes: &mut Vec<u8>, entries: impl Iterator<Item = (u16, u64, f64)>, weighs: bool) {
+    let mut whole: Option<(u16, u64, f64)> = None;
+    let mut add = |(place, marks, weight): (u16, u64, f64)| {
+        let sum = Trace::reduced(marks);
+        if sum != 0 {
+            write(bytes, place, sum, weighs.then_some(weight));
+        }
+    };
+    for entry in entries {
+        match &mut whole {
+            Some((place, marks, weight)) if *place == entry.0 => {
+                (*marks, *weight) = (marks.wrapping_add(entry.1), *weight + entry.2);
+            }
+            _ => whole.replace(entry).into_iter().for_each(&mut add),
+        }
+    }
+    whole.into_iter().for_each(add);
+}
+
+fn write(bytes: &mut Vec<u8>, place: u16, sum: u32, weight: Option<f64>) {
+    bytes.extend_from_slice(&place.to_le_bytes());
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    if let Some(weight) = weight {
+        bytes.extend_from_slice(&weight.to_le_bytes());
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

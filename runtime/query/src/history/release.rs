@@ -16,6 +16,8 @@ use crate::guard::Judged;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     Now(usize),
+    /// The same, of the very rows that an earlier answer was of.
+    Same(usize),
     /// The row of an earlier answer.
     Before(usize),
 }
@@ -42,14 +44,17 @@ impl Release<'_> {
         let Some(row) = before.row_of.get(&self.keys[group]) else { return now };
         let earlier = &before.answered.groups[*row].released;
         let now_behind = self.judged.traces(group);
-        let near =
-            differences(&now_behind, earlier, Asked::needs(&self.asked.verdict)).any(|one| one == Difference::TooFew);
-        if near { Some(Source::Before(*row)) } else { now }
+        let differences = || differences(&now_behind, earlier, Asked::needs(&self.asked.verdict));
+        if differences().any(|one| one == Difference::TooFew) {
+            return Some(Source::Before(*row));
+        }
+        let is_same = now_behind.len() == earlier.len() && differences().all(|one| one == Difference::None);
+        if is_same { now.map(|_| Source::Same(group)) } else { now }
     }
 
     pub(super) fn released(&self, source: Source) -> Vec<Released> {
         match source {
-            Source::Now(group) => self.judged.traces(group),
+            Source::Now(group) | Source::Same(group) => self.judged.traces(group),
             Source::Before(row) => {
                 self.before.map(|given| given.answered.groups[row].released.clone()).unwrap_or_default()
             }
@@ -59,7 +64,7 @@ impl Release<'_> {
     pub(super) fn rows(&self, sources: &[Source]) -> Result<RecordBatch, ArrowError> {
         let given = self.before.map_or(&self.judged.rows, |given| &given.answered.rows);
         let at = |source: &Source| match source {
-            Source::Now(group) => (0, *group),
+            Source::Now(group) | Source::Same(group) => (0, *group),
             Source::Before(row) => (1, *row),
         };
         let at: Vec<(usize, usize)> = sources.iter().map(at).collect();
@@ -72,7 +77,7 @@ impl Release<'_> {
     /// The groups of the release, in its order.
     pub(super) fn groups(&self, sources: &[Source]) -> Vec<Group> {
         let key = |source: Source| match source {
-            Source::Now(group) => self.keys[group].clone(),
+            Source::Now(group) | Source::Same(group) => self.keys[group].clone(),
             Source::Before(row) => self.before.map(|given| given.answered.groups[row].key.clone()).unwrap_or_default(),
         };
         sources.iter().map(|source| Group { key: key(*source), released: self.released(*source) }).collect()

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryBuilder, Float64Builder, Int64Builder, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::Result;
-use domicile_policy::{TRACE_PLACES, Trace};
+use domicile_policy::TRACE_PLACES;
 
 use super::kept::Kept;
 use super::layout::{Layout, ROWS, TrailOf, ValueOf, WeightOf};
-use crate::guard::trace::{Entry, bytes, traced};
+use crate::guard::trace::add_bytes;
 
 /// The columns of the evidence: how many entities there are, the traces, and of each value how many entities have part
 /// in it, and, where shares are limited, the largest contribution and all of them.
@@ -36,11 +36,14 @@ pub(super) fn figures(kept: &Kept, layout: &Layout, groups: usize) -> Result<Str
     let mut entities = Int64Builder::new();
     let mut traces: Vec<BinaryBuilder> = layout.trails.iter().map(|_| BinaryBuilder::new()).collect();
     let mut values: Vec<Columns> = layout.values.iter().map(|_| Columns::default()).collect();
+    let mut trace = Vec::new();
     for group in 0..groups {
         let of = Figures { kept, places: kept.places(group), entries: kept.entries(group) };
         entities.append_value(of.entities());
         for (trail, column) in layout.trails.iter().zip(&mut traces) {
-            column.append_value(bytes(&of.trace(*trail)));
+            trace.clear();
+            add_bytes(&mut trace, of.trace(*trail), trail.weight.is_some());
+            column.append_value(&trace);
         }
         for (value, columns) in layout.values.iter().zip(&mut values) {
             let Figure { present, top, whole } = of.value(*value);
@@ -127,11 +130,12 @@ impl Figures<'_> {
         }
     }
 
-    fn trace(&self, trail: TrailOf) -> Trace {
+    /// The places, marks and weights of a trace.
+    fn trace(&self, trail: TrailOf) -> impl Iterator<Item = (u16, u64, f64)> {
         let (kept, at) = (self.kept, &self.kept.at);
-        let entry = |entry: usize| -> Option<Entry> {
+        let missing = trail.condition.map(|condition| at.missing_marks(condition, trail.version));
+        let entry = move |entry: usize| {
             let rows = self.rows(entry, trail.condition);
-            let missing = trail.condition.map(|condition| at.missing_marks(condition, trail.version));
             let missing = missing.map_or(0, |missing| kept.word(missing, entry));
             let marks = kept.word(at.marks(trail.version), entry).wrapping_sub(missing);
             let weight = match trail.weight {
@@ -140,9 +144,9 @@ impl Figures<'_> {
                 Some(WeightOf::Sum(sum)) => self.gross(entry, sum),
             };
             let place = (kept.entity(entry) % TRACE_PLACES as u64) as u16;
-            (rows > 0).then(|| (place, Trace::reduced(marks), weight))
+            (rows > 0).then_some((place, marks, weight))
         };
-        traced(self.entries.clone().filter_map(entry), trail.weight.is_some())
+        self.entries.clone().filter_map(entry)
     }
 }
 
