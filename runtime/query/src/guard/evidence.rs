@@ -119,10 +119,7 @@ impl Groups {
                 self.kept.count_places(group, places.value(row));
             }
             let (from, to) = (ends[0] as usize, ends[1] as usize);
-            let all = self.kept.add(entities[from..to].iter().copied(), std::iter::repeat_n(group, to - from))?;
-            for (all, column) in all.iter_mut().zip(columns) {
-                all.extend(column, from, to)?;
-            }
+            self.kept.extend(group, &entities[from..to], columns, from)?;
         }
         self.kept.settle_if_full();
         Ok(())

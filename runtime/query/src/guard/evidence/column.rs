@@ -1,5 +1,6 @@
 //! Columns of what is kept: counts and marks, whole numbers, floats.
 
+use std::ops::Add;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, UInt64Array};
@@ -43,24 +44,37 @@ impl Column {
         }
     }
 
-    /// Adds counts or marks, where it is of these.
-    pub(super) fn extend_words(&mut self, words: impl Iterator<Item = u64>) {
+    /// Nothing in entries that are new.
+    pub(super) fn resize(&mut self, entries: usize) {
+        match self {
+            Self::Words(words) => words.resize(entries, 0),
+            Self::Wholes(wholes) => wholes.resize(entries, 0),
+            Self::Floats(floats) => floats.resize(entries, 0.0),
+        }
+    }
+
+    /// Adds counts or marks to these entries, where it is of such.
+    pub(super) fn add_words(&mut self, entries: &[u32], words: impl Iterator<Item = u64>) {
         if let Self::Words(all) = self {
-            all.extend(words);
+            entries
+                .iter()
+                .zip(words)
+                .for_each(|(entry, word)| all[*entry as usize] = all[*entry as usize].wrapping_add(word));
         }
     }
 
-    /// Adds whole numbers, where it is of these.
-    pub(super) fn extend_wholes(&mut self, wholes: impl Iterator<Item = i128>) {
+    /// Adds whole numbers to these entries, where it is of such.
+    pub(super) fn add_wholes(&mut self, entries: &[u32], wholes: impl Iterator<Item = i128>) {
         if let Self::Wholes(all) = self {
-            all.extend(wholes);
+            let add = |(entry, whole): (&u32, i128)| all[*entry as usize] = all[*entry as usize].wrapping_add(whole);
+            entries.iter().zip(wholes).for_each(add);
         }
     }
 
-    /// Adds floats, where it is of these.
-    pub(super) fn extend_floats(&mut self, floats: impl Iterator<Item = f64>) {
+    /// Adds floats to these entries, where it is of such.
+    pub(super) fn add_floats(&mut self, entries: &[u32], floats: impl Iterator<Item = f64>) {
         if let Self::Floats(all) = self {
-            all.extend(floats);
+            entries.iter().zip(floats).for_each(|(entry, float)| all[*entry as usize] += float);
         }
     }
 
@@ -69,7 +83,7 @@ impl Column {
         match self {
             Self::Words(words) => add_up(words, first, order, ends, u64::wrapping_add),
             Self::Wholes(wholes) => add_up(wholes, first, order, ends, i128::wrapping_add),
-            Self::Floats(floats) => add_up(floats, first, order, ends, |sum, float| sum + float),
+            Self::Floats(floats) => add_up(floats, first, order, ends, f64::add),
         }
     }
 
@@ -116,17 +130,16 @@ impl Column {
     }
 }
 
-fn add_up<N: Copy>(numbers: &mut Vec<N>, first: usize, order: &[u32], ends: &[u32], add: impl Fn(N, N) -> N) {
+fn add_up<N: Copy + Default>(numbers: &mut Vec<N>, first: usize, order: &[u32], ends: &[u32], add: impl Fn(N, N) -> N) {
     let mut sums = Vec::with_capacity(ends.len());
     let mut start = 0;
     for end in ends {
-        let end = *end as usize;
-        let mut sum = numbers[order[start] as usize];
-        for entry in &order[start + 1..end] {
+        let mut sum = N::default();
+        for entry in &order[start..*end as usize] {
             sum = add(sum, numbers[*entry as usize]);
         }
         sums.push(sum);
-        start = end;
+        start = *end as usize;
     }
     numbers.truncate(first);
     numbers.append(&mut sums);

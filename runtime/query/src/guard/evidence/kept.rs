@@ -20,12 +20,18 @@ use super::layout::{Columns, Layout};
 
 /// Entities of a group that are kept apart where places may be counted instead.
 pub(super) const APART_MAX: u32 = TRACE_PLACES as u32;
-/// Entries that are added up at a time, so that they fit into a processor's own cache.
-const LOOSE_ENTRIES: usize = 32 * 1024;
+/// Entries that fit into a processor's own cache.
+const CACHED_ENTRIES: usize = 32 * 1024;
+/// Entries that are added up at a time: few in tests, so that these come to it.
+const LOOSE_ENTRIES: usize = if cfg!(test) { 100 } else { CACHED_ENTRIES };
+/// Groups whose places have an entry each, so that rows are added to these as they come.
+const DENSE_GROUPS_MAX: usize = CACHED_ENTRIES / TRACE_PLACES;
 /// Entries from which on all are added up, at least.
 const FULL_ENTRIES_MIN: usize = 8 * LOOSE_ENTRIES;
 /// As many times what was left the last time.
 const FULL_FACTOR: usize = 3;
+
+const NONE: u32 = u32::MAX;
 
 /// What is kept of all entities of all groups: entries, which are rows, or what several of one entity add up to.
 #[derive(Debug)]
@@ -41,6 +47,8 @@ pub(super) struct Kept {
     places: Vec<Option<u32>>,
     /// Where each group's entries start, and the last one's end, while they are all added up.
     starts: Vec<u32>,
+    /// Of each group the first of as many entries as there are places; [`NONE`] where it has them as they come.
+    dense: Vec<u32>,
     /// Entries that were added up so far, with some at least.
     settled: usize,
     /// Entries from which on all are added up.
@@ -57,6 +65,7 @@ impl Kept {
             columns: at.kinds().into_iter().map(Column::new).collect(),
             places: Vec::new(),
             starts: Vec::new(),
+            dense: Vec::new(),
             settled: 0,
             full: FULL_ENTRIES_MIN,
             at,
@@ -69,21 +78,45 @@ impl Kept {
         }
     }
 
-    /// Adds an entry for each of these entities; the caller adds as many to the columns that are returned.
+    /// The entries that rows of these entities are added to, most of them new, and the columns of all.
     ///
     /// # Errors
     /// Where there are more than can be counted.
-    pub(super) fn add(
-        &mut self,
-        entities: impl IntoIterator<Item = u64>,
-        groups: impl Iterator<Item = usize>,
-    ) -> Result<&mut [Column]> {
-        self.entities.extend(entities);
-        self.groups.extend(groups.map(|group| group as u32));
+    pub(super) fn entries_for(&mut self, entities: &[u64], groups: &[usize]) -> Result<(Vec<u32>, &mut [Column])> {
+        let mut entries = Vec::with_capacity(entities.len());
+        for (entity, group) in entities.iter().zip(groups) {
+            entries.push(match self.dense.get(*group).copied().unwrap_or(NONE) {
+                NONE => {
+                    self.entities.push(*entity);
+                    self.groups.push(*group as u32);
+                    self.entities.len() as u32 - 1
+                }
+                first => first + (entity % TRACE_PLACES as u64) as u32,
+            });
+        }
+        self.check()?;
+        let all = self.entities.len();
+        self.columns.iter_mut().for_each(|column| column.resize(all));
+        Ok((entries, &mut self.columns))
+    }
+
+    /// Adds entries that were kept elsewhere, from an array of each column.
+    ///
+    /// # Errors
+    /// Where the columns are others, or there are more entries than can be counted.
+    pub(super) fn extend(&mut self, group: usize, entities: &[u64], columns: &[ArrayRef], from: usize) -> Result<()> {
+        self.entities.extend_from_slice(entities);
+        self.groups.extend(std::iter::repeat_n(group as u32, entities.len()));
+        self.check()?;
+        let mut all = self.columns.iter_mut().zip(columns);
+        all.try_for_each(|(all, column)| all.extend(column, from, from + entities.len()))
+    }
+
+    fn check(&self) -> Result<()> {
         let entries = self.entities.len();
-        u32::try_from(entries.max(self.places.len()))
-            .map_err(|_| DataFusionError::ResourcesExhausted(format!("{entries} entities of groups")))?;
-        Ok(&mut self.columns)
+        let counted = u32::try_from(entries.max(self.places.len()));
+        counted.map_err(|_| DataFusionError::ResourcesExhausted(format!("{entries} entities of groups")))?;
+        Ok(())
     }
 
     /// Counts places of the group from now on, which had so many entities at least.
@@ -94,42 +127,55 @@ impl Kept {
 
     /// Adds up where there is much to add up.
     pub(super) fn settle_if_full(&mut self) {
-        if self.entities.len() - self.settled >= LOOSE_ENTRIES.max(self.places.len()) {
-            self.settle_from(self.settled);
+        let loose = self.entities.len() - self.settled;
+        if loose < LOOSE_ENTRIES.max(self.places.len()) {
+            return;
         }
-        if self.entities.len() >= self.full {
-            self.settle();
+        if self.settled > 0 {
+            self.settle_from(self.settled, false);
+        }
+        if self.settled == 0 || self.entities.len() >= self.full {
+            self.settle_from(0, true);
             self.full = FULL_ENTRIES_MIN.max(self.entities.len().saturating_mul(FULL_FACTOR));
         }
     }
 
     /// Leaves one entry of each entity or place of each group, in this order: by groups, and by places within them.
     pub(super) fn settle(&mut self) {
-        self.starts = self.settle_from(0);
+        self.starts = self.settle_from(0, false);
     }
 
-    /// Does so with the entries from this one on. Says where each group's start there, and where the last one's end.
-    fn settle_from(&mut self, first: usize) -> Vec<u32> {
+    /// Does so with the entries from this one on; where groups may be `dense`, a few that are counted by places have an
+    /// entry for each, whether anybody has it or not. Says where each group's entries start there, and where the last
+    /// one's end.
+    fn settle_from(&mut self, first: usize, dense: bool) -> Vec<u32> {
         let (mut ordered, starts) = self.by_group(first);
-        let (mut order, mut ends) = (Vec::with_capacity(ordered.len()), Vec::new());
-        let mut settled = Vec::with_capacity(starts.len());
         let mut free = Vec::new();
-        settled.push(0);
         for (group, range) in starts.windows(2).enumerate() {
-            let entries = &mut ordered[range[0] as usize..range[1] as usize];
-            self.order(group, entries, &mut free);
-            for of_one in entries.chunk_by(|one, other| one.key == other.key) {
-                order.extend(of_one.iter().map(|ordered| ordered.entry));
-                ends.push(order.len() as u32);
+            self.order(group, &mut ordered[range[0] as usize..range[1] as usize], &mut free);
+        }
+        let by_places = self.places.iter().filter(|places| places.is_some()).count();
+        let dense = dense && by_places <= DENSE_GROUPS_MAX;
+        let (mut runs, mut settled) = (Runs::default(), vec![0]);
+        let mut firsts = Vec::new();
+        for (places, range) in self.places.iter().zip(starts.windows(2)) {
+            let entries = &ordered[range[0] as usize..range[1] as usize];
+            let is_dense = dense && places.is_some();
+            firsts.push(if is_dense { runs.ends.len() as u32 } else { NONE });
+            match places {
+                Some(_) if is_dense => runs.add_places(entries),
+                Some(_) => runs.add(entries, |place| place),
+                None => runs.add(entries, entity_of),
             }
-            settled.push(ends.len() as u32);
+            settled.push(runs.ends.len() as u32);
+        }
+        if first == 0 {
+            self.dense = firsts;
         }
         drop(ordered);
-        let firsts = std::iter::once(0).chain(ends.iter().map(|end| *end as usize)).take(ends.len());
-        let entities: Vec<u64> = firsts.map(|at| self.entities[order[at] as usize]).collect();
         self.entities.truncate(first);
-        self.entities.extend(entities);
-        self.columns.iter_mut().for_each(|column| column.add_up(first, &order, &ends));
+        self.entities.append(&mut runs.entities);
+        self.columns.iter_mut().for_each(|column| column.add_up(first, &runs.order, &runs.ends));
         self.groups.truncate(first);
         let groups = settled.windows(2).enumerate();
         self.groups.extend(groups.flat_map(|(group, range)| (range[0]..range[1]).map(move |_| group as u32)));
@@ -147,7 +193,7 @@ impl Kept {
         let mut ordered = vec![Ordered::default(); groups.len()];
         for (entry, (group, entity)) in groups.iter().zip(&self.entities[first..]).enumerate() {
             let next = &mut next[*group as usize];
-            ordered[*next as usize] = Ordered::new(*entity, first + entry);
+            ordered[*next as usize] = Ordered { key: key_of(*entity), entry: (first + entry) as u32 };
             *next += 1;
         }
         (ordered, starts)
@@ -171,10 +217,7 @@ impl Kept {
             }
             self.places[group] = Some(apart as u32);
         }
-        for ordered in &mut *entries {
-            ordered.key = ordered.place() as u64;
-            self.entities[ordered.entry as usize] = ordered.key;
-        }
+        entries.iter_mut().for_each(|entry| entry.key = entry.place() as u64);
         if !is_long {
             entries.sort_unstable();
         }
@@ -226,6 +269,7 @@ impl Kept {
             columns: self.columns.iter_mut().map(|column| column.take(entries)).collect(),
         };
         drop(self::taken(&mut self.groups, entries));
+        self.dense.clear();
         self.settled = self.entities.len();
         self.groups.iter_mut().for_each(|group| *group -= groups as u32);
         self.starts = self.starts[groups..].iter().map(|start| start - entries as u32).collect();
@@ -235,7 +279,7 @@ impl Kept {
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
         self.entities.capacity() * size_of::<u64>()
-            + (self.groups.capacity() + self.starts.capacity()) * size_of::<u32>()
+            + (self.groups.capacity() + self.starts.capacity() + self.dense.capacity()) * size_of::<u32>()
             + self.places.capacity() * size_of::<Option<u32>>()
             + self.columns.iter().map(Column::bytes).sum::<usize>()
     }
@@ -244,18 +288,57 @@ impl Kept {
 /// An entry, as it is ordered within its group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Ordered {
-    /// The number of the entity, whose lowest bits are its place, with these in front.
+    /// The number of the entity with its place in front; its place alone where places are counted.
     key: u64,
     entry: u32,
 }
 
 impl Ordered {
-    fn new(entity: u64, entry: usize) -> Self {
-        Self { key: entity.rotate_right(TRACE_PLACES.ilog2()), entry: entry as u32 }
+    fn place(self) -> usize {
+        (self.key >> (u64::BITS - PLACE_BITS)) as usize
+    }
+}
+
+/// The lowest bits of an entity's number, which are its place.
+const PLACE_BITS: u32 = TRACE_PLACES.ilog2();
+
+fn key_of(entity: u64) -> u64 {
+    entity.rotate_right(PLACE_BITS)
+}
+
+fn entity_of(key: u64) -> u64 {
+    key.rotate_left(PLACE_BITS)
+}
+
+/// Entries that are added up to one: whose, and which, up to where in the order.
+#[derive(Default)]
+struct Runs {
+    entities: Vec<u64>,
+    order: Vec<u32>,
+    ends: Vec<u32>,
+}
+
+impl Runs {
+    fn push(&mut self, entity: u64, entries: &[Ordered]) {
+        self.order.extend(entries.iter().map(|ordered| ordered.entry));
+        self.ends.push(self.order.len() as u32);
+        self.entities.push(entity);
     }
 
-    fn place(self) -> usize {
-        (self.key >> (u64::BITS - TRACE_PLACES.ilog2())) as usize
+    /// One of each key.
+    fn add(&mut self, entries: &[Ordered], entity: impl Fn(u64) -> u64) {
+        for of_one in entries.chunk_by(|one, other| one.key == other.key) {
+            self.push(entity(of_one[0].key), of_one);
+        }
+    }
+
+    /// One of each place, whether anything is there or not.
+    fn add_places(&mut self, mut entries: &[Ordered]) {
+        for place in 0..TRACE_PLACES as u64 {
+            let (here, others) = entries.split_at(entries.partition_point(|entry| entry.key <= place));
+            self.push(place, here);
+            entries = others;
+        }
     }
 }
 

@@ -29,8 +29,8 @@ pub(super) fn add(
     let rows = entity.len();
     let entities = key.hashes(std::slice::from_ref(entity), rows)?;
     let at = kept.at.clone();
-    let all = kept.add(entities, groups.iter().copied())?;
-    all[ROWS].extend_words(std::iter::repeat_n(1, rows));
+    let (entries, all) = kept.entries_for(&entities, groups)?;
+    all[ROWS].add_words(&entries, std::iter::repeat_n(1, rows));
     let mut marks = Vec::with_capacity(layout.versions.len());
     for of in &layout.versions {
         let (own, others) = versions.split_at(of.columns());
@@ -39,20 +39,20 @@ pub(super) fn add(
     }
     for (number, condition) in layout.conditions.iter().enumerate() {
         let unmet = unmet(*condition, values.get(condition.column).ok_or_else(missing)?)?;
-        all[at.missing(number)].extend_words(unmet.iter().copied().map(u64::from));
+        all[at.missing(number)].add_words(&entries, unmet.iter().copied().map(u64::from));
         for (version, marks) in marks.iter().enumerate() {
             let missing = unmet.iter().zip(marks).map(|(unmet, mark)| if *unmet { *mark } else { 0 });
-            all[at.missing_marks(number, version)].extend_words(missing);
+            all[at.missing_marks(number, version)].add_words(&entries, missing);
         }
     }
     for (version, marks) in marks.into_iter().enumerate() {
-        all[at.marks(version)].extend_words(marks.into_iter());
+        all[at.marks(version)].add_words(&entries, marks.into_iter());
     }
     for (number, sum) in layout.sums.iter().enumerate() {
         let column = values.get(sum.column).ok_or_else(missing)?;
         match sum.number {
-            Number::Whole { .. } => add_wholes(all, &at, number, column)?,
-            Number::Float => add_floats(all, &at, number, column)?,
+            Number::Whole { .. } => add_wholes(all, &at, number, column, &entries)?,
+            Number::Float => add_floats(all, &at, number, column, &entries)?,
         }
     }
     kept.settle_if_full();
@@ -96,30 +96,36 @@ fn unmet(condition: Condition, column: &ArrayRef) -> Result<Vec<bool>> {
     })
 }
 
-fn add_wholes(all: &mut [Column], at: &Columns, sum: usize, column: &ArrayRef) -> Result<()> {
+fn add_wholes(all: &mut [Column], at: &Columns, sum: usize, column: &ArrayRef, entries: &[u32]) -> Result<()> {
     if let Some(decimals) = column.as_primitive_opt::<Decimal128Type>() {
-        add_numbers(all, at, sum, numbers(decimals));
+        add_numbers(all, at, sum, numbers(decimals), entries);
         return Ok(());
     }
     let column = cast(column, &DataType::Int64)?;
-    add_numbers(all, at, sum, numbers(column.as_primitive::<Int64Type>()).map(i128::from));
+    add_numbers(all, at, sum, numbers(column.as_primitive::<Int64Type>()).map(i128::from), entries);
     Ok(())
 }
 
-fn add_floats(all: &mut [Column], at: &Columns, sum: usize, column: &ArrayRef) -> Result<()> {
+fn add_floats(all: &mut [Column], at: &Columns, sum: usize, column: &ArrayRef, entries: &[u32]) -> Result<()> {
     let column = cast(column, &DataType::Float64)?;
     let floats = || numbers(column.as_primitive::<Float64Type>());
-    all[at.gross(sum)].extend_floats(floats().map(f64::abs));
+    all[at.gross(sum)].add_floats(entries, floats().map(f64::abs));
     if let Some(net) = at.net(sum) {
-        all[net].extend_floats(floats());
+        all[net].add_floats(entries, floats());
     }
     Ok(())
 }
 
-fn add_numbers(all: &mut [Column], at: &Columns, sum: usize, numbers: impl Iterator<Item = i128> + Clone) {
-    all[at.gross(sum)].extend_floats(numbers.clone().map(|number| float(number).abs()));
+fn add_numbers(
+    all: &mut [Column],
+    at: &Columns,
+    sum: usize,
+    numbers: impl Iterator<Item = i128> + Clone,
+    entries: &[u32],
+) {
+    all[at.gross(sum)].add_floats(entries, numbers.clone().map(|number| float(number).abs()));
     if let Some(net) = at.net(sum) {
-        all[net].extend_wholes(numbers);
+        all[net].add_wholes(entries, numbers);
     }
 }
 
