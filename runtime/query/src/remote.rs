@@ -256,6 +256,7 @@ async fn execute(region: &Region, to: &Destination, question: Question<'_>) -> R
     }
     let ready = Ready::new(region, to, question).await?;
     let recipient = question.recipient(to.tenant());
+    let recipient = recipient.of_state(ready.admitted.verdict.as_ref(), ready.snapshot.version);
     let binder = ready.binder(region)?;
     let released = leaf::execute(region, &ready.admitted, &ready.names, &binder, &ready.session, &recipient).await?;
     let minimum_entities = ready.admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities);
