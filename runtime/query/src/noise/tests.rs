@@ -123,7 +123,7 @@ fn exact_rows(all: &[Row], noised: &Noised, is_joined: bool) -> RecordBatch {
         runtime.block_on(async { session.execute_logical_plan(plan.clone()).await.unwrap().collect().await.unwrap() });
     let schema = Arc::clone(plan.schema().inner());
     let batches: Vec<RecordBatch> =
-        batches.iter().map(|it| RecordBatch::try_new(schema.clone(), it.columns().to_vec()).unwrap()).collect();
+        batches.iter().map(|it| RecordBatch::try_new(Arc::clone(&schema), it.columns().to_vec()).unwrap()).collect();
     concat_batches(&schema, &batches).unwrap()
 }
 
