@@ -71,12 +71,13 @@ pub(crate) async fn execute(
     let schema: SchemaRef = Arc::clone(plan.schema().inner());
     let batches =
         region.compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result", binder.recheck()).await?;
-    if let (Some(verdict), Some(noised), None) = (&admitted.verdict, &noised, &guards) {
-        let batches = batches.or_else(|error| kept_back(error).map(|()| Vec::new()))?;
-        let rows = noised.released(&schema, &batches, names, verdict.round_to)?;
-        return release_noised(region, verdict, rows, recipient).await;
-    }
     let (Some(verdict), Some(guards)) = (&admitted.verdict, guards) else {
+        if let (Some(verdict), Some(noised)) = (&admitted.verdict, noised) {
+            let batches = batches.or_else(|error| kept_back(error).map(|()| Vec::new()))?;
+            let (names, round_to) = (names.to_vec(), verdict.round_to);
+            let rows = drawn(move || noised.released(&schema, &batches, &names, round_to)).await?;
+            return release_noised(region, verdict, rows, recipient).await;
+        }
         let batches = batches?;
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         return Ok(Released { schema, batches, rows, suppressed: 0 });
@@ -98,8 +99,9 @@ pub(crate) async fn execute(
     let unrounded = Verdict { round_to: if noised.is_some() { 0 } else { verdict.round_to }, ..verdict.clone() };
     let mut judged = guard::judge(&schema, &batches, &is_value, &guards, domains.as_ref(), &unrounded)?;
     judged.define(&definition, &indexes)?;
-    if let Some(noised) = &noised {
-        judged.rows = noised.noise(&judged.rows, names, verdict.round_to)?;
+    if let Some(noised) = noised {
+        let (rows, names, round_to) = (judged.rows.clone(), names.to_vec(), verdict.round_to);
+        judged.rows = drawn(move || noised.noise(&rows, &names, round_to)).await?;
     }
     release(region, verdict, judged, recipient).await
 }
@@ -123,6 +125,13 @@ async fn release(
         (judged.released()?, judged.suppressed(judged.open_groups()))
     };
     Ok(Released { schema: rows.schema(), rows: rows.num_rows() as u64, batches: vec![rows], suppressed })
+}
+
+/// Draws noise on a thread of its own: of many groups that takes a while.
+async fn drawn(
+    draw: impl FnOnce() -> Result<RecordBatch, QueryError> + Send + 'static,
+) -> Result<RecordBatch, QueryError> {
+    tokio::task::spawn_blocking(draw).await.map_err(|e| QueryError::Execution(e.to_string()))?
 }
 
 /// What leaves of numbers with noise: those of before, where the same was asked and nothing has changed.

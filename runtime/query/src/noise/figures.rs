@@ -75,7 +75,7 @@ pub(crate) fn figure(expr: &Expr, schema: &DFSchema, flows: &[Flow]) -> Result<F
     Ok(direct.map_or(Figure::Other(Unnoised::Computed), |base| Figure::Sum(base.column_use(), kind)))
 }
 
-/// The column that is summed, with its type: as it is, or as a wider integer.
+/// The column that is summed, and the type that it is summed in: its own, or that of an integer made wider.
 fn column<'e>(
     argument: &'e Expr,
     schema: &DFSchema,
@@ -86,9 +86,12 @@ fn column<'e>(
             let (_, field) = schema.qualified_field_from_column(column)?;
             Some((column, field.data_type().clone()))
         }
-        Expr::Cast(Cast { expr, field }) if *field.data_type() == DataType::Int64 => {
-            column(expr, schema)?.filter(|(_, kind)| *kind == DataType::Int32)
-        }
+        Expr::Cast(Cast { expr, field }) => match (column(expr, schema)?, field.data_type()) {
+            (Some((column, DataType::Int32)), DataType::Int64) => Some((column, DataType::Int32)),
+            // As in means of integers.
+            (Some((column, DataType::Int32 | DataType::Int64)), DataType::Float64) => Some((column, DataType::Float64)),
+            _ => None,
+        },
         _ => None,
     })
 }
