@@ -111,6 +111,11 @@ fn cluster() -> &'static Cluster {
         let loaded =
             cluster.edge("eu-central").rows("POST", "payments", &[("Content-Type", "text/csv")], rows.as_bytes())?;
         ensure!(loaded.status == 200, "{}", loaded.text());
+        let elsewhere: String = (0..500).map(|id| format!("{id},{id},IN,Celle,10.00,1.5,2,3\n")).collect();
+        let elsewhere = format!("id,person,country,city,amount,points,items,weight\n{elsewhere}");
+        let loaded =
+            cluster.edge("ap-south").rows("POST", "payments", &[("Content-Type", "text/csv")], elsewhere.as_bytes())?;
+        ensure!(loaded.status == 200, "{}", loaded.text());
         Ok(cluster)
     })
 }
@@ -154,6 +159,22 @@ fn every_group_is_there_and_numbers_are_near_and_stay() -> Result<()> {
     let other =
         "SELECT city, count(*) AS n, sum(amount) AS a, sum(points) AS p, sum(items) AS i FROM payments GROUP BY 1";
     assert_eq!(numbers(&ask("noised", other)?), got, "the same question in other words");
+    Ok(())
+}
+
+#[test]
+fn regions_add_up_with_noise_of_their_own() -> Result<()> {
+    let sql = "SELECT city, count(*) AS n FROM payments GROUP BY city";
+    let headers = [("Purpose", "noised"), ("Data-Region", "eu-central, ap-south")];
+    let both = cluster().edge("us-east").query_with(sql, &headers)?.answer()?;
+    let spent = &both.document()["epsilon"];
+    assert_eq!((&spent["eu-central"], &spent["ap-south"]), (&0.5.into(), &0.5.into()));
+    let (both, one) = (numbers(&both), numbers(&ask("noised", sql)?));
+    // Two rows of an entity over a half, from one region only: the other one's numbers are those given before.
+    for (city, there) in [("Aachen", 0.0), ("Bonn", 0.0), ("Celle", 500.0), ("Dessau", 0.0)] {
+        let off = (both[city][0] - one[city][0] - there).abs();
+        assert!(off < SCALES * 4.0, "{city}: {off}");
+    }
     Ok(())
 }
 
