@@ -72,6 +72,10 @@ fn show_terms(terms: &CrossingTerms) {
             terms.dominance_percent
         );
     }
+    if let Some(noise) = terms.differential_privacy {
+        let rows = noise.rows_per_entity_max;
+        say!("  with noise: epsilon {} each question, at most {rows} rows of one entity", noise.epsilon);
+    }
     match terms.predicted_bytes {
         Some(bytes) if terms.prediction == Prediction::Remembered => {
             say!("  at most about {bytes} bytes, as the last time")

@@ -85,4 +85,7 @@ fn show(answer: &Value) {
     for (region, groups) in answer["suppressed_groups"].as_object().into_iter().flatten() {
         say!("up to {groups} groups were held back in {region}, which are too small or would give away one that is");
     }
+    for (region, epsilon) in answer["epsilon"].as_object().into_iter().flatten() {
+        say!("numbers of {region} have noise (differential privacy, epsilon {epsilon})");
+    }
 }

@@ -101,6 +101,7 @@ fn facts_headers(headers: &mut HeaderMap, facts: &AnswerFacts) {
             header::SUPPRESSED_GROUPS,
             list(facts.suppressed_groups.iter().map(|(region, groups)| format!("{region}={groups}")).collect()),
         ),
+        (header::EPSILON, list(facts.epsilon.iter().map(|(region, epsilon)| format!("{region}={epsilon}")).collect())),
     ];
     for (name, value) in values {
         // Region ids and numbers are always valid header values.

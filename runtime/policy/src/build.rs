@@ -52,6 +52,7 @@ pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Re
     let context = Context { source, dataset };
     let classes = context.classes(&raw.classes)?;
     let (residency, follows) = context.residency(&raw.residency, &classes)?;
+    let domains = domains::build(&context, &raw.domains)?;
     let clauses = raw.allow.iter().map(|clause| ClausePlaces::of(source, clause)).collect();
     let mut allow: Vec<Clause> = Vec::with_capacity(raw.allow.len());
     for clause in raw.allow {
@@ -59,11 +60,10 @@ pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Re
             let at = source.at(&clause.id);
             return Err(PolicyError::ClauseRepeated { at, clause: clause.id.into_inner() });
         }
-        allow.push(clause::build(&context, clause, &classes)?);
+        allow.push(clause::build(&context, clause, &classes, &domains)?);
     }
     let digest = source.digest();
     let bounds = context.bounds(&raw.bounds, &classes)?;
-    let domains = domains::build(&context, &raw.domains)?;
     let policy = Policy {
         file: source.file.to_owned(),
         dataset: dataset.name.clone(),

@@ -7,6 +7,7 @@ use domicile_types::RegionId;
 
 use crate::build::{Classes, Context};
 use crate::file::{RawClause, RawForm, RawMask};
+use crate::noise::{self, Listed};
 use crate::{Class, Clause, Form, Mask, PolicyError, limits};
 
 /// Functions that tell values apart inside an aggregate, as fragments name them.
@@ -20,10 +21,17 @@ const ROWS: &str = "whole rows (form `replicate`)";
 const MASKED: &str = "masked rows (form `masked`)";
 const AGGREGATES: &str = "aggregates (form `aggregate`)";
 
-pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) -> Result<Clause, PolicyError> {
+pub(crate) fn build(
+    context: &Context<'_>,
+    raw: RawClause,
+    classes: &Classes,
+    domains: &Listed,
+) -> Result<Clause, PolicyError> {
     refuse_empty(context, &raw)?;
     refuse_other_forms(context, &raw)?;
     let aggregate = raw.form == RawForm::Aggregate;
+    let differential_privacy = noise::build(context, &raw, domains)?;
+    let compared = aggregate && differential_privacy.is_none();
     let functions = lower_case(raw.functions.as_ref());
     refuse_below_threshold(context, &raw, &functions)?;
     let identifiers = raw.identifiers.as_ref().is_some_and(|flag| *flag.get_ref());
@@ -33,13 +41,14 @@ pub(crate) fn build(context: &Context<'_>, raw: RawClause, classes: &Classes) ->
         group_by: lists.columns("group_by", raw.group_by.as_ref())?,
         filter_by: lists.columns("filter_by", raw.filter_by.as_ref())?,
         measures: lists.columns("measures", raw.measures.as_ref())?,
-        minimum_entities: if aggregate { limits::minimum(context, &raw)? } else { 0 },
+        minimum_entities: if compared { limits::minimum(context, &raw)? } else { 0 },
         dominance_percent: limits::dominance(context, &raw)?,
         round_to: limits::round_to(context, &raw)?,
         budget: limits::budget(context, &raw)?,
-        difference_checks: aggregate && raw.difference_checks.as_ref().is_none_or(|flag| *flag.get_ref()),
+        difference_checks: compared && raw.difference_checks.as_ref().is_none_or(|flag| *flag.get_ref()),
         strict_differences: raw.strict_differences.as_ref().is_some_and(|flag| *flag.get_ref()),
         snapshot_hours: limits::snapshot_hours(context, &raw)?,
+        differential_privacy,
         form: match raw.form {
             RawForm::Aggregate => Form::Aggregate,
             RawForm::Masked => Form::Masked,
@@ -151,6 +160,7 @@ fn refuse_other_forms(context: &Context<'_>, raw: &RawClause) -> Result<(), Poli
         ("difference_checks", raw.difference_checks.as_ref().map(|value| source.at(value))),
         ("strict_differences", raw.strict_differences.as_ref().map(|value| source.at(value))),
         ("snapshot_hours", raw.snapshot_hours.as_ref().map(|value| source.at(value))),
+        ("differential_privacy", raw.differential_privacy.as_ref().map(|value| source.at(value))),
     ];
     let of_aggregates = || places.iter().find_map(|(key, at)| Some((*key, at.clone()?)));
     let columns = || Some(("columns", source.at(raw.columns.as_ref()?)));

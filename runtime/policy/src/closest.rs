@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use domicile_types::{DatasetName, Digest};
 
-use crate::{Border, Class, Clause, ColumnUse, Date, DenialReason, Form, FragmentFacts, Policy, RefusedColumn, Role};
+use crate::{
+    Border, Class, Clause, ColumnUse, Date, DenialReason, Form, FragmentFacts, Policy, RefusedColumn, Role, Unnoised,
+};
 
 /// Why one clause, or a policy without a clause, does not admit.
 pub(crate) struct Miss {
@@ -56,14 +58,20 @@ pub(crate) fn admit<'a>(
 }
 
 /// How much a clause asks: the less of two is the one that asks less.
-type Asks = (bool, u64, Reverse<u64>, u64, (bool, bool), u64, Reverse<u64>, u64);
+type Asks = ((bool, Noise), u64, Reverse<u64>, u64, (bool, bool), u64, Reverse<u64>, u64);
 
-/// Masks first, since nothing that is computed of masked rows is exact. Then thresholds: of the others they decide most
+/// Whether there is noise, and how much.
+type Noise = (bool, Reverse<u64>, Reverse<u64>);
+
+/// Masks and noise first, since nothing that is computed of masked or noised rows is exact. Then thresholds: of the others they decide most
 /// about what is released.
 pub(crate) fn asks(clause: &Clause) -> Asks {
     let (questions, days) = clause.budget.map_or((u64::MAX, 0), |quota| (quota.questions, quota.days));
+    let noise = clause.differential_privacy.map_or((false, Reverse(u64::MAX), Reverse(u64::MAX)), |noise| {
+        (true, Reverse(noise.epsilon_millionths), Reverse(noise.rows_per_entity_max))
+    });
     (
-        clause.form == Form::Masked,
+        (clause.form == Form::Masked, noise),
         clause.minimum_entities,
         Reverse(clause.dominance_percent),
         clause.round_to,
@@ -136,8 +144,12 @@ impl<'a> Asked<'a> {
             DenialReason::RowsAsked { clause: id }
         } else {
             let functions = self.refused_functions(clause).cloned().collect();
-            let plugins = self.refused_plugins(clause).copied().collect();
-            DenialReason::NotListed { clause: id, columns: refused, functions, plugins }
+            let plugins: Vec<Digest> = self.refused_plugins(clause).copied().collect();
+            if clause.differential_privacy.is_some() && refused.is_empty() {
+                DenialReason::Unnoised { clause: id, what: Unnoised::Functions(functions) }
+            } else {
+                DenialReason::NotListed { clause: id, columns: refused, functions, plugins }
+            }
         };
         Miss { reason, columns }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use domicile_types::{DatasetName, Digest, RegionId};
 
-use crate::{Class, ColumnUse, Date, Rewrite};
+use crate::{Class, ColumnUse, Date, Rewrite, Unnoised};
 
 /// The fragment may not cross.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,13 @@ pub enum DenialReason {
     RowsAsked {
         /// The clause.
         clause: String,
+    },
+    /// The clause has differential privacy, and this cannot be noised.
+    Unnoised {
+        /// The clause.
+        clause: String,
+        /// What cannot.
+        what: Unnoised,
     },
     /// Columns, functions or plugins that the clause does not list.
     NotListed {
@@ -121,6 +128,7 @@ impl fmt::Display for DenialReason {
             }
             Self::Expired { clause, expires } => write!(f, "has clause `{clause}`, which expired after {expires}"),
             Self::RowsAsked { clause } => write!(f, "admits aggregates only, no rows (clause `{clause}`)"),
+            Self::Unnoised { clause, what } => write!(f, "(clause `{clause}`) releases numbers with noise: {what}"),
             Self::NotListed { clause, columns, functions, plugins } => {
                 write!(f, "(clause `{clause}`) does not admit ")?;
                 let columns = columns.iter().map(RefusedColumn::to_string);

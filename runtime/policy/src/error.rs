@@ -5,7 +5,7 @@ use std::fmt;
 use domicile_config::{ConfigError, Position};
 use domicile_types::{DatasetError, DatasetName, KeyValue, RegionId, suggestion};
 
-use crate::{Class, DomainError, Mask};
+use crate::{Class, DomainError, Mask, NoiseError};
 
 /// Why a set of policies was refused.
 #[derive(Debug, thiserror::Error)]
@@ -278,6 +278,9 @@ pub enum PolicyError {
     /// Listed values that do not fit their column.
     #[error(transparent)]
     Domain(#[from] DomainError),
+    /// Differential privacy beside what contradicts it.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
     /// A key that says nothing in a clause of this form.
     #[error("{at}: clause `{clause}` admits {form}, so `{key}` would limit nothing; remove it")]
     KeyOfOtherForm {
@@ -387,9 +390,7 @@ pub enum PolicyError {
 fn circle(datasets: &[DatasetName]) -> String {
     match datasets {
         [alone] => format!("`{alone}` follows itself"),
-        _ => {
-            format!("{} follow each other in a circle", names(datasets))
-        }
+        _ => format!("{} follow each other in a circle", names(datasets)),
     }
 }
 

@@ -81,6 +81,7 @@ pub(crate) struct RawClause {
     pub(crate) difference_checks: Option<Spanned<bool>>,
     pub(crate) strict_differences: Option<Spanned<bool>>,
     pub(crate) snapshot_hours: Option<Spanned<u64>>,
+    pub(crate) differential_privacy: Option<Spanned<RawNoise>>,
     #[serde(default)]
     pub(crate) purposes: Vec<String>,
     pub(crate) legal_basis: Spanned<String>,
@@ -113,6 +114,13 @@ pub(crate) enum RawMask {
 pub(crate) struct RawBudget {
     pub(crate) questions: Spanned<u64>,
     pub(crate) days: Spanned<u64>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawNoise {
+    pub(crate) epsilon: Spanned<f64>,
+    pub(crate) rows_per_entity_max: Spanned<u64>,
 }
 
 pub(crate) struct RawValue(pub(crate) KeyValue);

@@ -6,7 +6,7 @@ use std::fmt;
 use domicile_types::{DatasetName, Digest, RegionId, Residency};
 
 use crate::borders::Borders;
-use crate::{Date, Form, Mask};
+use crate::{Date, DifferentialPrivacy, Form, Mask};
 
 /// How sensitive a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,7 +139,7 @@ pub struct Clause {
     pub measures: Vec<String>,
     /// Whether identifier columns may be used.
     pub identifiers: bool,
-    /// Fewest entities of a group that is released; 0 where rows may cross.
+    /// Fewest entities of a group that is released; 0 where rows may cross, or noise protects.
     pub minimum_entities: u64,
     /// Largest share of a count or sum that one entity may make up, in percent; 100 where any share may be.
     pub dominance_percent: u64,
@@ -153,6 +153,8 @@ pub struct Clause {
     pub strict_differences: bool,
     /// Answers come from a state of the rows that advances this often, in hours; 0 for the newest.
     pub snapshot_hours: u64,
+    /// How much noise what leaves has; `None` where it has none.
+    pub differential_privacy: Option<DifferentialPrivacy>,
     /// Purposes it holds for; empty: any, stated or not.
     pub purposes: BTreeSet<String>,
     /// Why this is lawful.

@@ -115,6 +115,9 @@ fn covers(policy: &Policy, wide: &Clause, narrow: &Clause, homes: &BTreeSet<Regi
         && wide.difference_checks <= narrow.difference_checks
         && wide.strict_differences <= narrow.strict_differences
         && wide.snapshot_hours <= narrow.snapshot_hours
+        && wide
+            .differential_privacy
+            .is_none_or(|wide| narrow.differential_privacy.is_some_and(|narrow| wide.and(narrow) == narrow))
         && wide.budget.is_none_or(|wide| {
             narrow.budget.is_some_and(|narrow| wide.questions >= narrow.questions && wide.days <= narrow.days)
         });

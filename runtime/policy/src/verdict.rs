@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domicile_types::{DatasetName, Digest};
 
-use crate::{Clause, Form, Mask, Policy};
+use crate::{Clause, DifferentialPrivacy, Form, Mask, Policy};
 
 /// Largest step that numbers are rounded to.
 pub(crate) const ROUND_TO_MAX: u64 = 1_000_000_000;
@@ -32,6 +32,8 @@ pub struct Verdict {
     pub strict_differences: bool,
     /// The rows are those of a state that advances this often, in hours; 0 for the newest.
     pub snapshot_hours: u64,
+    /// How much noise what leaves has; `None` where it has none. Thresholds come first.
+    pub differential_privacy: Option<DifferentialPrivacy>,
     /// The clause of every resident dataset that admitted it, in the order of the datasets' names. Empty where
     /// nothing needs a permission.
     pub clauses: Vec<ClauseRef>,
@@ -78,6 +80,7 @@ impl Verdict {
             difference_checks: false,
             strict_differences: false,
             snapshot_hours: 0,
+            differential_privacy: None,
             clauses: Vec::new(),
         }
     }
@@ -102,6 +105,7 @@ impl Verdict {
             difference_checks: clause.difference_checks,
             strict_differences: clause.strict_differences,
             snapshot_hours: clause.snapshot_hours,
+            differential_privacy: clause.differential_privacy,
             clauses: vec![ClauseRef {
                 dataset: dataset.clone(),
                 clause: clause.id.clone(),
@@ -142,6 +146,7 @@ impl Verdict {
             difference_checks: self.difference_checks || other.difference_checks,
             strict_differences: self.strict_differences || other.strict_differences,
             snapshot_hours: self.snapshot_hours.max(other.snapshot_hours),
+            differential_privacy: DifferentialPrivacy::of_both(self.differential_privacy, other.differential_privacy),
             clauses: union(self.clauses, other.clauses, |clause| &clause.dataset),
         }
     }

@@ -14,6 +14,7 @@ use crate::QueryError;
 use crate::catalog::Catalog;
 use crate::client::{Client, Destination};
 use crate::fragment::Fragment;
+use crate::noise::Noised;
 use crate::split::{Conditions, FragmentText, resident_datasets, split};
 
 /// Who asks from where, and for what.
@@ -233,7 +234,14 @@ fn judge(
             Some(others) => others.and(verdict),
         });
     }
-    Ok(all)
+    let Some(verdict) = all else { return Ok(None) };
+    if let Some(Err(what)) = Noised::of(fragment, catalog.policies(), &verdict)? {
+        let to = to.first().unwrap_or(from);
+        let border = Border { from, to, purpose, today };
+        let denial = catalog.policies().unnoised(&fragment.facts, &border, &verdict, what);
+        return Err(denial.map_or(QueryError::PlanRefused, QueryError::Denied));
+    }
+    Ok(Some(verdict))
 }
 
 /// A fragment that this region may execute, and on what conditions its result may leave.
@@ -243,6 +251,18 @@ pub(crate) struct AdmittedFragment {
     /// None where the result stays in the region.
     pub(crate) verdict: Option<Verdict>,
     pub(crate) admission: Admission,
+}
+
+impl AdmittedFragment {
+    /// How it is noised; none where it is not.
+    ///
+    /// # Errors
+    /// Where it cannot be, as it was found before it was admitted.
+    pub(crate) fn noised(&self, policies: &PolicySet) -> Result<Option<Noised>, QueryError> {
+        let Some(verdict) = &self.verdict else { return Ok(None) };
+        let noised = Noised::of(&self.fragment, policies, verdict)?;
+        noised.transpose().map_err(|_| QueryError::PlanRefused)
+    }
 }
 
 /// Admits a fragment in the region that holds the data, for all regions that its result goes to.

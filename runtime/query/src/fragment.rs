@@ -15,6 +15,7 @@ use crate::aggregate::plugin_aggregate;
 use crate::catalog::Catalog;
 use crate::expression::{CASE, CAST, Flow, LOOKUP, Lookup, PRODUCT, column_flow, expression};
 use crate::flow::{Fixed, Flows, node_name};
+use crate::noise::{self, Figure};
 use crate::split::aggregate_below;
 
 /// Aggregate functions whose partial results merge and do not carry rows.
@@ -47,6 +48,8 @@ pub(crate) struct Fragment {
     pub(crate) fixed: Vec<Fixed>,
     /// Columns that only name rows: to put those together which live together, or to count them.
     pub(crate) joined: BTreeSet<ColumnUse>,
+    /// Of each aggregate, what noise on it depends on.
+    pub(crate) figures: Vec<Figure>,
 }
 
 impl Fragment {
@@ -91,7 +94,8 @@ impl Fragment {
             aggregates: aggregate.aggr_expr.clone(),
             linear,
         };
-        Ok(Self { shape, facts, fixed: flows.fixed, joined })
+        let figures = aggregate.aggr_expr.iter().map(|expr| noise::figure(expr, schema, &flows.outputs));
+        Ok(Self { shape, facts, figures: figures.collect::<Result<_, _>>()?, fixed: flows.fixed, joined })
     }
 
     /// The fragment that hands over the rows of `plan`.
@@ -108,7 +112,7 @@ impl Fragment {
             extend(&mut facts.outputs, flow.columns());
             facts.functions.extend(flow.functions.iter().cloned());
         }
-        Ok(Self { shape: Shape::Rows(plan.clone()), facts, fixed: flows.fixed, joined })
+        Ok(Self { shape: Shape::Rows(plan.clone()), facts, fixed: flows.fixed, joined, figures: Vec::new() })
     }
 
     /// The input of a query plugin whose result crosses a border. What the code makes of it is no row any more, but may
@@ -124,7 +128,7 @@ impl Fragment {
         facts.form = Form::Aggregate;
         facts.functions = BTreeSet::from([plugin.name.to_string()]);
         facts.plugins.insert(plugin.digest);
-        Ok(Self { shape: Shape::Rows(plan), facts, fixed, joined })
+        Ok(Self { shape: Shape::Rows(plan), facts, fixed, joined, figures: Vec::new() })
     }
 
     /// The input of a query plugin whose result stays in the region that computes it: nothing is to be judged.
@@ -139,7 +143,7 @@ impl Fragment {
             functions: BTreeSet::from([plugin.name.to_string()]),
             plugins: BTreeSet::from([plugin.digest]),
         };
-        Self { shape: Shape::Rows(plan), facts, fixed: Vec::new(), joined: BTreeSet::new() }
+        Self { shape: Shape::Rows(plan), facts, fixed: Vec::new(), joined: BTreeSet::new(), figures: Vec::new() }
     }
 
     /// Whether rows of this table decide on what the fragment computes, of the tables whose rows it still has: those that

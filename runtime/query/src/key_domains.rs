@@ -41,9 +41,25 @@ impl Listed<'_> {
         input: &DFSchema,
         group: &[Expr],
     ) -> Result<Option<Domains>, QueryError> {
-        let all: BTreeSet<usize> = indexes.iter().copied().collect();
         // Where one alone may leave, no group is too small.
-        if self.verdict.minimum_entities <= 1 || all.len() != group.len() || all.len() != indexes.len() {
+        if self.verdict.minimum_entities <= 1 {
+            return Ok(None);
+        }
+        Ok(self.keys(indexes, input, group)?.and_then(Domains::of))
+    }
+
+    /// The values of each of these keys, where they are known of all of them and each is there once.
+    ///
+    /// # Errors
+    /// Where a key is none of `input`.
+    pub(crate) fn keys(
+        &self,
+        indexes: &[usize],
+        input: &DFSchema,
+        group: &[Expr],
+    ) -> Result<Option<Vec<KeyDomain>>, QueryError> {
+        let all: BTreeSet<usize> = indexes.iter().copied().collect();
+        if all.len() != group.len() || all.len() != indexes.len() {
             return Ok(None);
         }
         let mut keys = Vec::with_capacity(indexes.len());
@@ -52,7 +68,7 @@ impl Listed<'_> {
             let nullable = group.get(*index).map(|key| key.nullable(input)).transpose()?;
             keys.push(KeyDomain { nullable: values.nullable || nullable.unwrap_or(true), ..values });
         }
-        Ok(Domains::of(keys))
+        Ok(Some(keys))
     }
 
     /// What the key is for all that its columns can be.

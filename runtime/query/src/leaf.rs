@@ -19,6 +19,7 @@ use crate::fragment::Shape;
 use crate::guard::{self, GuardColumns, Guarded, Judged, MarkKey};
 use crate::history::{Asked, History};
 use crate::key_domains::Listed;
+use crate::noise::{self, Noised};
 use crate::opaque::kept_back;
 use crate::region::Region;
 use crate::total::total;
@@ -43,6 +44,17 @@ pub(crate) struct Recipient {
     pub(crate) question: String,
 }
 
+impl Recipient {
+    /// The same, where a question with noise is another one as soon as anything was stored: who asks again would average
+    /// the noise away, and must not learn either whether what they ask about is what has changed.
+    pub(crate) fn of_state(mut self, verdict: Option<&Verdict>, version: u64) -> Self {
+        if verdict.is_some_and(|verdict| verdict.differential_privacy.is_some()) {
+            self.question = format!("{} {version}", self.question);
+        }
+        self
+    }
+}
+
 /// Executes an admitted fragment. `names` are its outputs in order: index of the computed column, and name.
 ///
 /// # Errors
@@ -55,11 +67,17 @@ pub(crate) async fn execute(
     session: &SessionContext,
     recipient: &Recipient,
 ) -> Result<Released, QueryError> {
-    let (plan, guards) = guarded(admitted, names, binder, region.mark_key)?;
+    let Prepared { plan, guards, noised } = guarded(admitted, names, binder, region.mark_key)?;
     let schema: SchemaRef = Arc::clone(plan.schema().inner());
     let batches =
         region.compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result", binder.recheck()).await?;
     let (Some(verdict), Some(guards)) = (&admitted.verdict, guards) else {
+        if let (Some(verdict), Some(noised)) = (&admitted.verdict, noised) {
+            let batches = batches.or_else(|error| kept_back(error).map(|()| Vec::new()))?;
+            let (names, round_to) = (names.to_vec(), verdict.round_to);
+            let rows = drawn(move || noised.released(&schema, &batches, &names, round_to)).await?;
+            return release_noised(region, verdict, rows, recipient).await;
+        }
         let batches = batches?;
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         return Ok(Released { schema, batches, rows, suppressed: 0 });
@@ -77,8 +95,14 @@ pub(crate) async fn execute(
     let fixed = &admitted.fragment.fixed;
     let listed = Listed { definition: &definition, fixed, verdict, policies: binder.policies() };
     let domains = listed.domains(&indexes, input.schema(), group)?;
-    let mut judged = guard::judge(&schema, &batches, &is_value, &guards, domains.as_ref(), verdict)?;
+    // Noise comes before rounding, which would show how near a number is to the next step.
+    let unrounded = Verdict { round_to: if noised.is_some() { 0 } else { verdict.round_to }, ..verdict.clone() };
+    let mut judged = guard::judge(&schema, &batches, &is_value, &guards, domains.as_ref(), &unrounded)?;
     judged.define(&definition, &indexes)?;
+    if let Some(noised) = noised {
+        let (rows, names, round_to) = (judged.rows.clone(), names.to_vec(), verdict.round_to);
+        judged.rows = drawn(move || noised.noise(&rows, &names, round_to)).await?;
+    }
     release(region, verdict, judged, recipient).await
 }
 
@@ -103,6 +127,25 @@ async fn release(
     Ok(Released { schema: rows.schema(), rows: rows.num_rows() as u64, batches: vec![rows], suppressed })
 }
 
+/// Draws noise on a thread of its own: of many groups that takes a while.
+async fn drawn(
+    draw: impl FnOnce() -> Result<RecordBatch, QueryError> + Send + 'static,
+) -> Result<RecordBatch, QueryError> {
+    tokio::task::spawn_blocking(draw).await.map_err(|e| QueryError::Execution(e.to_string()))?
+}
+
+/// What leaves of numbers with noise: those of before, where the same was asked and nothing has changed.
+async fn release_noised(
+    region: &Region,
+    verdict: &Verdict,
+    rows: RecordBatch,
+    recipient: &Recipient,
+) -> Result<Released, QueryError> {
+    let asked = region.asked(verdict, recipient);
+    let rows = region.history.run(move |history| history.release_noised(&asked, rows)).await??;
+    Ok(Released { schema: rows.schema(), rows: rows.num_rows() as u64, batches: vec![rows], suppressed: 0 })
+}
+
 /// The plan of an admitted fragment over the region's rows.
 ///
 /// # Errors
@@ -113,7 +156,15 @@ pub(crate) fn plan(
     binder: &Binder<'_>,
     key: MarkKey,
 ) -> Result<LogicalPlan, QueryError> {
-    Ok(guarded(admitted, names, binder, key)?.0)
+    Ok(guarded(admitted, names, binder, key)?.plan)
+}
+
+/// A plan, and how what it gives is judged and noised.
+struct Prepared {
+    plan: LogicalPlan,
+    /// The guard's own columns, which come last.
+    guards: Option<GuardColumns>,
+    noised: Option<Noised>,
 }
 
 /// The plan, with the guard's own columns last where there are any.
@@ -122,16 +173,29 @@ fn guarded(
     names: &[(usize, String)],
     binder: &Binder<'_>,
     key: MarkKey,
-) -> Result<(LogicalPlan, Option<GuardColumns>), QueryError> {
+) -> Result<Prepared, QueryError> {
     let mut guards = None;
+    let noised = admitted.noised(binder.policies())?;
     let plan = match (&admitted.fragment.shape, &admitted.verdict) {
         (Shape::Rows(plan), _) => project(binder.bind(plan.clone())?, names, &[])?,
-        (Shape::Groups { input, group, aggregates, linear }, Some(verdict)) if verdict.minimum_entities > 0 => {
-            let (input, about) = bind_about(binder, input, &admitted.fragment.facts, key)?;
+        (Shape::Groups { input, group, aggregates, linear }, Some(verdict))
+            if verdict.minimum_entities > 0 || noised.is_some() =>
+        {
+            let (mut input, about) = bind_about(binder, input, &admitted.fragment.facts, key)?;
+            let mut aggregates = aggregates.clone();
+            if let Some(noised) = &noised {
+                input = noise::bounded(input, &about, key, noised.terms.rows_per_entity_max)?;
+                aggregates = noised.exact(&aggregates)?;
+            }
+            if verdict.minimum_entities == 0 {
+                let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), group.clone(), aggregates)?);
+                let plan = total(project(sorted(plan, group.len())?, names, &[])?)?;
+                return Ok(Prepared { plan, guards, noised });
+            }
             let tables = about.versions.iter().map(|version| version.table.clone()).collect();
             let about = about.of_tables(|table| admitted.fragment.decides(table, &tables, binder.policies()));
             let key = (verdict.minimum_entities > 1).then_some(key);
-            let grouping = guard::Grouping { keys: group, aggregates, linear };
+            let grouping = guard::Grouping { keys: group, aggregates: &aggregates, linear };
             let Guarded { plan, names: own, columns } = guard::plan(input, &about, grouping, verdict, key)?;
             guards = Some(columns);
             project(sorted(plan, group.len())?, names, &own)?
@@ -142,7 +206,7 @@ fn guarded(
             project(sorted(plan, group.len())?, names, &[])?
         }
     };
-    Ok((if admitted.verdict.is_some() { total(plan)? } else { plan }, guards))
+    Ok(Prepared { plan: if admitted.verdict.is_some() { total(plan)? } else { plan }, guards, noised })
 }
 
 /// The plan of an admitted fragment that is not judged by groups, over the region's rows.

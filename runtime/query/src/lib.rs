@@ -32,6 +32,7 @@ mod mapper_exec;
 mod mapper_table;
 mod masks;
 mod narrow;
+mod noise;
 mod object_threads;
 mod objects;
 mod opaque;

@@ -21,6 +21,8 @@ pub(crate) struct Parts {
     pub(crate) as_of: BTreeMap<String, u64>,
     pub(crate) region_ms: BTreeMap<String, f64>,
     pub(crate) suppressed: BTreeMap<String, u64>,
+    /// The epsilon of each region's noise, in millionths.
+    pub(crate) epsilon_millionths: BTreeMap<String, u64>,
     pub(crate) border_bytes: u64,
     pub(crate) receipts: Vec<SignedReceipt>,
 }
@@ -34,6 +36,9 @@ impl Parts {
         }
         if part.suppressed > 0 {
             *self.suppressed.entry(home.clone()).or_default() += part.suppressed;
+        }
+        if part.epsilon_millionths > 0 {
+            *self.epsilon_millionths.entry(home.clone()).or_default() += part.epsilon_millionths;
         }
         self.as_of.insert(home.clone(), part.as_of);
         *self.region_ms.entry(home.clone()).or_default() += part.elapsed_ms;

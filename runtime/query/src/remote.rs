@@ -98,6 +98,8 @@ pub(crate) struct Part {
     pub(crate) home: RegionId,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) suppressed: u64,
+    /// The epsilon of its numbers' noise, in millionths; 0 where they have none.
+    pub(crate) epsilon_millionths: u64,
     pub(crate) as_of: u64,
     pub(crate) elapsed_ms: f64,
     pub(crate) border_bytes: u64,
@@ -136,11 +138,13 @@ async fn ask_here(region: &Region, asked: Asked<'_>) -> Result<Part, QueryError>
         let sealed = seal(region, &destination, asked.query.as_str(), asked.question(), done).await?;
         (border_bytes, receipt, done) = (sealed.0.len() as u64, Some(sealed.1), sealed.2);
     }
+    let epsilon_millionths = done.epsilon_millionths();
     Ok(Part {
         fragment: asked.fragment,
         home: here,
         batches: done.released.batches,
         suppressed: done.released.suppressed,
+        epsilon_millionths,
         as_of: done.as_of,
         elapsed_ms: started.elapsed().as_secs_f64() * 1e3,
         border_bytes,
@@ -173,6 +177,7 @@ async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> 
         home: asked.home.clone(),
         batches,
         suppressed: facts.receipt.receipt.groups_suppressed,
+        epsilon_millionths: facts.epsilon_millionths,
         as_of: facts.as_of,
         elapsed_ms: facts.elapsed_ms,
         border_bytes: answer.body.len() as u64,
@@ -219,7 +224,13 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
         let (body, receipt, done) = seal(region, &destination, &request.query_id, question, done).await?;
         let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
         Ok(FragmentReply {
-            facts: ReplyFacts { receipt, as_of: done.as_of, elapsed_ms, without_rows: done.without_rows },
+            facts: ReplyFacts {
+                receipt,
+                as_of: done.as_of,
+                elapsed_ms,
+                epsilon_millionths: done.epsilon_millionths(),
+                without_rows: done.without_rows,
+            },
             body,
         })
     };
@@ -250,12 +261,20 @@ pub(crate) struct Done {
     pub(crate) without_rows: Vec<String>,
 }
 
+impl Done {
+    fn epsilon_millionths(&self) -> u64 {
+        let noise = self.admitted.verdict.as_ref().and_then(|verdict| verdict.differential_privacy);
+        noise.map_or(0, |noise| noise.epsilon_millionths)
+    }
+}
+
 async fn execute(region: &Region, to: &Destination, question: Question<'_>) -> Result<Done, QueryError> {
     if let Some(name) = question.partial_of {
         return contribute(region, to, &question, name).await;
     }
     let ready = Ready::new(region, to, question).await?;
     let recipient = question.recipient(to.tenant());
+    let recipient = recipient.of_state(ready.admitted.verdict.as_ref(), ready.snapshot.version);
     let binder = ready.binder(region)?;
     let released = leaf::execute(region, &ready.admitted, &ready.names, &binder, &ready.session, &recipient).await?;
     let minimum_entities = ready.admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities);

@@ -265,6 +265,7 @@ impl<'r> Query<'r> {
             coverage: Coverage { full: true, answered, missing: Vec::new() },
             region_ms: BTreeMap::new(),
             suppressed: BTreeMap::new(),
+            epsilon_millionths: BTreeMap::new(),
             border_bytes: 0,
             receipts: Vec::new(),
         }
@@ -331,6 +332,7 @@ impl<'r> Query<'r> {
             as_of: parts.as_of,
             border_bytes: parts.border_bytes,
             suppressed_groups: parts.suppressed,
+            epsilon: parts.epsilon_millionths.into_iter().map(|(home, it)| (home, it as f64 / 1e6)).collect(),
             plugins: self.used.clone(),
             receipts: parts.receipts.iter().map(receipt).collect(),
             region_ms: parts.region_ms,

@@ -24,6 +24,8 @@ pub mod header {
     pub const AS_OF: &str = "as-of";
     /// Response: groups held back, by region.
     pub const SUPPRESSED_GROUPS: &str = "suppressed-groups";
+    /// Response: the epsilon that the answer's noise has spent, by region.
+    pub const EPSILON: &str = "epsilon";
     /// Request: `full` (the default) or `partial`.
     pub const REQUIRE_COVERAGE: &str = "require-coverage";
     /// Request: milliseconds.
@@ -114,6 +116,10 @@ pub struct AnswerFacts {
     /// Groups held back, by region, rounded up to a multiple of the threshold there; regions that held back none are
     /// left out.
     pub suppressed_groups: BTreeMap<String, u64>,
+    /// The epsilon of the noise that numbers of a region have (differential privacy); regions whose numbers have none
+    /// are left out. Where the same was asked before, nothing is spent again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub epsilon: BTreeMap<String, f64>,
     /// The plugin versions that it used, in every region the same.
     pub plugins: Vec<PluginUse>,
     /// One receipt for each crossing.
@@ -178,6 +184,14 @@ pub struct FragmentFacts {
     /// Reference datasets that the fragment reads and the region holds no rows of.
     #[serde(default)]
     pub without_rows: Vec<String>,
+    /// The epsilon of the noise that its numbers have, in millionths; 0 where they have none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epsilon_millionths: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl FragmentFacts {

@@ -86,6 +86,9 @@ pub struct CrossingTerms {
     pub dominance_percent: u64,
     /// Numbers are released as multiples of this; 0 where as they are.
     pub round_to: u64,
+    /// The noise that numbers have, where they have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differential_privacy: Option<NoiseTerms>,
     /// Whether the release is compared with earlier ones.
     pub difference_checks: bool,
     /// The rows are those of a state that advances this often, in hours; 0 for the newest.
@@ -99,6 +102,15 @@ pub struct CrossingTerms {
     pub predicted_bytes: Option<u64>,
     /// What the prediction stands on.
     pub prediction: Prediction,
+}
+
+/// Differential privacy, with one entity as the unit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NoiseTerms {
+    /// What each question spends.
+    pub epsilon: f64,
+    /// Rows of one entity that count in a question.
+    pub rows_per_entity_max: u64,
 }
 
 /// How many questions a clause admits in a time.

@@ -84,7 +84,7 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<PluginRecord>,
     /// Distinct entities that each released group had at least; 0 for the partial results of a query plugin, which
-    /// holds back what is too small itself.
+    /// holds back what is too small itself, and where noise protects instead.
     pub minimum_entities: u64,
     /// Groups (or rows) released.
     pub rows_released: u64,

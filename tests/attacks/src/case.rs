@@ -48,6 +48,10 @@ pub struct Attack {
     /// Whether all that comes back has to be the same in both worlds.
     #[serde(default)]
     pub indistinguishable: bool,
+    /// Whether what comes back has noise. Then the nearer one of two secrets is a matter of chance, and it is a leak where
+    /// what is concluded is the secret itself.
+    #[serde(default)]
+    pub noised: bool,
     /// Whether it changes rows, and so needs datasets of its own.
     #[serde(default)]
     pub fresh: bool,

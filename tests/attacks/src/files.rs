@@ -218,6 +218,7 @@ pub(crate) fn persons(name: &str, cities: &BTreeSet<String>, plugins: &[String])
         measure: &["amount", "points", "items", "grade"],
         group_by: r#""city", "age", "joined""#,
         filter_by: r#""city", "age", "joined", "country""#,
+        listed: r#""city""#,
         plugins,
         masks: "person = \"hmac\"\nname = { prefix = 3 }\ncountry = \"plain\"\ncity = \"plain\"\njoined = \"year\"\n\
                 age = { multiple_of = 100 }\namount = { multiple_of = 50 }\nitems = { multiple_of = 50 }\n",
@@ -236,6 +237,7 @@ pub(crate) fn orders(name: &str, persons: &str, plugins: &[String]) -> Files {
         measure: &["price", "quantity"],
         group_by: r#""kind", "ordered""#,
         filter_by: r#""kind", "ordered""#,
+        listed: "",
         plugins,
         masks: "person = \"hmac\"\nprice = { multiple_of = 50 }\n",
     };
@@ -258,6 +260,8 @@ struct Lists<'a> {
     measure: &'a [&'a str],
     group_by: &'a str,
     filter_by: &'a str,
+    /// Those of the columns to group by whose values are listed.
+    listed: &'a str,
     plugins: &'a [String],
     /// The columns of the clause for masked rows, as TOML.
     masks: &'a str,
@@ -276,10 +280,26 @@ fn policy(name: &str, residency: &str, declared: &str, lists: &Lists<'_>) -> Str
     let clauses: String = PURPOSES.iter().map(|purpose| clause(purpose, lists)).collect();
     let clauses = clauses
         + &rows("rows", "replicate", "identifiers = true\n")
+        + &noised(lists)
         + &rows("masked", "masked", &format!("[allow.columns]\n{}", lists.masks));
     format!(
         "schema = 1\ndataset = \"{name}\"\nversion = 1\n[residency]\n{residency}[classes]\nidentifier = {identifier:?}\n\
          quasi = {quasi:?}\nmeasure = {measure:?}\n{declared}{clauses}"
+    )
+}
+
+/// A clause with noise. Its epsilon is so small that nobody guesses right by chance: what a test sees is certain.
+fn noised(lists: &Lists<'_>) -> String {
+    let quoted = |columns: &[&str]| columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
+    format!(
+        "[[allow]]\nid = \"noised\"\npurposes = [\"noised\"]\nfunctions = [\"count\", \"sum\", \"avg\"]\n\
+         from = [\"eu-central\", \"us-east\", \"ap-south\"]\nto = [\"eu-central\", \"us-east\", \"ap-south\"]\n\
+         form = \"aggregate\"\ngroup_by = [{}]\nfilter_by = [{}]\nmeasures = [{}]\nlegal_basis = \"test\"\n\
+         budget = {{ questions = 1000, days = 1 }}\n\
+         [allow.differential_privacy]\nepsilon = 0.000001\nrows_per_entity_max = 100\n",
+        lists.listed,
+        lists.filter_by,
+        quoted(lists.measure),
     )
 }
 

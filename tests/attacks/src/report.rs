@@ -89,12 +89,14 @@ fn told_apart(
     };
     let learnt = inferred(false, guarded)?;
     let conclusions = learnt.each_ref().map(|learnt| conclusion(learnt, secret));
+    let knows = |learnt: &[Value; 2]| learnt.iter().zip(secret).any(|(learnt, secret)| is_near(learnt, secret));
+    let leaks = if attack.noised { knows(&learnt) } else { conclusions[0] != conclusions[1] };
     let known = inferred(true, control)?;
     let exact = known.iter().zip(secret).all(|(known, secret)| is_near(known, secret));
     let truths = matches!(&known, [Value::Truth(a), Value::Truth(b)] if a != b);
     let of = |learnt: &[Value; 2], transcripts| format!("{:?} and {:?}: {}", learnt[0], learnt[1], shown(transcripts));
     Ok(Outcome {
-        leak: (conclusions[0] != conclusions[1]).then(|| format!("inferred {}", of(&learnt, guarded))),
+        leak: leaks.then(|| format!("inferred {}", of(&learnt, guarded))),
         toothless: (!exact && !truths).then(|| format!("inferred {}", of(&known, control))),
         ..Outcome::default()
     })

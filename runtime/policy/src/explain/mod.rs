@@ -89,6 +89,8 @@ pub struct ClauseExplained {
     pub round_to: Option<u64>,
     /// How many questions are admitted in a time; `None` where any number.
     pub budget: Option<BudgetExplained>,
+    /// How much noise numbers have; `None` where they have none.
+    pub differential_privacy: Option<NoiseExplained>,
     /// Whether each release is compared with earlier ones of the same tenant.
     pub difference_checks: bool,
     /// Whether one of the very same rows as an earlier one, put differently, is held back.
@@ -115,6 +117,15 @@ pub struct BudgetExplained {
     pub questions: u64,
     /// The time, in days.
     pub days: u64,
+}
+
+/// Differential privacy, with one entity as the unit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct NoiseExplained {
+    /// What each question spends.
+    pub epsilon: f64,
+    /// Rows of one entity that count in a question; the others do not.
+    pub rows_per_entity_max: u64,
 }
 
 impl PolicySet {
@@ -197,6 +208,9 @@ fn clause_explained(policy: &Policy, clause: &Clause, homes: &BTreeSet<RegionId>
         dominance_percent: Some(clause.dominance_percent).filter(|percent| *percent < 100),
         round_to: Some(clause.round_to).filter(|step| *step > 0),
         budget: clause.budget.map(|quota| BudgetExplained { questions: quota.questions, days: quota.days }),
+        differential_privacy: clause
+            .differential_privacy
+            .map(|noise| NoiseExplained { epsilon: noise.epsilon(), rows_per_entity_max: noise.rows_per_entity_max }),
         difference_checks: clause.difference_checks,
         strict_differences: clause.strict_differences,
         snapshot_hours: Some(clause.snapshot_hours).filter(|hours| *hours > 0),

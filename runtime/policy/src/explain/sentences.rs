@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{BudgetExplained, ClauseExplained, Explanation, HomeValue};
+use super::{BudgetExplained, ClauseExplained, Explanation, HomeValue, NoiseExplained};
 use crate::Mask;
 
 /// Digits of a digest that tell policies apart at a glance.
@@ -158,8 +158,26 @@ impl ClauseExplained {
             None => "Numbers are not rounded.".to_owned(),
             Some(step) => format!("Numbers are rounded to multiples of {step}."),
         });
+        all.extend(self.noise());
         all.extend(self.over_time());
         all
+    }
+
+    /// What noise means for one question, and for all that a budget admits.
+    fn noise(&self) -> Vec<String> {
+        let (Some(noise), Some(budget)) = (self.differential_privacy, &self.budget) else { return Vec::new() };
+        let NoiseExplained { epsilon, rows_per_entity_max } = noise;
+        #[expect(clippy::cast_precision_loss, reason = "at most a million questions")]
+        let most = shortest(epsilon * budget.questions as f64);
+        vec![
+            format!(
+                "Numbers have noise (differential privacy): each question spends an epsilon of {epsilon}, at most {most} \
+                 in {}.",
+                counted(budget.days, "day")
+            ),
+            format!("Of one entity, at most {} count in a question.", counted(rows_per_entity_max, "row")),
+            "Every group of the listed values is released, also where nobody is in it.".to_owned(),
+        ]
     }
 
     /// Whether it shows that a group exists which is too small.
@@ -224,6 +242,12 @@ fn masked(mask: Mask, columns: &str) -> String {
         Mask::MultipleOf(step) => format!("Rounded down to multiples of {step}: {columns}."),
         Mask::Year | Mask::Quarter | Mask::Month => format!("Put back to the first day of the {mask}: {columns}."),
     }
+}
+
+/// The number without the last digits that binary fractions add.
+fn shortest(number: f64) -> String {
+    let text = format!("{number:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// `1 day`, `2 days`.

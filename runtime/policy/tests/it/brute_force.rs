@@ -102,6 +102,7 @@ fn together(asked: Form, rules: &[(&str, &Rule)], clauses: Vec<ClauseRef>) -> Ve
         difference_checks: conditions.iter().any(|it| it.3),
         strict_differences: false,
         snapshot_hours: conditions.iter().map(|it| it.4).max().unwrap_or(0),
+        differential_privacy: None,
         clauses,
     }
 }

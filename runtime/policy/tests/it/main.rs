@@ -8,6 +8,7 @@ mod generate;
 mod judging;
 mod load;
 mod masked;
+mod noise;
 mod reach;
 mod reference;
 mod regions;

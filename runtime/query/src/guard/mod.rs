@@ -21,7 +21,7 @@ pub(crate) use about::{About, Measure, Version, VersionColumns};
 pub(crate) use domain::{Domains, KeyDomain};
 pub(crate) use mark::MarkKey;
 pub(crate) use plan::{Grouping, Guarded, plan};
-pub(crate) use release::{Judged, judge};
+pub(crate) use release::{Judged, judge, rounded};
 pub(crate) use support::Supports;
 
 /// The guard's own columns, by their places behind the columns that are released.

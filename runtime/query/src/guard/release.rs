@@ -242,7 +242,7 @@ fn groups(batch: &RecordBatch, outputs: usize, guards: &GuardColumns) -> Vec<Gro
 }
 
 /// The values as the nearest multiples of `step`, halves away from zero; as they are where it is 0.
-fn rounded(batch: &RecordBatch, is_value: &[bool], step: u64) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn rounded(batch: &RecordBatch, is_value: &[bool], step: u64) -> Result<RecordBatch, ArrowError> {
     if step == 0 {
         return Ok(batch.clone());
     }

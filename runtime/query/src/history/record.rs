@@ -142,7 +142,8 @@ impl Answered {
             Ok(Group { key, released: released.iter().map(released_of).collect::<Result<_, String>>()? })
         };
         let groups: Vec<Group> = line.groups.iter().map(group).collect::<Result<_, String>>()?;
-        if groups.len() == rows.num_rows() {
+        // Of numbers with noise the groups are not compared, and so not kept.
+        if groups.is_empty() || groups.len() == rows.num_rows() {
             Ok(Self { rows, groups })
         } else {
             Err(format!("{} groups for {} rows", groups.len(), rows.num_rows()))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::Float64Type;
-use domicile_policy::{Budget, Form, Verdict};
+use domicile_policy::{Budget, DifferentialPrivacy, Form, Verdict};
 use tempfile::TempDir;
 
 use super::{Asked, History};
@@ -110,4 +110,40 @@ fn a_file_that_is_written_anew_says_the_same() {
     // 29 + 2 questions, and three of the five after the restart are new.
     assert_eq!(of_short, [Some(580.0), Some(200.0), None, None, Some(300.0), Some(6.0)]);
     assert!(short_bytes < long_bytes * 3 / 4, "{short_bytes} of {long_bytes}");
+}
+
+/// What is given of a question with noise where `drawn` is what it would be now.
+fn noised(history: &mut History, question: &str, minimum_entities: u64, drawn: f64) -> Result<f64, QueryError> {
+    let mut asked = asked(question);
+    asked.verdict.minimum_entities = minimum_entities;
+    asked.verdict.difference_checks = minimum_entities > 1;
+    asked.verdict.budgets[0].questions = 2;
+    asked.verdict.differential_privacy =
+        Some(DifferentialPrivacy { epsilon_millionths: 500_000, rows_per_entity_max: 20 });
+    let drawn: ArrayRef = Arc::new(Float64Array::from(vec![drawn]));
+    let drawn = RecordBatch::try_from_iter([("x", drawn)]).unwrap();
+    let rows = if minimum_entities > 1 {
+        let mut judged = judged(0..50, &asked.verdict);
+        judged.rows = drawn;
+        history.release(&asked, &judged)?
+    } else {
+        history.release_noised(&asked, drawn)?
+    };
+    Ok(rows.column(0).as_primitive::<Float64Type>().value(0))
+}
+
+#[test]
+fn the_same_question_has_the_same_noise_and_spends_nothing() {
+    for minimum_entities in [0, 10] {
+        let mut world = World::new(u64::MAX);
+        let mut ask = |question, drawn| noised(&mut world.history, question, minimum_entities, drawn);
+        assert_eq!(ask("one", 1.5).unwrap(), 1.5);
+        assert_eq!([2.5, 3.5, 4.5].map(|drawn| ask("one", drawn).unwrap()), [1.5; 3]);
+        assert_eq!(ask("one, of another state", 5.5).unwrap(), 5.5);
+        assert!(matches!(ask("another", 6.5), Err(QueryError::Budget(_))));
+        assert_eq!(ask("one", 7.5).unwrap(), 1.5, "what was given stays where the budget is used up");
+        let mut world = world.opened_again();
+        assert_eq!(noised(&mut world.history, "one", minimum_entities, 8.5).unwrap(), 1.5);
+        assert!(noised(&mut world.history, "another", minimum_entities, 9.5).is_err());
+    }
 }

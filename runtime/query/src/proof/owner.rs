@@ -8,7 +8,7 @@ use domicile_types::RegionId;
 use domicile_types::limits::QUERY_TIMEOUT_MAX;
 use domicile_wire::WireError;
 use domicile_wire::api::FragmentRequest;
-use domicile_wire::explain::{BudgetTerms, ColumnRole, CrossingTerms, Prediction};
+use domicile_wire::explain::{BudgetTerms, ColumnRole, CrossingTerms, NoiseTerms, Prediction};
 use domicile_wire::receipt::sha256;
 use http::Method;
 use tracing::Instrument;
@@ -135,6 +135,9 @@ pub(super) fn terms(
         minimum_entities: verdict.minimum_entities,
         dominance_percent: verdict.dominance_percent,
         round_to: verdict.round_to,
+        differential_privacy: verdict
+            .differential_privacy
+            .map(|noise| NoiseTerms { epsilon: noise.epsilon(), rows_per_entity_max: noise.rows_per_entity_max }),
         difference_checks: verdict.difference_checks,
         snapshot_hours: verdict.snapshot_hours,
         budgets: verdict.budgets.iter().map(budget).collect(),

@@ -108,6 +108,11 @@ impl Proof {
         if terms.round_to > 0 {
             table.say(name, "rounding", format!("to multiples of {}", terms.round_to));
         }
+        if let Some(noise) = terms.differential_privacy {
+            let rows = noise.rows_per_entity_max;
+            let told = format!("epsilon {} each question, at most {rows} rows of one entity", noise.epsilon);
+            table.say(name, "differential privacy", told);
+        }
         if terms.difference_checks {
             table.say(name, "differences", "compared with earlier answers");
         }
