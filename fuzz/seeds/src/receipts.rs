@@ -11,7 +11,13 @@ pub(crate) fn seeds() -> Result<Vec<Seed>, Box<dyn std::error::Error>> {
     let first = record(1, genesis());
     let second = record(2, first.signed.hash.clone());
     let (one, two) = (serde_json::to_string(&first)?, serde_json::to_string(&second)?);
-    let facts = FragmentFacts { receipt: first.signed.clone(), as_of: 1, elapsed_ms: 0.5, without_rows: Vec::new(), epsilon_millionths: 0 };
+    let facts = FragmentFacts {
+        receipt: first.signed.clone(),
+        as_of: 1,
+        elapsed_ms: 0.5,
+        without_rows: Vec::new(),
+        epsilon_millionths: 0,
+    };
     let mut seeds = Vec::new();
     let mut push = |name: &str, kind: u8, text: &str| {
         seeds.push(("wire_receipts", name.to_owned(), [&[kind], text.as_bytes()].concat()));
