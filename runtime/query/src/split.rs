@@ -100,8 +100,12 @@ impl Splitter<'_> {
     /// The replacement of a node that is a fragment, or the node itself to look further down.
     fn replace(&mut self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>, QueryError> {
         let inside = |node: LogicalPlan| Transformed::new(node, false, TreeNodeRecursion::Jump);
+        if !has_resident(&node)? {
+            return Ok(inside(node));
+        }
+        // Only its subqueries have a home.
         if !node.inputs().is_empty() && !inputs_resident(&node)? {
-            return Ok(if has_resident(&node)? { Transformed::no(node) } else { inside(node) });
+            return Ok(Transformed::no(node));
         }
         match &node {
             LogicalPlan::Distinct(Distinct::All(input)) => {

@@ -95,6 +95,9 @@ fn small_shapes() -> Result<()> {
          GROUP BY 1 ORDER BY 1",
         "WITH segments AS (SELECT c_mktsegment AS segment, count(*) AS customers FROM customer GROUP BY 1) \
          SELECT max(customers) AS most FROM segments",
+        "SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM customer) AS customers",
+        "SELECT 1 AS one WHERE (SELECT count(*) FROM orders) > 3",
+        "WITH v(part) AS (VALUES ('a'), ('b')) SELECT part, orders FROM v CROSS JOIN (SELECT count(*) AS orders FROM orders) ORDER BY 1",
     ] {
         check("ap-south", sql)?;
     }
