@@ -106,6 +106,14 @@ name_type!(
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
 );
 name_type!(
+    /// A replication set: datasets that the same regions have, for example `catalog`.
+    SetName,
+    "replication set name",
+    63,
+    "lower-case letters, digits and `_`",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+);
+name_type!(
     /// A query, the same in every region it touches: `q` and 32 hexadecimal digits.
     QueryId,
     "query id",
