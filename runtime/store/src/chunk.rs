@@ -233,7 +233,8 @@ fn beside(rows: &RecordBatch, old: &RecordBatch, wanted: &[&str]) -> Result<(Rec
     ))
 }
 
-fn divide(dataset: &Dataset, rows: &RecordBatch) -> Result<Checked, StoreError> {
+/// Rows divided into partitions, and sorted.
+pub(crate) fn divide(dataset: &Dataset, rows: &RecordBatch) -> Result<Checked, StoreError> {
     let mut order: Vec<u32> = Vec::with_capacity(rows.num_rows());
     let mut parts = Vec::new();
     let split = partition::split(&dataset.partitioning, rows)?;

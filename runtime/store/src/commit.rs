@@ -1,17 +1,18 @@
 //! Committing batches: one group, one append, one sync, then visible.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domicile_types::DatasetName;
+use domicile_types::{DatasetName, Mark, Origin, SetName};
 
 use crate::chunk::Checked;
 use crate::disk;
+use crate::logs::{self, SetState};
 use crate::manifest::Remembered;
 use crate::prepare::{About, Content, Uncommitted};
 use crate::version::Stamp;
 use crate::wal::record::Place;
-use crate::wal::{AppendError, Body, FileHeader, LogFile};
+use crate::wal::{AppendError, Body, FileHeader, LogFile, Use, mark};
 use crate::{Prepared, Snapshot, Store, StoreError};
 
 /// What became of a batch.
@@ -39,8 +40,24 @@ struct Member {
     /// Place among the batches that were given.
     index: usize,
     about: About,
-    body: Body,
+    /// What the log is to have.
+    records: Vec<(Body, Use)>,
+    /// The rows that count.
     rows: Checked,
+    /// Of an entry that was written elsewhere.
+    mark: Option<Arc<Mark>>,
+}
+
+/// The part of a commit that is in memory until the log has it.
+struct Draft {
+    snapshot: Snapshot,
+    bytes: Vec<u8>,
+    /// Mark of the last record's dataset.
+    last: u32,
+    /// Bytes by which the recent rows grow.
+    grown: isize,
+    sets: BTreeMap<SetName, SetState>,
+    places: Vec<logs::Place>,
 }
 
 impl Store {
@@ -56,7 +73,7 @@ impl Store {
             if group.has(&batch.about.dataset) && self.depends(&batch) {
                 self.write_group(std::mem::take(&mut group), now_ms, &mut answers);
             }
-            if let Some(answer) = self.admit(&batch).transpose() {
+            if let Some(answer) = self.admit(&batch, &group).transpose() {
                 answers[index] = Some(answer);
                 continue;
             }
@@ -64,7 +81,15 @@ impl Store {
             match content {
                 Content::Refused(error) if error.is_storage_full() => answers[index] = Some(Err(self.hindered(error))),
                 Content::Refused(error) => answers[index] = Some(Err(error)),
-                Content::Logged { body, rows } => group.members.push(Member { index, about, body, rows }),
+                Content::Logged { body, rows } => {
+                    group.members.push(Member { index, about, records: vec![(body, Use::Rows)], rows, mark: None });
+                }
+                Content::Carried { entry, rows, instead, .. } => {
+                    let used = if instead.is_some() { Use::Carried } else { Use::Rows };
+                    let records = [(entry.body, used)].into_iter().chain(instead.map(|body| (body, Use::Instead)));
+                    let (records, mark) = (records.collect(), Some(entry.mark));
+                    group.members.push(Member { index, about, records, rows, mark });
+                }
                 Content::Written(written) => {
                     self.write_group(std::mem::take(&mut group), now_ms, &mut answers);
                     answers[index] = Some(self.commit_written(&about, written));
@@ -92,8 +117,13 @@ impl Store {
     }
 
     /// The answer to a batch that is known already; none where it is to be committed.
-    fn admit(&self, batch: &Prepared) -> Result<Option<Ack>, StoreError> {
+    fn admit(&self, batch: &Prepared, group: &Group) -> Result<Option<Ack>, StoreError> {
         let about = &batch.about;
+        if let Content::Carried { entry, blind, .. } = &batch.content
+            && let Some(ack) = self.admit_entry(about, &entry.mark, *blind, group)?
+        {
+            return Ok(Some(ack));
+        }
         match (self.known.answer(&about.dataset, about.idempotency.as_ref()), &batch.content) {
             (Ok(None), _) | (Err(_), Content::Refused(_)) => {}
             (known, _) => return known,
@@ -118,6 +148,37 @@ impl Store {
         Ok(None)
     }
 
+    /// The answer to an entry that counts already; none where it is the next one of its log.
+    fn admit_entry(
+        &self,
+        about: &About,
+        mark: &Arc<Mark>,
+        blind: bool,
+        group: &Group,
+    ) -> Result<Option<Ack>, StoreError> {
+        let waiting = || group.members.iter().filter_map(|member| Some((member, member.mark.as_ref()?)));
+        let mut applied = self.logs.state(&mark.set).applied;
+        for (_, waiting) in waiting().filter(|(_, waiting)| waiting.set == mark.set) {
+            applied.advance(&waiting.dot.origin, waiting.dot.seq);
+        }
+        if applied.contains(&mark.dot) {
+            let version = self.reader.snapshot().version;
+            return Ok(Some(Ack { rows: about.rows, bytes: 0, version, already_loaded: true }));
+        }
+        if applied.get(&mark.dot.origin) + 1 != mark.dot.seq || !applied.covers(&mark.follows) {
+            return Err(StoreError::EntryAhead { dot: mark.dot.clone() });
+        }
+        let unseen = |(member, waiting): (&Member, &Arc<Mark>)| {
+            member.about.dataset == about.dataset && !mark.follows.contains(&waiting.dot)
+        };
+        let own = group.members.iter().any(|member| member.mark.is_none() && member.about.dataset == about.dataset);
+        let met = own || waiting().any(unseen) || self.logs.concurrent(mark, &about.dataset).next().is_some();
+        if blind && met {
+            return Err(StoreError::Stale { dataset: about.dataset.clone() });
+        }
+        Ok(None)
+    }
+
     fn write_group(&mut self, group: Group, now_ms: u64, answers: &mut [Option<Answer>]) {
         if group.members.is_empty() {
             return;
@@ -138,27 +199,20 @@ impl Store {
     }
 
     fn log_group(&mut self, group: Group, now_ms: u64) -> Result<Vec<Ack>, StoreError> {
-        let mut snapshot = Snapshot::clone(&self.reader.snapshot());
-        let before = snapshot.version;
-        let mut bytes = Vec::with_capacity(group.members.iter().map(|member| member.body.len()).sum());
-        let mut last = self.log.last();
-        let mut grown = 0;
+        let mut draft = Draft {
+            snapshot: Snapshot::clone(&self.reader.snapshot()),
+            bytes: Vec::with_capacity(group.members.iter().map(Member::len).sum()),
+            last: self.log.last(),
+            grown: 0,
+            sets: BTreeMap::new(),
+            places: Vec::new(),
+        };
+        let mut versions = Vec::with_capacity(group.members.len());
         for member in &group.members {
-            let stamp = self.sequencer.stamp(self.sequencer.tick(now_ms), member.rows.rows.num_rows());
-            snapshot.version += 1;
-            let place = Place {
-                version: snapshot.version,
-                hlc: stamp.hlc,
-                first_seq: stamp.first_seq,
-                epoch: stamp.epoch,
-                before: last,
-                group: self.log.offset,
-            };
-            last = member.body.dataset();
-            member.body.write(&place, self.log.seed(), &mut bytes);
-            grown += self.add_recent(&mut snapshot, &member.about.dataset, &member.rows, &stamp)?;
+            self.draft(member, now_ms, &mut draft)?;
+            versions.push(draft.snapshot.version);
         }
-        match self.log.append(&bytes, last, self.parts.syncs_first()) {
+        match self.log.append(&draft.bytes, draft.last, self.parts.syncs_first()) {
             Ok(()) if self.parts.syncs_first() => self.synced.note_log(self.log.number, self.log.offset),
             Ok(()) => {}
             Err(AppendError::Unwritten(source)) => {
@@ -168,17 +222,72 @@ impl Store {
                 return Err(self.refuse_writes(StoreError::io("sync", self.log.path())(source)));
             }
         }
-        self.publish(snapshot);
+        draft.places.into_iter().for_each(|place| self.logs.apply(place));
+        draft.snapshot.applied = self.logs.applied();
+        self.publish(draft.snapshot);
         self.change_health(|health| health.hindered = None);
-        self.active.bytes += grown;
+        self.active.bytes += draft.grown;
         self.active.batches += group.members.len() as u64;
-        Ok((before + 1..).zip(&group.members).map(|(version, member)| self.note(version, member)).collect())
+        Ok(versions.into_iter().zip(&group.members).map(|(version, member)| self.note(version, member)).collect())
+    }
+
+    /// Adds a batch to what is about to be written.
+    fn draft(&self, member: &Member, now_ms: u64, draft: &mut Draft) -> Result<(), StoreError> {
+        if let Some(mark) = &member.mark {
+            self.sequencer.observe(mark.hlc);
+        }
+        let stamp = self.sequencer.stamp(self.sequencer.tick(now_ms), member.rows.rows.num_rows());
+        let mark = self.mark(member, &stamp, draft);
+        let encoded = mark.as_deref().map(mark::encode).transpose()?.unwrap_or_default();
+        let start = draft.bytes.len();
+        let mut first = None;
+        for (body, used) in &member.records {
+            draft.snapshot.version += 1;
+            let place = Place {
+                version: draft.snapshot.version,
+                hlc: stamp.hlc,
+                first_seq: stamp.first_seq,
+                epoch: stamp.epoch,
+                before: draft.last,
+                group: self.log.offset,
+                used: *used,
+            };
+            draft.last = body.dataset;
+            body.write(&place, &encoded, self.log.seed(), &mut draft.bytes);
+            first.get_or_insert(draft.bytes.len() - start);
+        }
+        if let Some(mark) = mark {
+            draft.sets.entry(mark.set.clone()).or_insert_with(|| self.logs.state(&mark.set)).apply(&mark);
+            draft.places.push(logs::Place {
+                mark,
+                dataset: member.about.dataset.clone(),
+                file: self.log.number,
+                offset: self.log.offset + start as u64,
+                bytes: first.unwrap_or_default() as u64,
+                local_hlc: stamp.hlc,
+                first_seq: stamp.first_seq,
+                rows: member.rows.rows.num_rows() as u64,
+            });
+        }
+        draft.grown += self.add_recent(&mut draft.snapshot, &member.about.dataset, &member.rows, &stamp)?;
+        Ok(())
+    }
+
+    /// The mark of a batch: its own, or a new one where its dataset is in a replication set.
+    fn mark(&self, member: &Member, stamp: &Stamp, draft: &Draft) -> Option<Arc<Mark>> {
+        if let Some(mark) = &member.mark {
+            return Some(Arc::clone(mark));
+        }
+        let set = self.parts.sets.get(&member.about.dataset)?;
+        let origin = Origin { region: stamp.origin.clone(), epoch: stamp.epoch };
+        let state = draft.sets.get(set).cloned().unwrap_or_else(|| self.logs.state(set));
+        Some(logs::next_mark(&state, set, origin, stamp.hlc))
     }
 
     /// What is left to note of a batch whose rows are durable and visible.
     fn note(&mut self, version: u64, member: &Member) -> Ack {
         let about = &member.about;
-        let ack = Ack { rows: about.rows, bytes: member.body.len() as u64, version, already_loaded: false };
+        let ack = Ack { rows: about.rows, bytes: member.len() as u64, version, already_loaded: false };
         self.active.values.entry(about.dataset.clone()).or_default().extend(about.values.iter().cloned());
         let remembered = self.noted(about, &ack);
         self.active.remember.extend(remembered);
@@ -187,7 +296,7 @@ impl Store {
 
     /// Notes a committed batch in memory, and gives what the manifest is to remember of it.
     fn noted(&mut self, about: &About, ack: &Ack) -> Option<Remembered> {
-        if about.checked_at.is_some() {
+        if about.checked_at.is_some() || self.parts.sets.contains_key(&about.dataset) {
             self.changed_at.insert(about.dataset.clone(), ack.version);
         }
         let remembered = remembered(about, ack)?;
@@ -340,6 +449,13 @@ fn remembered(about: &About, ack: &Ack) -> Option<Remembered> {
     let idempotency = about.idempotency.clone()?;
     let (dataset, rows, bytes, version) = (about.dataset.to_string(), ack.rows, ack.bytes, ack.version);
     Some(Remembered { dataset, idempotency, rows, bytes, version })
+}
+
+impl Member {
+    /// Bytes of what the log is to have, but for marks.
+    fn len(&self) -> usize {
+        self.records.iter().map(|(body, _)| body.len()).sum()
+    }
 }
 
 impl Group {

@@ -66,7 +66,8 @@ struct Plan {
 ///   tombstones may be newer than rows that are still in the log;
 /// - large batches that took their moment and are not committed. Those that begin later are newer than all there is.
 ///
-/// Rows of other regions, which come later than newer ones, will have to lower it too.
+/// - entries of other regions that may still come and were written without knowing of the tombstone: it stays until it
+///   is stable.
 fn forget_before(partition: &Partition, covered: &[Arc<Segment>], in_flight: Option<Hlc>) -> Hlc {
     let ids: BTreeSet<u64> = covered.iter().map(|segment| segment.id).collect();
     let reach = covered.iter().fold(None, |reach, segment| Bounds::join(reach, segment.entry.bounds.clone()));
@@ -276,11 +277,11 @@ impl Store {
     /// The merging that readers gain most from; none where none is due.
     pub(crate) fn compaction(&mut self, now_ms: u64) -> Option<Compaction> {
         let snapshot = self.reader.snapshot();
-        let in_flight = self.sequencer.oldest_flight();
         let mut best: Option<((u32, usize), Plan, &DatasetName, &PartitionKey)> = None;
         for (dataset, partitions) in snapshot.datasets.iter().filter(|(name, _)| !snapshot.damage.contains_key(*name)) {
             for (key, partition) in partitions.iter().filter(|(_, partition)| !partition.segments.is_empty()) {
                 let Some(failures) = self.jobs.failures(dataset, key) else { continue };
+                let in_flight = self.oldest_open(dataset);
                 let Some(plan) = plan(partition, &self.parts.sizes, in_flight, now_ms) else { continue };
                 let rank = (failures, usize::MAX - plan.gain);
                 let better = best.as_ref().is_none_or(|(other, known, ..)| (rank, plan.bytes) < (*other, known.bytes));
@@ -293,6 +294,11 @@ impl Store {
         Some(self.compaction_of(&snapshot, dataset, key, plan.runs))
     }
 
+    /// The oldest moment of a dataset that something older may still come to.
+    fn oldest_open(&self, dataset: &DatasetName) -> Option<Hlc> {
+        self.sequencer.oldest_flight().into_iter().chain(self.logs.oldest_unstable(dataset)).min()
+    }
+
     fn compaction_of(
         &self,
         snapshot: &Snapshot,
@@ -302,7 +308,7 @@ impl Store {
     ) -> Compaction {
         let covered: Vec<Arc<Segment>> = runs.iter().flatten().cloned().collect();
         let partition = snapshot.datasets.get(dataset).and_then(|partitions| partitions.get(key));
-        let forget = |partition: &Arc<Partition>| forget_before(partition, &covered, self.sequencer.oldest_flight());
+        let forget = |partition: &Arc<Partition>| forget_before(partition, &covered, self.oldest_open(dataset));
         Compaction {
             dataset: dataset.clone(),
             partition: key.clone(),

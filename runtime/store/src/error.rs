@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::error::ArrowError;
-use domicile_types::{DatasetName, Digest, RegionId, suggestion};
+use domicile_types::{DatasetName, Digest, Dot, Origin, RegionId, SetName, suggestion};
 use parquet::errors::ParquetError;
 
 use crate::refusals::RefusedRow;
@@ -248,6 +248,33 @@ pub enum StoreError {
     Stale {
         /// The dataset.
         dataset: DatasetName,
+    },
+    /// Bytes that are not an entry of a log.
+    #[error("these bytes are no entry of a log; ask its sender for it again")]
+    NoEntry,
+    /// An entry of a log has other columns than the dataset has here.
+    #[error(
+        "entry {dot} does not fit dataset `{dataset}` here; bring its dataset file to the state of the other regions"
+    )]
+    EntryColumns {
+        /// Which entry.
+        dot: Dot,
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// An entry came before one that it follows.
+    #[error("entry {dot} came before others that it follows; these have to be applied first")]
+    EntryAhead {
+        /// Which entry.
+        dot: Dot,
+    },
+    /// Entries are wanted that are not kept any more.
+    #[error("entries of {origin} in replication set `{set}` are not kept any more; start from a snapshot")]
+    EntriesGone {
+        /// The replication set.
+        set: SetName,
+        /// Whose log.
+        origin: Origin,
     },
     /// A segment is in cold storage, and the region has none.
     #[error("segment {object} is in cold storage, which is not configured; restore `cold_url` in the region's file")]

@@ -114,12 +114,13 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the log files whose rows are in segments.
+    /// Removes the log files whose rows are in segments and whose entries nobody needs.
     fn drop_logs(&self) {
+        let needed = self.logs.first_file().unwrap_or(self.state.replay_from).min(self.state.replay_from);
         let dir = self.parts.wal_dir();
         let Ok(files) = self.parts.disk.list(&dir) else { return };
         for file in files {
-            if wal::number_of(&file).is_some_and(|number| number < self.state.replay_from) {
+            if wal::number_of(&file).is_some_and(|number| number < needed) {
                 disk::discard(self.parts.disk.as_ref(), &file);
             }
         }

@@ -5,6 +5,7 @@
 //! clock, randomness or threads: moments are passed in, the disk is a trait. Beside the store are the two other durable
 //! shapes that a region needs: an append-only [`Journal`] and content-addressed [`Blobs`].
 
+mod apply;
 mod backup;
 mod blobs;
 mod blocks;
@@ -26,6 +27,7 @@ mod journal;
 mod known;
 mod lifecycle;
 mod local_disk;
+mod logs;
 mod lookup;
 mod manifest;
 mod merge;
@@ -47,6 +49,7 @@ mod synced;
 mod version;
 mod wal;
 
+pub use apply::{Collisions, Opened, Verdict};
 pub use backup::{
     BackupProblem, BackupReport, BackupRequest, BackupSummary, OnBackup, RestoreReport, Selection, list_backups,
     restore, verify_backup,
@@ -61,6 +64,7 @@ pub use input::{Format, Source};
 pub use jobs::{Done, Job};
 pub use journal::{Journal, Records};
 pub use local_disk::LocalDisk;
+pub use logs::{Entry, Located, SetState};
 pub use objects::Objects;
 pub use partition::{PartitionKey, PartitionValue, bucket_end, bucket_of, bucket_start};
 pub use prepare::{Batch, Operation, Prepared, Preparer};

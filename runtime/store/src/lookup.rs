@@ -37,6 +37,17 @@ pub(crate) fn newest(
     names: &[String],
     wanted: &[&str],
 ) -> Result<Found, StoreError> {
+    versions(sources, keys, names, wanted)?.into_rows()
+}
+
+/// Looks for the newest versions of rows whose columns `names` are `keys`, deletions included, and gives their columns
+/// `wanted` and [`OP_COLUMN`].
+pub(crate) fn versions(
+    sources: &Sources<'_>,
+    keys: &[ArrayRef],
+    names: &[String],
+    wanted: &[&str],
+) -> Result<Found, StoreError> {
     let keys = SortedKeys::new(keys, names)?;
     let read: Vec<&str> = names
         .iter()
@@ -161,13 +172,22 @@ impl Hits {
                 *best = Some(row as u32);
             }
         }
-        let ops = columns_of(&rows, &[OP_COLUMN])?;
-        let ops = ops[0].as_primitive::<UInt8Type>();
-        for found in &mut at {
+        let wanted = wanted.iter().filter(|name| **name != OP_COLUMN).chain([&OP_COLUMN]);
+        let wanted = wanted.map(|name| rows.schema_ref().index_of(name)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Found { rows: Some(rows.project(&wanted)?), at })
+    }
+}
+
+impl Found {
+    /// What was found without deletions, and without the column that says what is one.
+    fn into_rows(mut self) -> Result<Self, StoreError> {
+        let Some(rows) = &self.rows else { return Ok(self) };
+        let ops = rows.column(rows.num_columns() - 1).as_primitive::<UInt8Type>();
+        for found in &mut self.at {
             *found = found.filter(|row| ops.value(*row as usize) != OP_TOMBSTONE);
         }
-        let wanted =
-            rows.project(&wanted.iter().map(|name| rows.schema_ref().index_of(name)).collect::<Result<Vec<_>, _>>()?)?;
-        Ok(Found { rows: Some(wanted), at })
+        let columns: Vec<usize> = (0..rows.num_columns() - 1).collect();
+        self.rows = Some(rows.project(&columns)?);
+        Ok(self)
     }
 }

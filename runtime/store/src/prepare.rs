@@ -3,13 +3,13 @@
 //! Decoding, checking, sorting and encoding take time and no order, so any number of threads do them at once; the
 //! writer only adds versions and appends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::datatypes::SchemaRef;
-use domicile_types::{DatasetName, Digest, Hlc, KeyValue, RegionId, limits};
+use domicile_types::{DatasetName, Digest, Hlc, KeyValue, RegionId, SetName, limits};
 
 use crate::chunk::{self, Checked, Gathered, Target};
 use crate::digesting;
@@ -22,7 +22,7 @@ use crate::segment::{Writer, WriterParts};
 use crate::version::{Flight, Sequencer};
 use crate::wal::record::logged_schema;
 use crate::wal::{Body, Description, Idempotency};
-use crate::{Format, Segment, Sizes, Source, StoreError, StoreReader};
+use crate::{Entry, Format, Segment, Sizes, Source, StoreError, StoreReader};
 
 /// What a batch does with its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,9 @@ impl Prepared {
     /// The partitions that its rows lie in; some more than once.
     pub(crate) fn partitions(&self) -> Box<dyn Iterator<Item = &PartitionKey> + '_> {
         match &self.content {
-            Content::Logged { rows, .. } => Box::new(rows.parts.iter().map(|(key, _)| key)),
+            Content::Logged { rows, .. } | Content::Carried { rows, .. } => {
+                Box::new(rows.parts.iter().map(|(key, _)| key))
+            }
             Content::Written(written) => Box::new(written.segments().iter().map(|segment| &segment.entry.partition)),
             Content::Refused(_) => Box::new(std::iter::empty()),
         }
@@ -94,6 +96,16 @@ impl Prepared {
 pub(crate) enum Content {
     /// For the write-ahead log.
     Logged { body: Body, rows: Checked },
+    /// An entry that was written elsewhere, for the write-ahead log too.
+    Carried {
+        entry: Entry,
+        /// The rows that count.
+        rows: Checked,
+        /// What the log is to have of them where they are not the entry's.
+        instead: Option<Body>,
+        /// Whether the rows count as they are only as long as no entry counts that was written without knowing of them.
+        blind: bool,
+    },
     /// Already in durable segments.
     Written(Uncommitted),
     /// Nothing of it can be stored. It came with a key, so it may be one that was stored before.
@@ -148,6 +160,8 @@ pub struct Preparer {
     pub(crate) segments_dir: PathBuf,
     pub(crate) sequencer: Arc<Sequencer>,
     pub(crate) sizes: Sizes,
+    /// The replication sets that datasets are in.
+    pub(crate) sets: Arc<BTreeMap<DatasetName, SetName>>,
     /// Large batches that are being prepared; they share the memory for that.
     pub(crate) large: Arc<AtomicUsize>,
     pub(crate) lease: Lease,
@@ -272,6 +286,10 @@ impl<'a> Work<'a> {
                 let (actual, max) = (self.decoded, limits::LOAD_DECODED_BYTES_MAX);
                 return Err(StoreError::TooLarge { unit: "bytes once decoded", actual, max });
             }
+            if self.preparer.sets.contains_key(&self.target.entry.spec.dataset.name) {
+                self.require_room()?;
+                continue;
+            }
             let rows = self.refusals.rows_before() + self.gathered.rows() as u64;
             if rows > limits::LOAD_ROWS_MAX {
                 return Err(StoreError::TooLarge { unit: "rows", actual: rows, max: limits::LOAD_ROWS_MAX });
@@ -288,6 +306,15 @@ impl<'a> Work<'a> {
         }
         self.seal()?;
         std::mem::take(&mut self.refusals).into_result()
+    }
+
+    /// Rows of a replicated dataset travel in one entry of a log.
+    fn require_room(&self) -> Result<(), StoreError> {
+        let (actual, max) = (self.gathered.bytes() as u64, limits::ENTRY_DECODED_BYTES_MAX as u64);
+        if actual > max {
+            return Err(StoreError::TooLarge { unit: "bytes once decoded, for a replicated dataset", actual, max });
+        }
+        Ok(())
     }
 
     /// Checks what was gathered and, where the batch is large and no row was refused, writes it.

@@ -1,6 +1,6 @@
 //! What can be wrong with descriptions, files and columns: the details of errors.
 
-use domicile_types::{DatasetError, DatasetName, suggestion};
+use domicile_types::{DatasetError, DatasetName, SetName, suggestion};
 
 /// Why a dataset's description was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,12 @@ pub enum SpecProblem {
         parent: DatasetName,
         /// The column that refers.
         column: String,
+    },
+    /// A replicated dataset whose rows may move between partitions.
+    #[error("it is in replication set `{set}`, so the columns that divide it must be part of its primary key")]
+    ReplicatedMoves {
+        /// The replication set.
+        set: SetName,
     },
     /// Following leads in a circle.
     #[error("following `follows` from it leads in a circle")]

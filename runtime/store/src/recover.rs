@@ -6,20 +6,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use domicile_types::{DatasetName, Hlc};
+use arrow::array::RecordBatch;
+use domicile_types::{DatasetName, Dot, Hlc, SetName};
 
 use crate::catalog::{Catalog, Entry};
 use crate::chunk;
 use crate::commit::add_recent;
 use crate::disk::{self, Lease};
 use crate::known::Known;
+use crate::logs::{self, Logs};
 use crate::manifest::{self, Remembered, State};
 use crate::segment::{self, Place, Segment, SegmentEntry};
 use crate::store::{LOCK, Unflushed};
 use crate::synced::{Reach, Synced};
 use crate::version::{Sequencer, Stamp};
-use crate::wal::{self, Damage, FileHeader, LogFile, Record, Replay, Replayed};
-use crate::{Health, LogProblem, ManifestProblem, Snapshot, Store, StoreError, StoreParts, StoreReader};
+use crate::wal::record::Place as RecordPlace;
+use crate::wal::{self, Damage, Description, FileHeader, LogFile, Record, Replay, Replayed, Use};
+use crate::{Health, LogProblem, ManifestProblem, Snapshot, SpecProblem, Store, StoreError, StoreParts, StoreReader};
 
 pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
     let catalog = Catalog::new(parts.specs.clone())?;
@@ -37,12 +40,14 @@ pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
     check(&parts, &manifest, &state, &catalog)?;
     let mut recovery = Recovery::new(&parts, &catalog, &state, synced.log)?;
     recovery.segments()?;
+    recovery.retained()?;
     let files = recovery.replay()?;
     let log = recovery.log(files)?;
-    let Recovery { snapshot, active, known, damage, hlc, next_seq, .. } = recovery;
+    let Recovery { mut snapshot, active, known, damage, hlc, next_seq, logs, .. } = recovery;
+    snapshot.applied = logs.applied();
     let sequencer = Sequencer::new(parts.region.clone(), state.epoch, hlc, next_seq, state.next_segment);
     let health = health(&damage);
-    collect_orphans(&parts, &manifest, &state)?;
+    collect_orphans(&parts, &manifest, &state, &logs)?;
     let (current, health) = (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(ArcSwap::from_pointee(health)));
     let reader = StoreReader { catalog: Arc::new(catalog), current, health };
     Ok(Store {
@@ -53,6 +58,7 @@ pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
         active,
         frozen: None,
         known,
+        logs,
         changed_at: std::collections::BTreeMap::new(),
         reader,
         sequencer: Arc::new(sequencer),
@@ -96,6 +102,12 @@ fn check(parts: &StoreParts, log: &manifest::Log, state: &State, catalog: &Catal
         let entry = name.parse().ok().and_then(|name: DatasetName| catalog.entry(&name).ok());
         entry.ok_or_else(|| refuse(ManifestProblem::Dataset { dataset: name.clone() }))
     };
+    let moves = |(dataset, set): (&DatasetName, &SetName)| {
+        let problem = SpecProblem::ReplicatedMoves { set: set.clone() };
+        let moves = catalog.entry(dataset)?.spec.dataset.rows_may_move();
+        if moves { Err(StoreError::Spec { dataset: dataset.clone(), problem }) } else { Ok(()) }
+    };
+    parts.sets.iter().try_for_each(moves)?;
     for segment in state.segments.values() {
         let entry = entry(&segment.dataset)?;
         if segment.shape != entry.shape {
@@ -119,6 +131,9 @@ struct Recovery<'a> {
     snapshot: Snapshot,
     active: Unflushed,
     known: Known,
+    logs: Logs,
+    /// The entry before, where the rows of the record that follows count instead of its own.
+    carried: Option<(Dot, u64, u64)>,
     damage: Vec<Damage>,
     hlc: Hlc,
     next_seq: u64,
@@ -130,6 +145,9 @@ impl<'a> Recovery<'a> {
     fn new(parts: &'a StoreParts, catalog: &'a Catalog, state: &'a State, synced: Reach) -> Result<Self, StoreError> {
         let mut known = Known::default();
         state.remembered.iter().for_each(|batch| known.insert(batch.clone()));
+        let format =
+            || StoreError::Manifest { path: parts.dir.join(manifest::CURRENT), problem: ManifestProblem::Format };
+        let logs = Logs::new(&state.logs).ok_or_else(format)?;
         Ok(Self {
             parts,
             catalog,
@@ -138,6 +156,8 @@ impl<'a> Recovery<'a> {
             snapshot: Snapshot { version: state.version, ..Snapshot::default() },
             active: Unflushed::default(),
             known,
+            logs,
+            carried: None,
             damage: Vec::new(),
             hlc: state.hlc,
             next_seq: state.next_seq,
@@ -189,7 +209,8 @@ impl<'a> Recovery<'a> {
             let durable = wal::Durable { end: next.transpose()?.flatten(), synced: self.synced.of(*number) };
             let last = index + 1 == numbers.len();
             let (region, reserve) = (self.parts.region.clone(), self.parts.sizes.log_file_bytes);
-            match wal::replay(disk.as_ref(), &path, &region, reserve, durable, |record| self.record(record))? {
+            match wal::replay(disk.as_ref(), &path, &region, reserve, durable, |record| self.record(*number, &record))?
+            {
                 Replayed::Read(mut replay) => {
                     self.damage.append(&mut replay.damage);
                     let end = replays.last().map(|before| (before.file.path().to_owned(), before.file.offset));
@@ -233,32 +254,107 @@ impl<'a> Recovery<'a> {
         self.damage.push(Damage { dataset: None, error });
     }
 
-    fn record(&mut self, record: Record) -> Result<(), StoreError> {
-        let Record { place, description, rows, bytes } = record;
-        let entry = self.entry(&description.dataset)?;
-        let name = &entry.spec.dataset.name;
-        let count = rows.num_rows() as u64;
-        if count > 0 {
-            if *rows.schema_ref() != wal::record::logged_schema(&entry.stored) {
-                return Err(StoreError::Redescribed { dataset: name.clone() });
+    /// Looks through the log files whose rows are in segments for entries that may still be needed: the last ones,
+    /// without gaps.
+    fn retained(&mut self) -> Result<(), StoreError> {
+        let dir = self.parts.wal_dir();
+        let mut numbers: Vec<u64> = list(self.parts, &dir)?.iter().filter_map(|file| wal::number_of(file)).collect();
+        numbers.retain(|number| *number < self.state.replay_from);
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        let kept = (0..self.state.replay_from).rev().zip(&numbers).take_while(|(due, number)| due == *number).count();
+        for number in numbers[..kept].iter().rev() {
+            let disk = Arc::clone(&self.parts.disk);
+            let end = match wal::end_before(disk.as_ref(), &wal::path(&dir, *number + 1)) {
+                Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+                end => end?,
+            };
+            let durable = wal::Durable { end, synced: 0 };
+            let (path, parts) = (wal::path(&dir, *number), self.parts);
+            let on_record = |record: Record| {
+                self.entry_found(*number, &record);
+                Ok(())
+            };
+            let read =
+                wal::replay(disk.as_ref(), &path, &parts.region, parts.sizes.log_file_bytes, durable, on_record)?;
+            if !matches!(&read, Replayed::Read(replay) if replay.damage.is_empty()) {
+                tracing::error!(path = %path.display(), "entries of replication sets cannot be read any more");
             }
-            description.rule.check(entry, &self.parts.region)?;
-            let (origin, epoch) = (self.parts.region.clone(), place.epoch);
-            let stamp = Stamp { hlc: place.hlc, origin, epoch, first_seq: place.first_seq };
-            let checked = chunk::divided_again(&entry.spec.dataset, rows)?;
-            self.active.bytes += add_recent(&mut self.snapshot, entry, &checked, &stamp)?;
         }
+        Ok(())
+    }
+
+    /// Takes note of an entry whose rows are in segments.
+    fn entry_found(&mut self, file: u64, record: &Record) {
+        if let Some(place) = self.place(file, record) {
+            self.logs.found(place);
+        }
+    }
+
+    /// Where an entry lies that counts; none where the record is none, or only comes with the next one to count.
+    fn place(&mut self, file: u64, record: &Record) -> Option<logs::Place> {
+        let mark = record.content.mark.clone()?;
+        let carried = self.carried.take();
+        let (offset, bytes) = match record.place.used {
+            Use::Rows => (record.offset, record.bytes),
+            Use::Carried => {
+                self.carried = Some((mark.dot, record.offset, record.bytes));
+                return None;
+            }
+            Use::Instead => carried.filter(|(dot, ..)| *dot == mark.dot).map(|(_, offset, bytes)| (offset, bytes))?,
+        };
+        let dataset = record.content.body.description().ok()?.dataset.parse().ok()?;
+        let (local_hlc, first_seq) = (record.place.hlc, record.place.first_seq);
+        let rows = u64::from(record.content.body.rows);
+        Some(logs::Place { mark: Arc::new(mark), dataset, file, offset, bytes, local_hlc, first_seq, rows })
+    }
+
+    fn record(&mut self, file: u64, record: &Record) -> Result<(), StoreError> {
+        let place = &record.place;
         self.active.batches += 1;
         self.snapshot.version = self.snapshot.version.max(place.version);
         self.hlc = self.hlc.max(place.hlc);
-        self.next_seq = self.next_seq.max(place.first_seq + count);
+        let entry = self.place(file, record);
+        if place.used == Use::Carried || (entry.is_none() && record.content.mark.is_some()) {
+            return Ok(());
+        }
+        let Some((description, rows)) = record.content.body.decode() else {
+            let error = wal::damaged(&wal::path(&self.parts.wal_dir(), file), record.offset, LogProblem::Damaged);
+            self.damage.push(Damage { dataset: Some(record.dataset), error });
+            return Ok(());
+        };
+        self.rows(place, &description, rows)?;
+        if let Some(entry) = entry {
+            self.hlc = self.hlc.max(entry.mark.hlc);
+            self.logs.apply(entry);
+        }
+        let name = &self.entry(&description.dataset)?.spec.dataset.name;
         self.active.values.entry(name.clone()).or_default().extend(description.rule.into_values());
         if let Some(idempotency) = description.idempotency {
-            let (dataset, version) = (description.dataset, place.version);
+            let (dataset, version, bytes) = (description.dataset, place.version, record.bytes);
             let batch = Remembered { dataset, idempotency, rows: description.rows, bytes, version };
             self.known.insert(batch.clone());
             self.active.remember.push(batch);
         }
+        Ok(())
+    }
+
+    /// Takes the rows of a record in.
+    fn rows(&mut self, place: &RecordPlace, description: &Description, rows: RecordBatch) -> Result<(), StoreError> {
+        let entry = self.entry(&description.dataset)?;
+        let name = &entry.spec.dataset.name;
+        let count = rows.num_rows() as u64;
+        self.next_seq = self.next_seq.max(place.first_seq + count);
+        if count == 0 {
+            return Ok(());
+        }
+        if *rows.schema_ref() != wal::record::logged_schema(&entry.stored) {
+            return Err(StoreError::Redescribed { dataset: name.clone() });
+        }
+        description.rule.check(entry, &self.parts.region)?;
+        let (origin, epoch) = (self.parts.region.clone(), place.epoch);
+        let stamp = Stamp { hlc: place.hlc, origin, epoch, first_seq: place.first_seq };
+        let checked = chunk::divided_again(&entry.spec.dataset, rows)?;
+        self.active.bytes += add_recent(&mut self.snapshot, entry, &checked, &stamp)?;
         Ok(())
     }
 
@@ -308,14 +404,15 @@ fn place(parts: &StoreParts, dir: &Path, entry: &SegmentEntry) -> Result<Place, 
 }
 
 /// Removes the files that a crash left: those that the manifest does not name.
-fn collect_orphans(parts: &StoreParts, log: &manifest::Log, state: &State) -> Result<(), StoreError> {
+fn collect_orphans(parts: &StoreParts, log: &manifest::Log, state: &State, logs: &Logs) -> Result<(), StoreError> {
     let named: BTreeSet<&str> =
         state.segments.values().filter(|entry| !entry.cold).map(|entry| entry.file.as_str()).collect();
     let is_named =
         |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| named.contains(name));
     let mut orphans: Vec<PathBuf> =
         list(parts, &parts.segments_dir())?.into_iter().filter(|path| !is_named(path)).collect();
-    let old_log = |path: &PathBuf| wal::number_of(path).is_some_and(|number| number < state.replay_from);
+    let first = logs.first_file().unwrap_or(state.replay_from).min(state.replay_from);
+    let old_log = |path: &PathBuf| wal::number_of(path).is_some_and(|number| number < first);
     orphans.extend(list(parts, &parts.wal_dir())?.into_iter().filter(old_log));
     let unfinished = |path: &PathBuf| path.extension().is_some_and(|kind| kind == disk::TEMPORARY);
     let other = |path: &PathBuf| manifest::is_manifest(path) && path != log.path() || unfinished(path);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use domicile_types::DatasetName;
+use domicile_types::{DatasetName, SetName, Vector};
 
 use crate::bounds::Bounds;
 use crate::catalog::Catalog;
@@ -21,6 +21,8 @@ use crate::{DatasetSpec, Health, Segment, StoreError};
 pub struct Snapshot {
     /// Commits so far; 0 for a store that nothing was loaded into.
     pub version: u64,
+    /// What counts of each replication set.
+    pub applied: Arc<BTreeMap<SetName, Vector>>,
     pub(crate) datasets: BTreeMap<DatasetName, Arc<BTreeMap<PartitionKey, Arc<Partition>>>>,
     /// What cannot be read, by dataset.
     pub(crate) damage: BTreeMap<DatasetName, Arc<StoreError>>,

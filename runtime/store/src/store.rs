@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use domicile_types::{DatasetName, RegionId};
+use domicile_types::{DatasetName, RegionId, SetName, Vector};
 
 use crate::disk::{Disk, Lease};
 use crate::known::Known;
+use crate::logs::{Logs, SetState};
 use crate::manifest::{self, Edit, Remembered, Rule, State, Value};
 use crate::objects::Objects;
 use crate::synced::Synced;
@@ -32,6 +33,8 @@ pub struct StoreParts {
     pub region: RegionId,
     /// All datasets of the region.
     pub specs: Vec<DatasetSpec>,
+    /// The replication sets that datasets are in; the others are this region's alone.
+    pub sets: BTreeMap<DatasetName, SetName>,
     /// Where old partitions move to.
     pub cold: Option<Arc<dyn Objects>>,
     /// When things happen.
@@ -75,6 +78,7 @@ pub struct Store {
     pub(crate) active: Unflushed,
     pub(crate) frozen: Option<Unflushed>,
     pub(crate) known: Known,
+    pub(crate) logs: Logs,
     /// Versions at which the datasets whose rows may move last changed.
     pub(crate) changed_at: BTreeMap<DatasetName, u64>,
     pub(crate) reader: StoreReader,
@@ -100,6 +104,7 @@ impl StoreParts {
             dir,
             region,
             specs,
+            sets: BTreeMap::new(),
             cold: None,
             sizes: Sizes::default(),
             #[cfg(feature = "planted-bugs")]
@@ -162,6 +167,7 @@ impl Store {
             segments_dir: self.parts.segments_dir(),
             sequencer: Arc::clone(&self.sequencer),
             sizes: self.parts.sizes.clone(),
+            sets: Arc::new(self.parts.sets.clone()),
             large: Arc::clone(&self.large),
             lease: self.lease.clone(),
         }
@@ -177,6 +183,17 @@ impl Store {
     pub fn is_full(&self) -> bool {
         self.active.bytes >= self.parts.sizes.recent_bytes_max.cast_signed()
             || self.log.offset >= self.parts.sizes.log_file_bytes
+    }
+
+    /// What counts here of a replication set.
+    pub fn set_state(&self, set: &SetName) -> SetState {
+        self.logs.state(set)
+    }
+
+    /// Lets go of the log of a set as far as it is stable (nothing can come any more that was written without knowing of
+    /// it) and delivered to every region that may want it. The files go with the next flush.
+    pub fn release(&mut self, set: &SetName, stable: &Vector, delivered: &Vector) {
+        self.logs.release(set, stable, delivered);
     }
 
     pub(crate) fn publish(&self, snapshot: Snapshot) {
@@ -195,6 +212,7 @@ impl Store {
             hlc: self.sequencer.hlc().0,
             next_seq: self.sequencer.next_seq(),
             next_segment: self.sequencer.next_segment(),
+            logs: self.logs.notes(),
             ..self.state.edit()
         }
     }

@@ -124,6 +124,11 @@ impl Sequencer {
         next
     }
 
+    /// Lets later moments be after one that another region gave out.
+    pub(crate) fn observe(&self, hlc: Hlc) {
+        self.hlc.fetch_max(hlc.0, Ordering::SeqCst);
+    }
+
     /// The next moment, for rows that are committed some time later.
     pub(crate) fn take_off(self: &Arc<Self>, now_ms: u64) -> Flight {
         // Under the lock, so that no one sees a moment handed out and not in flight.

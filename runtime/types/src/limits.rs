@@ -278,6 +278,8 @@ pub const LOGGED_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of one record of the write-ahead log.
 pub const LOG_RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes in memory of the rows of one entry of a replication set's log.
+pub const ENTRY_DECODED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Idempotency keys that a store remembers; the oldest are forgotten first.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use domicile_types::{DatasetName, Hlc, RegionId, limits};
 use serde::{Deserialize, Serialize};
 
+use crate::logs;
 use crate::segment::SegmentEntry;
 use crate::wal::Idempotency;
 use crate::{ManifestProblem, StoreError};
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub(crate) remembered: VecDeque<Remembered>,
     /// Objects in cold storage that are no segments, or may be there from a copy that was not finished.
     pub(crate) doomed: BTreeSet<String>,
+    /// What counts of each replication set.
+    pub(crate) logs: BTreeMap<String, logs::Note>,
 }
 
 /// A batch that is known again when it comes again.
@@ -81,6 +84,9 @@ pub(crate) struct Edit {
     /// Objects that are not doomed any more: they are segments now, or gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) spare: Vec<String>,
+    /// What counts of each replication set, whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) logs: BTreeMap<String, logs::Note>,
 }
 
 impl State {
@@ -104,6 +110,7 @@ impl State {
             hlc: self.hlc.0,
             next_seq: self.next_seq,
             next_segment: self.next_segment,
+            logs: self.logs.clone(),
             ..Edit::default()
         }
     }
@@ -143,6 +150,7 @@ impl State {
                 _ => drop(self.rules.insert(dataset, rule)),
             }
         }
+        self.logs.extend(edit.logs);
         self.doomed.extend(edit.doom);
         for object in &edit.spare {
             self.doomed.remove(object);

@@ -5,6 +5,7 @@
 //! with that CRC and cover the offsets of their groups, so that bytes of another file or place are never taken for a
 //! record.
 
+pub(crate) mod mark;
 pub(crate) mod record;
 mod recover;
 
@@ -16,7 +17,7 @@ use domicile_types::RegionId;
 use crate::disk::{Disk, DiskFile};
 use crate::{LogProblem, StoreError};
 
-pub(crate) use record::{Body, Description, Idempotency};
+pub(crate) use record::{Body, Description, Idempotency, Use};
 pub(crate) use recover::{Damage, Durable, Record, Replay, Replayed, end_before, mend, replay};
 
 /// Bytes of a file's header.
@@ -66,7 +67,7 @@ impl FileHeader {
     }
 
     /// The header and the seed of the records' checksums.
-    fn decode(bytes: &[u8]) -> Option<(Self, u32)> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, u32)> {
         let (content, sum) = bytes.get(..HEADER_BYTES as usize)?.split_at_checked(HEADER_BYTES as usize - 4)?;
         let word = |at: usize| Some(u32::from_le_bytes(content.get(at..at + 4)?.try_into().ok()?));
         let long = |at: usize| Some(u64::from_le_bytes(content.get(at..at + 8)?.try_into().ok()?));
@@ -172,6 +173,6 @@ pub(crate) enum AppendError {
     Unknown(std::io::Error),
 }
 
-fn damaged(path: &Path, offset: u64, problem: LogProblem) -> StoreError {
+pub(crate) fn damaged(path: &Path, offset: u64, problem: LogProblem) -> StoreError {
     StoreError::Log { path: path.to_owned(), offset, problem }
 }

@@ -1,7 +1,7 @@
 //! One record of the write-ahead log: the rows of one batch.
 //!
-//! All integers little-endian. Header of 80 bytes, then the description as JSON, then the rows as an Arrow IPC stream
-//! in one LZ4 block, then zeros up to a multiple of 8:
+//! All integers little-endian. Header of 80 bytes, then, for an entry of a replication set's log, its mark as JSON, then
+//! the description as JSON, then the rows as an Arrow IPC stream in one LZ4 block, then zeros up to a multiple of 8:
 //!
 //! | bytes | field |
 //! |---|---|
@@ -15,11 +15,12 @@
 //! | 40..44 | length of the description |
 //! | 44..48 | length of the LZ4 block |
 //! | 48..52 | length of the IPC stream |
-//! | 52..56 | CRC-32C of description and block, seeded with the file's seed |
+//! | 52..56 | CRC-32C of mark, description and block, seeded with the file's seed |
 //! | 56..60 | CRC-32C of the dataset's name |
 //! | 60..64 | the same of the record before; 0 for the first of a file |
 //! | 64..72 | offset in the file of the first record of the same group commit |
-//! | 72..80 | 0 |
+//! | 72..76 | length of the mark; 0 where the record is no entry |
+//! | 76..80 | what becomes of the rows: 0 they count, 1 those of the next record count instead, 2 it is that next record |
 
 use std::sync::Arc;
 
@@ -27,9 +28,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
-use domicile_types::{Digest, Hlc, limits};
+use bytes::Bytes;
+use domicile_types::{Digest, Hlc, Mark, limits};
 use serde::{Deserialize, Serialize};
 
+use super::mark;
 use crate::StoreError;
 use crate::hash;
 use crate::manifest::Rule;
@@ -60,14 +63,27 @@ pub(crate) struct Idempotency {
     pub(crate) sha256: Digest,
 }
 
-/// The part of a record that a batch's preparation makes, off the writer's thread.
-#[derive(Debug, Clone)]
+/// The part of a record that a batch's preparation makes, off the writer's thread; or, of an entry that was written
+/// elsewhere, what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Body {
-    description: Vec<u8>,
-    block: Vec<u8>,
-    stream_bytes: u32,
-    rows: u32,
-    dataset: u32,
+    pub(crate) description: Bytes,
+    pub(crate) block: Bytes,
+    pub(crate) stream_bytes: u32,
+    pub(crate) rows: u32,
+    pub(crate) dataset: u32,
+}
+
+/// What becomes of the rows of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Use {
+    /// They count.
+    #[default]
+    Rows,
+    /// The record is kept for others; here the rows of the next record count instead.
+    Carried,
+    /// Its rows count instead of those of the record before.
+    Instead,
 }
 
 /// The part that the writer adds.
@@ -79,6 +95,7 @@ pub(crate) struct Place {
     pub(crate) epoch: u32,
     pub(crate) before: u32,
     pub(crate) group: u64,
+    pub(crate) used: Use,
 }
 
 /// A header that was read and whose checksum is right.
@@ -91,6 +108,14 @@ pub(crate) struct Header {
     block_bytes: u32,
     stream_bytes: u32,
     checksum: u32,
+    mark_bytes: u32,
+}
+
+/// What a record says, and its rows as they were written.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) mark: Option<Mark>,
+    pub(crate) body: Body,
 }
 
 /// What stands for a dataset in a header.
@@ -116,27 +141,41 @@ impl Body {
         }
         let description_bytes = serde_json::to_vec(description).map_err(StoreError::encoding)?;
         Ok(Self {
-            block: lz4_flex::block::compress(&stream),
+            block: lz4_flex::block::compress(&stream).into(),
             stream_bytes: u32::try_from(stream.len()).map_err(|_| too_large(stream.len()))?,
             rows: u32::try_from(rows.num_rows()).map_err(|_| too_large(rows.num_rows()))?,
             dataset: dataset_mark(&description.dataset),
-            description: description_bytes,
+            description: description_bytes.into(),
         })
     }
 
-    pub(crate) fn dataset(&self) -> u32 {
-        self.dataset
+    /// What the body says beside its rows.
+    pub(crate) fn description(&self) -> Result<Description, StoreError> {
+        serde_json::from_slice(&self.description).map_err(StoreError::encoding)
     }
 
-    /// Bytes of the whole record.
+    /// What the body says, and its rows.
+    pub(crate) fn decode(&self) -> Option<(Description, RecordBatch)> {
+        let description = self.description().ok()?;
+        let stream_bytes = self.stream_bytes as usize;
+        if stream_bytes > limits::LOG_RECORD_BYTES_MAX {
+            return None;
+        }
+        let stream = lz4_flex::block::decompress(&self.block, stream_bytes).ok()?;
+        let rows = StreamReader::try_new(stream.as_slice(), None).ok()?.next()?.ok()?;
+        (rows.num_rows() == self.rows as usize).then_some((description, rows))
+    }
+
+    /// Bytes of the whole record but for a mark.
     pub(crate) fn len(&self) -> usize {
         (HEADER_BYTES + self.description.len() + self.block.len()).next_multiple_of(8)
     }
 
-    /// Appends the record to `out`.
-    pub(crate) fn write(&self, place: &Place, seed: u32, out: &mut Vec<u8>) {
+    /// Appends the record to `out`. `mark` is that of an entry, encoded, or empty.
+    pub(crate) fn write(&self, place: &Place, mark: &[u8], seed: u32, out: &mut Vec<u8>) {
         let start = out.len();
-        let checksum = crc32c::crc32c_append(crc32c::crc32c_append(seed, &self.description), &self.block);
+        let parts = [mark, &self.description, &self.block];
+        let checksum = parts.iter().fold(seed, |sum, part| crc32c::crc32c_append(sum, part));
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&place.version.to_le_bytes());
@@ -154,12 +193,26 @@ impl Body {
         ];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         out.extend_from_slice(&place.group.to_le_bytes());
-        out.extend_from_slice(&[0; 8]);
+        out.extend_from_slice(&(mark.len() as u32).to_le_bytes());
+        out.extend_from_slice(&place.used.number().to_le_bytes());
         let sum = crc32c::crc32c_append(seed, &out[start + 8..start + HEADER_BYTES]);
         out[start + 4..start + 8].copy_from_slice(&sum.to_le_bytes());
-        out.extend_from_slice(&self.description);
-        out.extend_from_slice(&self.block);
-        out.resize(start + self.len(), 0);
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+        out.resize((out.len() - start).next_multiple_of(8) + start, 0);
+    }
+}
+
+impl Use {
+    fn number(self) -> u32 {
+        match self {
+            Self::Rows => 0,
+            Self::Carried => 1,
+            Self::Instead => 2,
+        }
+    }
+
+    fn of(number: u32) -> Option<Self> {
+        [Self::Rows, Self::Carried, Self::Instead].into_iter().find(|used| used.number() == number)
     }
 }
 
@@ -179,6 +232,7 @@ impl Header {
             epoch: word(32),
             before: word(60),
             group: long(64),
+            used: Use::of(word(76))?,
         };
         let header = Self {
             place,
@@ -188,13 +242,14 @@ impl Header {
             stream_bytes: word(48),
             checksum: word(52),
             dataset: word(56),
+            mark_bytes: word(72),
         };
         (header.body_bytes() <= 2 * limits::LOG_RECORD_BYTES_MAX).then_some(header)
     }
 
     /// Bytes after the header, without the zeros at the end.
     pub(crate) fn body_bytes(&self) -> usize {
-        self.description_bytes as usize + self.block_bytes as usize
+        [self.mark_bytes, self.description_bytes, self.block_bytes].iter().map(|bytes| *bytes as usize).sum()
     }
 
     /// Bytes of the whole record.
@@ -202,20 +257,25 @@ impl Header {
         (HEADER_BYTES + self.body_bytes()).next_multiple_of(8) as u64
     }
 
-    /// Description and rows in `body`, which has [`Header::body_bytes`]; none where the checksum is wrong.
-    pub(crate) fn body(&self, body: &[u8], seed: u32) -> Option<(Description, RecordBatch)> {
-        if crc32c::crc32c_append(seed, body) != self.checksum {
+    /// Mark, description and rows in `body`, which has [`Header::body_bytes`]; none where the checksum is wrong.
+    pub(crate) fn content(&self, body: Bytes, seed: u32) -> Option<Content> {
+        if body.len() != self.body_bytes() || crc32c::crc32c_append(seed, &body) != self.checksum {
             return None;
         }
-        let (description, block) = body.split_at_checked(self.description_bytes as usize)?;
-        let description = serde_json::from_slice(description).ok()?;
-        let stream_bytes = self.stream_bytes as usize;
-        if stream_bytes > limits::LOG_RECORD_BYTES_MAX {
-            return None;
-        }
-        let stream = lz4_flex::block::decompress(block, stream_bytes).ok()?;
-        let rows = StreamReader::try_new(stream.as_slice(), None).ok()?.next()?.ok()?;
-        (rows.num_rows() == self.rows as usize).then_some((description, rows))
+        let mark = match self.mark_bytes as usize {
+            0 => None,
+            length => Some(mark::decode(&body[..length])?),
+        };
+        let description_start = self.mark_bytes as usize;
+        let block_start = description_start + self.description_bytes as usize;
+        let body = Body {
+            description: body.slice(description_start..block_start),
+            block: body.slice(block_start..),
+            stream_bytes: self.stream_bytes,
+            rows: self.rows,
+            dataset: self.dataset,
+        };
+        Some(Content { mark, body })
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use arrow::array::RecordBatch;
 use domicile_types::RegionId;
 
-use super::record::{Description, HEADER_BYTES as RECORD_HEADER_BYTES, Header, Place};
+use super::record::{Content, HEADER_BYTES as RECORD_HEADER_BYTES, Header, Place};
 use super::{FileHeader, HEADER_BYTES, LogFile, damaged};
 use crate::disk::{Disk, DiskFile};
 use crate::{LogProblem, StoreError};
@@ -14,8 +13,10 @@ use crate::{LogProblem, StoreError};
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) place: Place,
-    pub(crate) description: Description,
-    pub(crate) rows: RecordBatch,
+    pub(crate) dataset: u32,
+    pub(crate) content: Content,
+    /// Offset in its file.
+    pub(crate) offset: u64,
     /// Bytes of the record.
     pub(crate) bytes: u64,
 }
@@ -171,12 +172,12 @@ impl Reader {
         if self.durable.end.is_some_and(|end| end <= offset) {
             return Ok(None);
         }
-        if let Some((header, description, rows)) = self.record(offset)? {
+        if let Some((header, content)) = self.record(offset)? {
             self.log.last = header.dataset;
             self.group = header.place.group;
             self.version = Some(header.place.version);
-            let (place, bytes) = (header.place, header.record_bytes());
-            return Ok(Some((offset + bytes, Record { place, description, rows, bytes })));
+            let (place, dataset, bytes) = (header.place, header.dataset, header.record_bytes());
+            return Ok(Some((offset + bytes, Record { place, dataset, content, offset, bytes })));
         }
         // A record of a later group was written after this place had been synced: it is damage, not a torn end.
         let whole = self.whole_behind(offset)?;
@@ -207,14 +208,14 @@ impl Reader {
         Ok(Header::read(&self.log.file.read_at(offset, RECORD_HEADER_BYTES)?, self.log.seed))
     }
 
-    fn record(&self, offset: u64) -> std::io::Result<Option<(Header, Description, RecordBatch)>> {
+    fn record(&self, offset: u64) -> std::io::Result<Option<(Header, Content)>> {
         let Some(header) = self.header(offset)? else { return Ok(None) };
         let start = offset + RECORD_HEADER_BYTES as u64;
         if header.place.group > offset || start + header.body_bytes() as u64 > self.size {
             return Ok(None);
         }
         let body = self.log.file.read_at(start, header.body_bytes())?;
-        Ok(header.body(&body, self.log.seed).map(|(description, rows)| (header, description, rows)))
+        Ok(header.content(body, self.log.seed).map(|content| (header, content)))
     }
 
     /// The first whole record behind `offset`, provided that one of a later group follows.

@@ -1,0 +1,170 @@
+//! The logs of replication sets: which entries of which region's log count here, and where they lie.
+//!
+//! An entry is a record of the write-ahead log that has a mark. Those that were written here and those that came from
+//! elsewhere lie in one log, in the order in which they came to count. Files are kept, beyond what recovery needs, until
+//! nobody needs their entries: other regions to get them, this one to tell which rows were written at the same time.
+
+mod entry;
+mod places;
+mod read;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use domicile_types::{DatasetName, Hlc, Mark, Origin, SetName, Vector};
+use serde::{Deserialize, Serialize};
+
+use crate::wal::mark::{self, Numbers};
+
+pub use entry::Entry;
+pub(crate) use places::{Place, Standing};
+pub use read::Located;
+
+/// One replication set, as far as this region has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetState {
+    /// The entries that count here. All of them are durable.
+    pub applied: Vector,
+    /// What the last entry that counts of each log follows.
+    pub heard: BTreeMap<Origin, Vector>,
+    /// Entries that nothing can come any more which was written without knowing of them.
+    pub stable: Vector,
+}
+
+/// All sets, and where their entries lie.
+#[derive(Debug, Default)]
+pub(crate) struct Logs {
+    sets: BTreeMap<SetName, Set>,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    state: SetState,
+    /// In the order in which they came to count. The first are gone.
+    places: VecDeque<Place>,
+}
+
+impl SetState {
+    /// Takes note of an entry that counts now.
+    pub(crate) fn apply(&mut self, mark: &Mark) {
+        self.applied.advance(&mark.dot.origin, mark.dot.seq);
+        self.heard.insert(mark.dot.origin.clone(), mark.follows.clone());
+    }
+}
+
+impl Logs {
+    /// Goes on from what the manifest says.
+    pub(crate) fn new(notes: &BTreeMap<String, Note>) -> Option<Self> {
+        let set = |(name, note): (&String, &Note)| {
+            Some((name.parse().ok()?, Set { state: note.state()?, places: VecDeque::new() }))
+        };
+        Some(Self { sets: notes.iter().map(set).collect::<Option<_>>()? })
+    }
+
+    pub(crate) fn state(&self, set: &SetName) -> SetState {
+        self.sets.get(set).map(|set| set.state.clone()).unwrap_or_default()
+    }
+
+    /// What counts of each set.
+    pub(crate) fn applied(&self) -> Arc<BTreeMap<SetName, Vector>> {
+        Arc::new(self.sets.iter().map(|(name, set)| (name.clone(), set.state.applied.clone())).collect())
+    }
+
+    /// Takes note of an entry that counts now, and lies at `place`.
+    pub(crate) fn apply(&mut self, place: Place) {
+        let set = self.sets.entry(place.mark.set.clone()).or_default();
+        set.state.apply(&place.mark);
+        set.places.push_back(place);
+    }
+
+    /// Takes note of an entry that counted before, and can still be read.
+    pub(crate) fn found(&mut self, place: Place) {
+        self.sets.entry(place.mark.set.clone()).or_default().places.push_back(place);
+    }
+
+    /// Lets go of the entries that are stable, and delivered to everyone who may want them.
+    pub(crate) fn release(&mut self, name: &SetName, stable: &Vector, delivered: &Vector) {
+        let Some(set) = self.sets.get_mut(name) else { return };
+        set.state.stable.join(stable);
+        let stable = &set.state.stable;
+        let done = |place: &Place| stable.contains(&place.mark.dot) && delivered.contains(&place.mark.dot);
+        while set.places.front().is_some_and(done) {
+            set.places.pop_front();
+        }
+    }
+
+    /// The first log file that has an entry which is still needed.
+    pub(crate) fn first_file(&self) -> Option<u64> {
+        self.sets.values().filter_map(|set| set.places.front()).map(|place| place.file).min()
+    }
+
+    /// The local moment of the oldest entry of a dataset to which something may come that was written without knowing
+    /// of it.
+    pub(crate) fn oldest_unstable(&self, dataset: &DatasetName) -> Option<Hlc> {
+        let unstable = |set: &Set| {
+            let is_unstable = |place: &&Place| place.dataset == *dataset && !set.state.stable.contains(&place.mark.dot);
+            set.places.iter().find(is_unstable).map(|place| place.local_hlc)
+        };
+        self.sets.values().filter_map(unstable).min()
+    }
+
+    /// Entries of a dataset that count and that `mark` does not follow.
+    pub(crate) fn concurrent<'l>(
+        &'l self,
+        mark: &'l Mark,
+        dataset: &'l DatasetName,
+    ) -> impl Iterator<Item = &'l Place> {
+        let places = self.sets.get(&mark.set).filter(|set| !mark.follows.covers(&set.state.applied));
+        let places = places.into_iter().flat_map(|set| set.places.iter());
+        places
+            .filter(move |place| place.dataset == *dataset && place.rows > 0 && !mark.follows.contains(&place.mark.dot))
+    }
+
+    /// What the manifest is to say.
+    pub(crate) fn notes(&self) -> BTreeMap<String, Note> {
+        self.sets.iter().map(|(name, set)| (name.to_string(), Note::of(&set.state))).collect()
+    }
+
+    fn places(&self, set: &SetName) -> impl Iterator<Item = &Place> {
+        self.sets.get(set).into_iter().flat_map(|set| &set.places)
+    }
+}
+
+/// A set as the manifest has it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Note {
+    applied: Numbers,
+    heard: Vec<(String, u32, Numbers)>,
+    stable: Numbers,
+}
+
+impl Note {
+    fn of(state: &SetState) -> Self {
+        let heard =
+            |(origin, follows): (&Origin, &Vector)| (origin.region.to_string(), origin.epoch, mark::numbers(follows));
+        Self {
+            applied: mark::numbers(&state.applied),
+            heard: state.heard.iter().map(heard).collect(),
+            stable: mark::numbers(&state.stable),
+        }
+    }
+
+    fn state(&self) -> Option<SetState> {
+        let heard = |(region, epoch, follows): &(String, u32, Numbers)| {
+            Some((Origin { region: region.parse().ok()?, epoch: *epoch }, mark::vector(follows)?))
+        };
+        Some(SetState {
+            applied: mark::vector(&self.applied)?,
+            heard: self.heard.iter().map(heard).collect::<Option<_>>()?,
+            stable: mark::vector(&self.stable)?,
+        })
+    }
+}
+
+/// The mark of an entry that is written here now.
+pub(crate) fn next_mark(state: &SetState, set: &SetName, origin: Origin, hlc: Hlc) -> Arc<Mark> {
+    let seq = state.applied.get(&origin) + 1;
+    let dot = domicile_types::Dot { origin, seq };
+    Arc::new(Mark { set: set.clone(), dot, hlc, follows: state.applied.clone() })
+}
