@@ -3,6 +3,7 @@
 //! Plain data without I/O, serialization or Arrow: each outer format (TOML, HTTP, Arrow, Parquet) is mapped
 //! to these types in the crate that owns the format.
 
+mod conflict;
 mod dataset;
 mod digest;
 mod hlc;
@@ -15,12 +16,13 @@ mod secret;
 mod suggest;
 mod vector;
 
+pub use conflict::{ColumnPolicy, ConflictPolicy, ConflictPolicyError, MERGE_COLUMN, RowPolicy};
 pub use dataset::{Column, ColumnType, Dataset, DatasetError};
 pub use digest::{Digest, DigestError};
 pub use hlc::Hlc;
 pub use name::{DatasetName, NameError, PluginName, QueryId, RegionId, SetName};
 pub use partition::{BUCKETS_MAX, Every, Lifecycle, Partitioning, TimePartition, ValuePartition};
-pub use replication::{Acknowledge, ColumnPolicy, ConflictPolicy, ReplicationSet, RowPolicy};
+pub use replication::{Acknowledge, ReplicationSet};
 pub use residency::{HomeMap, KeyValue, Residency};
 pub use secret::Secret;
 pub use suggest::{is_slip_of, nearest, suggestion};
