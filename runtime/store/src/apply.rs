@@ -9,7 +9,7 @@ use arrow::datatypes::{Field, UInt64Type};
 use domicile_types::{DatasetName, Mark};
 
 use crate::chunk::{self, Checked};
-use crate::logs::{Entry, Place, Standing};
+use crate::logs::{Entry, Place, writer};
 use crate::lookup::{self, Sources};
 use crate::prepare::{About, Content};
 use crate::rows::columns_of;
@@ -28,10 +28,11 @@ pub struct Opened {
     rows: Checked,
 }
 
-/// Rows of an entry whose newest versions here were written without knowing of it, and these versions.
+/// Rows of an entry that are here already, in versions of which some were written without knowing of the entry.
 #[derive(Debug)]
 pub struct Collisions {
-    /// Positions of the rows among the entry's.
+    /// Positions of the rows among the entry's. Where the newest version here comes from an entry that is not kept any
+    /// more, and so was known to the writer, the row is left out.
     pub rows: UInt32Array,
     /// The versions that count here, one each, as they were logged.
     pub stored: RecordBatch,
@@ -118,18 +119,17 @@ impl Preparer {
 }
 
 impl Store {
-    /// The rows of an entry whose newest versions here were written without knowing of it; none where the entry follows
-    /// everything of its dataset that counts.
+    /// The rows of an entry that are here already; none where the entry follows everything of its dataset that counts.
     ///
     /// # Errors
     /// Where stored rows cannot be read.
     pub fn collisions(&self, opened: &Opened) -> Result<Option<Collisions>, StoreError> {
         let described = self.reader.catalog.entry(&opened.dataset)?;
         let (key, logged) = (described.primary_key(), logged_schema(&described.stored));
-        let concurrent: Vec<&Place> = self.logs.concurrent(opened.mark(), &opened.dataset).collect();
-        if key.is_empty() || concurrent.is_empty() {
+        if key.is_empty() || self.logs.concurrent(opened.mark(), &opened.dataset).next().is_none() {
             return Ok(None);
         }
+        let kept: Vec<&Place> = self.logs.kept(&opened.mark().set, &opened.dataset).collect();
         let snapshot = self.reader.snapshot();
         let version = snapshot.version;
         let wanted: Vec<&str> = [SEQ_COLUMN].into_iter().chain(logged.fields().iter().map(name)).collect();
@@ -149,10 +149,10 @@ impl Store {
         let (mut rows, mut versions, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         for (row, at) in (0..).zip(found.at) {
             let Some(at) = at else { continue };
-            if let Standing::Concurrent(mark) = Standing::of(seqs.value(at as usize), &concurrent) {
+            if let Some(place) = writer(&kept, seqs.value(at as usize)) {
                 rows.push(row);
                 versions.push(at);
-                marks.push(mark);
+                marks.push(Arc::clone(&place.mark));
             }
         }
         let columns: Vec<usize> = (1..stored.num_columns()).collect();

@@ -257,7 +257,8 @@ impl Store {
             first.get_or_insert(draft.bytes.len() - start);
         }
         if let Some(mark) = mark {
-            draft.sets.entry(mark.set.clone()).or_insert_with(|| self.logs.state(&mark.set)).apply(&mark);
+            let has_rows = member.records.iter().any(|(body, _)| body.rows > 0);
+            draft.sets.entry(mark.set.clone()).or_insert_with(|| self.logs.state(&mark.set)).apply(&mark, has_rows);
             draft.places.push(logs::Place {
                 mark,
                 dataset: member.about.dataset.clone(),
@@ -267,6 +268,7 @@ impl Store {
                 local_hlc: stamp.hlc,
                 first_seq: stamp.first_seq,
                 rows: member.rows.rows.num_rows() as u64,
+                has_rows,
             });
         }
         draft.grown += self.add_recent(&mut draft.snapshot, &member.about.dataset, &member.rows, &stamp)?;

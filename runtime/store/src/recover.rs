@@ -133,7 +133,7 @@ struct Recovery<'a> {
     known: Known,
     logs: Logs,
     /// The entry before, where the rows of the record that follows count instead of its own.
-    carried: Option<(Dot, u64, u64)>,
+    carried: Option<(Dot, u64, u64, bool)>,
     damage: Vec<Damage>,
     hlc: Hlc,
     next_seq: u64,
@@ -294,18 +294,19 @@ impl<'a> Recovery<'a> {
     fn place(&mut self, file: u64, record: &Record) -> Option<logs::Place> {
         let mark = record.content.mark.clone()?;
         let carried = self.carried.take();
-        let (offset, bytes) = match record.place.used {
-            Use::Rows => (record.offset, record.bytes),
-            Use::Carried => {
-                self.carried = Some((mark.dot, record.offset, record.bytes));
+        let rows = u64::from(record.content.body.rows);
+        let (offset, bytes, has_rows) = match (record.place.used, carried) {
+            (Use::Rows, _) => (record.offset, record.bytes, rows > 0),
+            (Use::Carried, _) => {
+                self.carried = Some((mark.dot, record.offset, record.bytes, rows > 0));
                 return None;
             }
-            Use::Instead => carried.filter(|(dot, ..)| *dot == mark.dot).map(|(_, offset, bytes)| (offset, bytes))?,
+            (Use::Instead, Some((dot, offset, bytes, had))) if dot == mark.dot => (offset, bytes, had || rows > 0),
+            (Use::Instead, _) => return None,
         };
         let dataset = record.content.body.description().ok()?.dataset.parse().ok()?;
         let (local_hlc, first_seq) = (record.place.hlc, record.place.first_seq);
-        let rows = u64::from(record.content.body.rows);
-        Some(logs::Place { mark: Arc::new(mark), dataset, file, offset, bytes, local_hlc, first_seq, rows })
+        Some(logs::Place { mark: Arc::new(mark), dataset, file, offset, bytes, local_hlc, first_seq, rows, has_rows })
     }
 
     fn record(&mut self, file: u64, record: &Record) -> Result<(), StoreError> {

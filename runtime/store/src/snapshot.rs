@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use domicile_types::{DatasetName, SetName, Vector};
 
 use crate::bounds::Bounds;
 use crate::catalog::Catalog;
+use crate::lookup::{self, Sources};
 use crate::partition::PartitionKey;
 use crate::recent;
 use crate::segment::tombstones;
@@ -219,6 +220,24 @@ impl StoreReader {
     /// All datasets, as given when the store was opened.
     pub fn specs(&self) -> &[DatasetSpec] {
         self.catalog.specs()
+    }
+
+    /// The newest versions of the rows that have these keys: for each its row in the batch, which has the columns
+    /// `wanted`; none where there is no such row.
+    ///
+    /// # Errors
+    /// Where there is no such dataset, or its rows cannot be read.
+    pub fn find(
+        &self,
+        dataset: &DatasetName,
+        keys: &[ArrayRef],
+        wanted: &[&str],
+    ) -> Result<(Option<RecordBatch>, Vec<Option<u32>>), StoreError> {
+        let entry = self.catalog.entry(dataset)?;
+        let partitions = self.snapshot().partitions(dataset)?;
+        let sources = Sources { partitions: &partitions, written: &[] };
+        let found = lookup::newest(&sources, keys, entry.primary_key(), wanted)?;
+        Ok((found.rows, found.at))
     }
 
     /// The declared columns of a dataset.

@@ -314,3 +314,16 @@ pub const GIVEN_ANSWERS_MAX: usize = 4096;
 pub const GIVEN_ANSWERS_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Questions that the budget of a clause may have.
 pub const BUDGET_QUESTIONS_MAX: usize = 1_000_000;
+
+/// Bytes of entries that one answer to a pull has, unless one entry alone has more.
+pub const PULL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of entries of one set that wait for others they follow.
+pub const PENDING_ENTRIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Entries that are made durable at once.
+pub const APPLY_ENTRIES_MAX: usize = 256;
+/// Milliseconds by which the clocks of regions may differ. Entries from further ahead wait.
+pub const CLOCK_DRIFT_MS_MAX: u64 = 500;
+/// Milliseconds after which a region says in its log what it has applied since its last entry.
+pub const HEARTBEAT_MS: u64 = 1_000;
+/// Milliseconds until a region that did not answer is asked again, at most.
+pub const PULL_RETRY_MS_MAX: u64 = 5_000;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::wal::mark::{self, Numbers};
 
 pub use entry::Entry;
-pub(crate) use places::{Place, Standing};
+pub(crate) use places::{Place, writer};
 pub use read::Located;
 
 /// One replication set, as far as this region has it.
@@ -25,6 +25,8 @@ pub use read::Located;
 pub struct SetState {
     /// The entries that count here. All of them are durable.
     pub applied: Vector,
+    /// Those of them up to the last one of each log that had rows.
+    pub written: Vector,
     /// What the last entry that counts of each log follows.
     pub heard: BTreeMap<Origin, Vector>,
     /// Entries that nothing can come any more which was written without knowing of them.
@@ -46,8 +48,11 @@ struct Set {
 
 impl SetState {
     /// Takes note of an entry that counts now.
-    pub(crate) fn apply(&mut self, mark: &Mark) {
+    pub(crate) fn apply(&mut self, mark: &Mark, has_rows: bool) {
         self.applied.advance(&mark.dot.origin, mark.dot.seq);
+        if has_rows {
+            self.written.advance(&mark.dot.origin, mark.dot.seq);
+        }
         self.heard.insert(mark.dot.origin.clone(), mark.follows.clone());
     }
 }
@@ -73,7 +78,7 @@ impl Logs {
     /// Takes note of an entry that counts now, and lies at `place`.
     pub(crate) fn apply(&mut self, place: Place) {
         let set = self.sets.entry(place.mark.set.clone()).or_default();
-        set.state.apply(&place.mark);
+        set.state.apply(&place.mark, place.has_rows);
         set.places.push_back(place);
     }
 
@@ -120,6 +125,11 @@ impl Logs {
             .filter(move |place| place.dataset == *dataset && place.rows > 0 && !mark.follows.contains(&place.mark.dot))
     }
 
+    /// The entries of a dataset that can still be read.
+    pub(crate) fn kept<'l>(&'l self, set: &SetName, dataset: &'l DatasetName) -> impl Iterator<Item = &'l Place> {
+        self.places(set).filter(move |place| place.dataset == *dataset && place.rows > 0)
+    }
+
     /// What the manifest is to say.
     pub(crate) fn notes(&self) -> BTreeMap<String, Note> {
         self.sets.iter().map(|(name, set)| (name.to_string(), Note::of(&set.state))).collect()
@@ -135,6 +145,7 @@ impl Logs {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
     applied: Numbers,
+    written: Numbers,
     heard: Vec<(String, u32, Numbers)>,
     stable: Numbers,
 }
@@ -145,6 +156,7 @@ impl Note {
             |(origin, follows): (&Origin, &Vector)| (origin.region.to_string(), origin.epoch, mark::numbers(follows));
         Self {
             applied: mark::numbers(&state.applied),
+            written: mark::numbers(&state.written),
             heard: state.heard.iter().map(heard).collect(),
             stable: mark::numbers(&state.stable),
         }
@@ -156,6 +168,7 @@ impl Note {
         };
         Some(SetState {
             applied: mark::vector(&self.applied)?,
+            written: mark::vector(&self.written)?,
             heard: self.heard.iter().map(heard).collect::<Option<_>>()?,
             stable: mark::vector(&self.stable)?,
         })

@@ -19,24 +19,14 @@ pub(crate) struct Place {
     /// The numbers that its rows have here: the first, and how many.
     pub(crate) first_seq: u64,
     pub(crate) rows: u64,
+    /// Whether the entry had rows, whatever came of them here.
+    pub(crate) has_rows: bool,
 }
 
-/// What the newest version of a row comes from, seen from an entry that is about to count.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// The entry was written over it.
-    Before,
-    /// It was written without knowing of the entry, nor the entry of it.
-    Concurrent(Arc<Mark>),
-}
-
-impl Standing {
-    /// Of the row that has the number `seq` here; `concurrent` are the entries that the new one does not follow.
-    pub(crate) fn of(seq: u64, concurrent: &[&Place]) -> Self {
-        let has = |place: &&&Place| (place.first_seq..place.first_seq + place.rows).contains(&seq);
-        match concurrent.iter().find(has) {
-            Some(place) => Self::Concurrent(Arc::clone(&place.mark)),
-            None => Self::Before,
-        }
-    }
+/// The entry that a row comes from, by the number that the row has here; none where it is not kept. `places` are in the
+/// order in which they came to count.
+pub(crate) fn writer<'p>(places: &[&'p Place], seq: u64) -> Option<&'p Place> {
+    let behind = places.partition_point(|place| place.first_seq <= seq);
+    let place = places[..behind].last()?;
+    (seq < place.first_seq + place.rows).then_some(place)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use domicile_types::{Mark, Origin, RegionId, SetName, Vector};
+use domicile_types::{Dot, Mark, Origin, RegionId, SetName, Vector};
 
 use super::{Entry, Place};
 use crate::disk::{Disk, DiskFile};
@@ -61,6 +61,14 @@ impl Store {
             return Err(StoreError::EntriesGone { set: set.clone(), origin: origin.clone() });
         }
         Ok(Located { disk: Arc::clone(&self.parts.disk), dir: self.parts.wal_dir(), places, more })
+    }
+}
+
+impl Store {
+    /// Certain entries of a set, as far as they are kept.
+    pub fn find(&self, set: &SetName, dots: &[Dot]) -> Located {
+        let places = self.logs.places(set).filter(|place| dots.contains(&place.mark.dot)).cloned().collect();
+        Located { disk: Arc::clone(&self.parts.disk), dir: self.parts.wal_dir(), places, more: false }
     }
 }
 

@@ -1,0 +1,40 @@
+//! Every way in which sync fails.
+
+use arrow::error::ArrowError;
+use domicile_store::StoreError;
+use domicile_types::{DatasetName, Dot, NameError, SetName};
+
+/// Why entries cannot be applied or given.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Rows cannot be compared or put together.
+    #[error("rows of concurrent versions cannot be processed: {source}")]
+    Compute {
+        /// What the kernel said.
+        #[from]
+        source: ArrowError,
+    },
+    /// A version is gone that is still needed.
+    #[error("entry {dot} of replication set `{set}` is not kept, though a row of `{dataset}` still needs it")]
+    VersionGone {
+        /// The replication set.
+        set: SetName,
+        /// Which entry.
+        dot: Dot,
+        /// The dataset of the row.
+        dataset: DatasetName,
+    },
+    /// A name that is kept is none.
+    #[error("what is kept about concurrent versions has a name that is none: {0}")]
+    Name(#[from] NameError),
+    /// What is kept about concurrent versions cannot be read.
+    #[error("what is kept about concurrent versions cannot be read: {source}")]
+    Text {
+        /// What the parser said.
+        #[from]
+        source: serde_json::Error,
+    },
+}

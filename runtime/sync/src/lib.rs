@@ -1,0 +1,23 @@
+//! Sync: every region of a replication set ends up with the same rows, nothing that was acknowledged is lost, and what
+//! was written at two places at once is settled the same way everywhere.
+//!
+//! Synchronous state machines without I/O of their own: the store, its disk, the time and the network are passed in, so
+//! that all of it runs in a deterministic simulation. A [`Replica`] says what to ask of whom, answers what is asked, and
+//! applies what comes.
+
+mod apply;
+mod error;
+mod ledger;
+mod message;
+mod pending;
+mod replica;
+mod settle;
+mod siblings;
+mod stability;
+mod system;
+
+pub use apply::{Applied, Applier};
+pub use error::SyncError;
+pub use message::{Answer, Pull};
+pub use replica::{Refusal, Replica, ReplicaStatus};
+pub use system::{CONFLICTS, SIBLINGS, SystemError, system_specs};

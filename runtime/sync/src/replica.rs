@@ -1,0 +1,204 @@
+//! One region's part in one replication set: whom it asks for what, what it answers, what it holds and lets go.
+
+use std::collections::BTreeMap;
+
+use domicile_store::{Entry, SetState, Store, StoreError};
+use domicile_types::{Origin, RegionId, ReplicationSet, Vector, limits};
+
+use crate::message::{Answer, Pull};
+use crate::pending::Pending;
+use crate::{SyncError, stability};
+
+/// One region's part in one replication set.
+#[derive(Debug)]
+pub struct Replica {
+    set: ReplicationSet,
+    me: RegionId,
+    links: BTreeMap<RegionId, Link>,
+    pending: Pending,
+    /// When this region last wrote an entry, or had nothing to say.
+    quiet_since_ms: u64,
+}
+
+/// What is known of another region of the set.
+#[derive(Debug, Default)]
+struct Link {
+    asked: bool,
+    failures: u32,
+    retry_at_ms: u64,
+    /// When it last answered.
+    heard_ms: Option<u64>,
+    /// What it said that it has for good.
+    acked: Vector,
+    /// By how much it finds this region's clock ahead.
+    ahead_ms: u64,
+    refusal: Option<Refusal>,
+}
+
+/// Why another region gives nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// What is lacked is not kept there any more.
+    SnapshotRequired,
+    /// This region may not have the set, or the other one thinks so.
+    NotPermitted,
+}
+
+/// How a region's part in a set is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaStatus {
+    /// Entries that have come and cannot be applied yet.
+    pub pending: usize,
+    /// Bytes of them.
+    pub pending_bytes: usize,
+    /// The other regions, and when each last answered, in Unix milliseconds.
+    pub heard_ms: BTreeMap<RegionId, Option<u64>>,
+    /// What each other region is known to have for good.
+    pub acked: BTreeMap<RegionId, Vector>,
+    /// The regions that give nothing, and why.
+    pub refusals: BTreeMap<RegionId, Refusal>,
+    /// Whether so many others find this region's clock ahead that it has to take no writes.
+    pub is_fenced: bool,
+}
+
+impl Replica {
+    /// The part of the region `me`, which knows nothing of the others yet.
+    #[must_use]
+    pub fn new(set: ReplicationSet, me: RegionId) -> Self {
+        let others = set.regions.iter().filter(|region| **region != me);
+        let links = others.map(|region| (region.clone(), Link::default())).collect();
+        Self { set, me, links, pending: Pending::default(), quiet_since_ms: 0 }
+    }
+
+    /// The replication set.
+    #[must_use]
+    pub fn set(&self) -> &ReplicationSet {
+        &self.set
+    }
+
+    /// The questions that are due. Each has to be followed by [`Replica::answered`] or [`Replica::failed`].
+    pub fn due(&mut self, state: &SetState, now_ms: u64) -> Vec<(RegionId, Pull)> {
+        let cut_off: Vec<RegionId> =
+            self.links.iter().filter(|(_, link)| link.failures > 0).map(|(region, _)| region.clone()).collect();
+        let mut pulls = Vec::new();
+        for (region, link) in &mut self.links {
+            // A clock that was set back does not make it rest longer.
+            let rests =
+                now_ms < link.retry_at_ms && link.retry_at_ms <= now_ms.saturating_add(limits::PULL_RETRY_MS_MAX);
+            if link.asked || rests {
+                continue;
+            }
+            link.asked = true;
+            let others = cut_off.iter().filter(|other| *other != region);
+            let latest_ms = now_ms.saturating_add(limits::CLOCK_DRIFT_MS_MAX);
+            let pull = Pull {
+                set: self.set.name.clone(),
+                have: state.applied.clone(),
+                regions: [region].into_iter().chain(others).cloned().collect(),
+                ahead_ms: self.pending.ahead_ms(region, latest_ms),
+                bytes_max: limits::PULL_BYTES_MAX,
+            };
+            pulls.push((region.clone(), pull));
+        }
+        pulls
+    }
+
+    /// Takes an answer in.
+    pub fn answered(&mut self, region: &RegionId, answer: Answer, state: &SetState, now_ms: u64) {
+        let Some(link) = self.links.get_mut(region) else { return };
+        (link.asked, link.failures, link.heard_ms, link.refusal) = (false, 0, Some(now_ms), None);
+        match answer {
+            Answer::Entries { entries, .. } => {
+                let of_set = entries.into_iter().filter(|entry| entry.mark.set == self.set.name);
+                of_set.for_each(|entry| self.pending.push(entry, &state.applied));
+            }
+            Answer::SnapshotRequired => link.refuse(Refusal::SnapshotRequired, now_ms),
+            Answer::NotPermitted => link.refuse(Refusal::NotPermitted, now_ms),
+        }
+    }
+
+    /// Takes note that a region did not answer.
+    pub fn failed(&mut self, region: &RegionId, now_ms: u64) {
+        let Some(link) = self.links.get_mut(region) else { return };
+        link.asked = false;
+        link.failures = link.failures.saturating_add(1);
+        let wait_ms = 50_u64.saturating_mul(1 << link.failures.min(10)).min(limits::PULL_RETRY_MS_MAX);
+        link.retry_at_ms = now_ms.saturating_add(wait_ms);
+    }
+
+    /// Entries that can be applied one after the other.
+    pub fn ready(&mut self, state: &SetState, now_ms: u64) -> Vec<Entry> {
+        self.pending.prune(&state.applied);
+        let latest_ms = now_ms.saturating_add(limits::CLOCK_DRIFT_MS_MAX);
+        self.pending.take(&state.applied, latest_ms, limits::APPLY_ENTRIES_MAX)
+    }
+
+    /// Puts entries back that could not be applied.
+    pub fn put_back(&mut self, entries: Vec<Entry>, state: &SetState) {
+        entries.into_iter().for_each(|entry| self.pending.push(entry, &state.applied));
+    }
+
+    /// Answers a question of `region`; none where there is nothing to say yet, so that it should be answered later.
+    ///
+    /// # Errors
+    /// Where the entries cannot be read.
+    pub fn answer(&mut self, region: &RegionId, pull: &Pull, store: &Store) -> Result<Option<Answer>, SyncError> {
+        let Some(link) = self.links.get_mut(region).filter(|_| pull.set == self.set.name) else {
+            return Ok(Some(Answer::NotPermitted));
+        };
+        link.acked.join(&pull.have);
+        link.ahead_ms = pull.ahead_ms;
+        let bytes_max = pull.bytes_max.min(limits::PULL_BYTES_MAX);
+        match store.locate(&self.set.name, &pull.have, &pull.regions, bytes_max) {
+            Ok(located) if located.is_empty() => Ok(None),
+            Ok(located) => Ok(Some(Answer::Entries { entries: located.read()?, more: located.more })),
+            Err(StoreError::EntriesGone { .. }) => Ok(Some(Answer::SnapshotRequired)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets go of what nobody needs any more. Says whether this region has to say in its log what it has applied, by an
+    /// entry without rows: the others wait for that to know what is stable.
+    pub fn tick(&mut self, store: &mut Store, me: &Origin, now_ms: u64) -> bool {
+        let state = store.set_state(&self.set.name);
+        let stable = stability::stable(&state, &self.me, &self.set.regions);
+        let mut delivered = state.applied.clone();
+        self.links.values().for_each(|link| delivered.meet(&link.acked));
+        store.release(&self.set.name, &stable, &delivered);
+        let unheard = state.written.iter().any(|(origin, _)| stability::is_unheard(&state, me, origin));
+        if !unheard {
+            self.quiet_since_ms = now_ms;
+        }
+        let since_ms = self.quiet_since_ms.min(now_ms);
+        unheard && now_ms - since_ms >= limits::HEARTBEAT_MS
+    }
+
+    /// How many regions of `among`, this one included, have an entry of this region for good.
+    #[must_use]
+    pub fn copies(&self, origin: &Origin, seq: u64, among: &dyn Fn(&RegionId) -> bool) -> usize {
+        1 + self.links.iter().filter(|(region, link)| among(region) && link.acked.get(origin) >= seq).count()
+    }
+
+    /// How this part is.
+    #[must_use]
+    pub fn status(&self) -> ReplicaStatus {
+        let (pending, pending_bytes) = self.pending.size();
+        let links = || self.links.iter();
+        let ahead = self.links.values().filter(|link| link.ahead_ms > 0).count();
+        ReplicaStatus {
+            pending,
+            pending_bytes,
+            heard_ms: links().map(|(region, link)| (region.clone(), link.heard_ms)).collect(),
+            acked: links().map(|(region, link)| (region.clone(), link.acked.clone())).collect(),
+            refusals: links().filter_map(|(region, link)| Some((region.clone(), link.refusal?))).collect(),
+            is_fenced: ahead > 0 && 2 * ahead >= self.links.len(),
+        }
+    }
+}
+
+impl Link {
+    fn refuse(&mut self, refusal: Refusal, now_ms: u64) {
+        self.refusal = Some(refusal);
+        self.retry_at_ms = now_ms.saturating_add(limits::PULL_RETRY_MS_MAX);
+    }
+}
