@@ -157,7 +157,7 @@ impl Store {
         group: &Group,
     ) -> Result<Option<Ack>, StoreError> {
         let waiting = || group.members.iter().filter_map(|member| Some((member, member.mark.as_ref()?)));
-        let mut applied = self.logs.state(&mark.set).applied;
+        let mut applied = self.logs.state(&mark.set).applied.clone();
         for (_, waiting) in waiting().filter(|(_, waiting)| waiting.set == mark.set) {
             applied.advance(&waiting.dot.origin, waiting.dot.seq);
         }
@@ -258,7 +258,11 @@ impl Store {
         }
         if let Some(mark) = mark {
             let has_rows = member.records.iter().any(|(body, _)| body.rows > 0);
-            draft.sets.entry(mark.set.clone()).or_insert_with(|| self.logs.state(&mark.set)).apply(&mark, has_rows);
+            draft
+                .sets
+                .entry(mark.set.clone())
+                .or_insert_with(|| self.logs.state(&mark.set).clone())
+                .apply(&mark, has_rows);
             draft.places.push(logs::Place {
                 mark,
                 dataset: member.about.dataset.clone(),
@@ -282,8 +286,8 @@ impl Store {
         }
         let set = self.parts.sets.get(&member.about.dataset)?;
         let origin = Origin { region: stamp.origin.clone(), epoch: stamp.epoch };
-        let state = draft.sets.get(set).cloned().unwrap_or_else(|| self.logs.state(set));
-        Some(logs::next_mark(&state, set, origin, stamp.hlc))
+        let state = draft.sets.get(set).unwrap_or_else(|| self.logs.state(set));
+        Some(logs::next_mark(state, set, origin, stamp.hlc))
     }
 
     /// What is left to note of a batch whose rows are durable and visible.

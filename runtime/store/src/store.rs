@@ -186,7 +186,7 @@ impl Store {
     }
 
     /// What counts here of a replication set.
-    pub fn set_state(&self, set: &SetName) -> SetState {
+    pub fn set_state(&self, set: &SetName) -> &SetState {
         self.logs.state(set)
     }
 

@@ -8,12 +8,16 @@ use domicile_types::{ConflictPolicy, DatasetName, Mark, limits};
 
 use crate::SyncError;
 use crate::ledger;
+use crate::planted::Mistake;
+#[cfg(feature = "planted-bugs")]
+use crate::planted::Planted;
 use crate::settle::{Settled, settle};
 
 /// Applies entries to a store.
 #[derive(Debug, Clone, Default)]
 pub struct Applier {
     policies: BTreeMap<DatasetName, ConflictPolicy>,
+    mistake: Mistake,
 }
 
 /// What became of entries.
@@ -38,7 +42,15 @@ impl Applier {
     /// What becomes of rows that were written at two places at once, by dataset; `lww` for the others.
     #[must_use]
     pub fn new(policies: BTreeMap<DatasetName, ConflictPolicy>) -> Self {
-        Self { policies }
+        Self { policies, mistake: Mistake::default() }
+    }
+
+    /// The same, making a mistake.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn planted(mut self, planted: Option<Planted>) -> Self {
+        self.mistake = Mistake(planted);
+        self
     }
 
     /// Makes entries count, one after the other: each is the next of its log, and follows nothing that does not count.
@@ -86,12 +98,16 @@ impl Applier {
     }
 
     /// Applies an entry to which others are concurrent.
-    fn settled(&self, store: &mut Store, opened: Opened, collisions: Collisions, now_ms: u64) -> Result<(), SyncError> {
-        // What waited with it is in the store by now, so that it may meet more than before.
-        let collisions = store.collisions(&opened)?.unwrap_or(collisions);
+    fn settled(
+        &self,
+        store: &mut Store,
+        opened: Opened,
+        collisions: &Collisions,
+        now_ms: u64,
+    ) -> Result<(), SyncError> {
         let policy = self.policies.get(&opened.dataset).cloned().unwrap_or_default();
         let version = collisions.version;
-        let Settled { instead, conflicts, siblings } = settle(store, &opened, collisions, &policy)?;
+        let Settled { instead, conflicts, siblings } = settle(store, &opened, collisions, &policy, self.mistake)?;
         let verdict = match instead {
             None => Verdict::Apart { version },
             Some(instead) => Verdict::Resolved { version, instead },

@@ -10,6 +10,7 @@ mod error;
 mod ledger;
 mod message;
 mod pending;
+mod planted;
 mod replica;
 mod settle;
 mod siblings;
@@ -19,5 +20,7 @@ mod system;
 pub use apply::{Applied, Applier};
 pub use error::SyncError;
 pub use message::{Answer, Pull};
+#[cfg(feature = "planted-bugs")]
+pub use planted::Planted;
 pub use replica::{Refusal, Replica, ReplicaStatus};
 pub use system::{CONFLICTS, SIBLINGS, SystemError, system_specs};

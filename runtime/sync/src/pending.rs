@@ -1,21 +1,33 @@
 //! Entries that have come and cannot be applied yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_store::Entry;
 use domicile_types::{Dot, Origin, RegionId, Vector, limits};
+
+use crate::planted::{Mistake, Planted};
 
 /// Entries by log and number.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     entries: BTreeMap<(Origin, u64), Entry>,
     bytes: usize,
+    pub(crate) mistake: Mistake,
+    suspects: BTreeSet<Origin>,
 }
 
 impl Pending {
     /// Takes an entry in, unless there is no room for it: then it is asked for again later.
     pub(crate) fn push(&mut self, entry: Entry, applied: &Vector) {
         let dot = &entry.mark.dot;
+        if self.mistake.is(Planted::RepetitionIsPoison) {
+            if applied.contains(dot) {
+                self.suspects.insert(dot.origin.clone());
+            }
+            if self.suspects.contains(&dot.origin) {
+                return;
+            }
+        }
         let is_next = applied.get(&dot.origin) + 1 == dot.seq;
         let has_room = self.bytes + entry.encoded_len() <= limits::PENDING_ENTRIES_BYTES_MAX;
         if applied.contains(dot) || !(has_room || is_next) {
@@ -47,7 +59,9 @@ impl Pending {
         while let Some(origin) = first {
             let seq = reached.get(&origin) + 1;
             let due = self.entries.get(&(origin.clone(), seq));
-            if due.is_some_and(|entry| reached.covers(&entry.mark.follows) && entry.mark.hlc.unix_ms() <= latest_ms) {
+            let in_order =
+                |entry: &Entry| self.mistake.is(Planted::EffectsBeforeCauses) || reached.covers(&entry.mark.follows);
+            if due.is_some_and(|entry| in_order(entry) && entry.mark.hlc.unix_ms() <= latest_ms) {
                 return Some(Dot { origin, seq });
             }
             let behind = self.entries.range((origin, u64::MAX)..).next();

@@ -7,6 +7,7 @@ use domicile_types::{Origin, RegionId, ReplicationSet, Vector, limits};
 
 use crate::message::{Answer, Pull};
 use crate::pending::Pending;
+use crate::planted::{Mistake, Planted};
 use crate::{SyncError, stability};
 
 /// One region's part in one replication set.
@@ -18,6 +19,7 @@ pub struct Replica {
     pending: Pending,
     /// When this region last wrote an entry, or had nothing to say.
     quiet_since_ms: u64,
+    mistake: Mistake,
 }
 
 /// What is known of another region of the set.
@@ -67,7 +69,16 @@ impl Replica {
     pub fn new(set: ReplicationSet, me: RegionId) -> Self {
         let others = set.regions.iter().filter(|region| **region != me);
         let links = others.map(|region| (region.clone(), Link::default())).collect();
-        Self { set, me, links, pending: Pending::default(), quiet_since_ms: 0 }
+        Self { set, me, links, pending: Pending::default(), quiet_since_ms: 0, mistake: Mistake::default() }
+    }
+
+    /// The same, making a mistake.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn planted(mut self, planted: Option<Planted>) -> Self {
+        self.mistake = Mistake(planted);
+        self.pending.mistake = self.mistake;
+        self
     }
 
     /// The replication set.
@@ -161,16 +172,21 @@ impl Replica {
     /// entry without rows: the others wait for that to know what is stable.
     pub fn tick(&mut self, store: &mut Store, me: &Origin, now_ms: u64) -> bool {
         let state = store.set_state(&self.set.name);
-        let stable = stability::stable(&state, &self.me, &self.set.regions);
+        let mut stable = stability::stable(state, &self.me, &self.set.regions);
         let mut delivered = state.applied.clone();
         self.links.values().for_each(|link| delivered.meet(&link.acked));
+        if self.mistake.is(Planted::HeardElsewhere) {
+            stable.clone_from(&delivered);
+        } else if self.mistake.is(Planted::ForgetsEarly) {
+            stable.clone_from(&state.applied);
+        }
+        let unheard = state.written.iter().any(|(origin, _)| stability::is_unheard(state, me, origin));
         store.release(&self.set.name, &stable, &delivered);
-        let unheard = state.written.iter().any(|(origin, _)| stability::is_unheard(&state, me, origin));
         if !unheard {
             self.quiet_since_ms = now_ms;
         }
         let since_ms = self.quiet_since_ms.min(now_ms);
-        unheard && now_ms - since_ms >= limits::HEARTBEAT_MS
+        unheard && !self.mistake.is(Planted::Silent) && now_ms - since_ms >= limits::HEARTBEAT_MS
     }
 
     /// How many regions of `among`, this one included, have an entry of this region for good.

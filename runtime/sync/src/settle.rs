@@ -10,6 +10,7 @@ use domicile_types::{ConflictPolicy, DatasetName, Dot, Mark, SetName};
 
 use crate::SyncError;
 use crate::ledger::{self, Conflict};
+use crate::planted::{Mistake, Planted};
 use crate::siblings::{self, KeyTexts};
 use crate::system::SIBLINGS;
 
@@ -39,6 +40,7 @@ pub(crate) fn settle(
     opened: &Opened,
     collisions: &Collisions,
     policy: &ConflictPolicy,
+    mistake: Mistake,
 ) -> Result<Settled, SyncError> {
     let mut settled = Settled::default();
     let met = meetings(store, opened, collisions)?;
@@ -49,7 +51,10 @@ pub(crate) fn settle(
     let mut dropped = BTreeSet::new();
     for met in met {
         let (marks, rows) = versions.of(&met, opened)?;
-        let winner = siblings::last_written(&marks);
+        let mut winner = siblings::last_written(&marks);
+        if mistake.is(Planted::TiesByArrival) && marks[winner].hlc == opened.mark().hlc {
+            winner = marks.iter().position(|mark| mark.dot == opened.mark().dot).unwrap_or(winner);
+        }
         if marks[winner].dot != opened.mark().dot {
             dropped.insert(met.row);
         }
@@ -77,7 +82,7 @@ pub(crate) fn settle(
 fn meetings(store: &Store, opened: &Opened, collisions: &Collisions) -> Result<Vec<Met>, SyncError> {
     let texts = KeyTexts::of(store, &opened.dataset, &collisions.stored)?;
     let known = siblings::known(store, &opened.dataset, texts.all())?;
-    let applied = store.set_state(&opened.mark().set).applied;
+    let applied = &store.set_state(&opened.mark().set).applied;
     let mut met = Vec::new();
     for (at, row) in collisions.rows.values().iter().enumerate() {
         let (newest, key) = (&collisions.marks[at].dot, &texts.all()[at]);

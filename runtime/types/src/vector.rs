@@ -41,6 +41,12 @@ impl fmt::Display for Dot {
 pub struct Vector(BTreeMap<Origin, u64>);
 
 impl Vector {
+    /// Nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
     /// The number reached in the log of `origin`; 0 where none of its entries is meant.
     #[must_use]
     pub fn get(&self, origin: &Origin) -> u64 {

@@ -66,8 +66,11 @@ impl Logs {
         Some(Self { sets: notes.iter().map(set).collect::<Option<_>>()? })
     }
 
-    pub(crate) fn state(&self, set: &SetName) -> SetState {
-        self.sets.get(set).map(|set| set.state.clone()).unwrap_or_default()
+    pub(crate) fn state(&self, set: &SetName) -> &SetState {
+        /// Of a set that has no entries yet.
+        static EMPTY: SetState =
+            SetState { applied: Vector::new(), written: Vector::new(), heard: BTreeMap::new(), stable: Vector::new() };
+        self.sets.get(set).map_or(&EMPTY, |set| &set.state)
     }
 
     /// What counts of each set.

@@ -38,8 +38,10 @@ impl Store {
     ) -> Result<Located, StoreError> {
         let is_wanted = |origin: &Origin| regions.is_empty() || regions.contains(&origin.region);
         let (mut places, mut bytes, mut more) = (Vec::new(), 0, false);
+        let state = self.logs.state(set);
+        let nothing = !state.applied.iter().any(|(origin, seq)| is_wanted(origin) && have.get(origin) < seq);
         let mut next = have.clone();
-        for place in self.logs.places(set) {
+        for place in self.logs.places(set).filter(|_| !nothing) {
             let dot = &place.mark.dot;
             if !is_wanted(&dot.origin) || have.contains(dot) {
                 continue;
@@ -55,7 +57,6 @@ impl Store {
             next.advance(&dot.origin, dot.seq);
             places.push(place.clone());
         }
-        let state = self.logs.state(set);
         let gone = state.applied.iter().find(|(origin, seq)| !more && is_wanted(origin) && next.get(origin) < *seq);
         if let Some((origin, _)) = gone {
             return Err(StoreError::EntriesGone { set: set.clone(), origin: origin.clone() });

@@ -1,0 +1,17 @@
+//! Regions that write, lose each other, crash and come back, against a model that knows who knew what.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../../../store/tests/simulation/disk/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the simulation of the store needs the rest")]
+mod disk;
+mod ending;
+mod model;
+mod net;
+mod node;
+mod reader;
+#[path = "../../../store/tests/simulation/rng.rs"]
+mod rng;
+mod seeds;
+mod steps;
+mod tables;
+mod world;

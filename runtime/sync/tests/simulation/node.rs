@@ -1,0 +1,185 @@
+//! One region: its disk, its store, its part in the set, and what it is waiting for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use domicile_store::{Batch, Disk, Format, Operation, Sizes, Source, Store, StoreError, StoreParts};
+use domicile_sync::{Applier, Pull, Replica};
+use domicile_types::{Dot, Hlc, Mark, Origin, Vector};
+
+use crate::disk::{Lies, SimDisk};
+use crate::reader::Cache;
+use crate::rng::Rng;
+use crate::tables;
+
+/// How long an answer is waited for.
+pub(crate) const ANSWER_MS: u64 = 8_000;
+/// How long a question may lie before it is answered with nothing.
+pub(crate) const LIE_MS: u64 = 3_000;
+
+/// A question that there is nothing to say to yet.
+#[derive(Debug)]
+pub(crate) struct Lying {
+    pub(crate) from: usize,
+    pub(crate) number: u64,
+    pub(crate) pull: Pull,
+    pub(crate) until_ms: u64,
+}
+
+pub(crate) struct Node {
+    pub(crate) index: usize,
+    pub(crate) disk: SimDisk,
+    pub(crate) store: Option<Store>,
+    pub(crate) replica: Replica,
+    applier: Applier,
+    sizes: Sizes,
+    regions: usize,
+    /// By how much its clock is ahead.
+    pub(crate) skew_ms: i64,
+    /// Questions under way: to whom, and until when the answer is waited for.
+    pub(crate) asked: BTreeMap<u64, (usize, u64)>,
+    pub(crate) lying: Vec<Lying>,
+    /// When a region that is down comes back.
+    pub(crate) down_until_ms: u64,
+    /// What it had applied when it was last looked at.
+    pub(crate) seen: Vector,
+    pub(crate) cache: Cache,
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) planted: Option<domicile_store::Planted>,
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) sync: Option<domicile_sync::Planted>,
+}
+
+impl Node {
+    pub(crate) fn new(index: usize, regions: usize, rng: &mut Rng, lies: Lies) -> Self {
+        Self {
+            index,
+            disk: SimDisk::new(rng.next(), lies),
+            store: None,
+            replica: Replica::new(tables::set(regions), tables::region(index)),
+            applier: Applier::default(),
+            sizes: sizes(rng),
+            regions,
+            skew_ms: 0,
+            asked: BTreeMap::new(),
+            lying: Vec::new(),
+            down_until_ms: 0,
+            seen: Vector::default(),
+            cache: Cache::new(),
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
+            #[cfg(feature = "planted-bugs")]
+            sync: None,
+        }
+    }
+
+    /// What its clock shows.
+    pub(crate) fn clock_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add_signed(self.skew_ms)
+    }
+
+    pub(crate) fn open(&mut self) -> Result<(), StoreError> {
+        let store = Store::open(StoreParts {
+            disk: Arc::new(self.disk.process()) as Arc<dyn Disk>,
+            dir: PathBuf::from("/data/store"),
+            region: tables::region(self.index),
+            specs: tables::specs(),
+            sets: tables::sets(),
+            cold: None,
+            sizes: self.sizes.clone(),
+            #[cfg(feature = "planted-bugs")]
+            planted: self.planted,
+        })?;
+        self.replica = Replica::new(tables::set(self.regions), tables::region(self.index));
+        #[cfg(feature = "planted-bugs")]
+        {
+            self.replica = Replica::new(tables::set(self.regions), tables::region(self.index)).planted(self.sync);
+            self.applier = Applier::default().planted(self.sync);
+        }
+        self.store = Some(store);
+        Ok(())
+    }
+
+    /// Forgets all that a process has in memory.
+    pub(crate) fn close(&mut self) {
+        self.store = None;
+        self.asked.clear();
+        self.cache.clear();
+        self.lying.clear();
+    }
+
+    pub(crate) fn applied(&self) -> Vector {
+        self.store.as_ref().map(|store| store.set_state(&tables::set_name()).applied.clone()).unwrap_or_default()
+    }
+
+    /// Writes a batch of one dataset.
+    pub(crate) fn write(&mut self, name: &str, delete: bool, rows: &str, now_ms: u64) -> Result<(), StoreError> {
+        let clock_ms = self.clock_ms(now_ms);
+        let store = self.store.as_mut().unwrap();
+        let operation = if delete { Operation::Delete } else { Operation::Upsert };
+        let batch = Batch { dataset: tables::dataset(name), operation, format: Format::Ndjson, idempotency_key: None };
+        let source = Source::Stream(Box::new(std::io::Cursor::new(rows.to_owned().into_bytes())));
+        let prepared = store.preparer().prepare(batch, source, clock_ms)?;
+        store.commit(vec![prepared], clock_ms).swap_remove(0).map(drop)
+    }
+
+    /// The moment of an entry that counts here.
+    pub(crate) fn moment(&self, dot: &Dot) -> Option<Hlc> {
+        let located = self.store.as_ref()?.find(&tables::set_name(), std::slice::from_ref(dot));
+        located.marks().next().map(|mark: &Arc<Mark>| mark.hlc)
+    }
+
+    /// The log that it writes.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { region: tables::region(self.index), epoch: 0 }
+    }
+
+    /// Applies what can be applied. Says how many entries that were, and why it stopped.
+    pub(crate) fn apply(&mut self, now_ms: u64) -> (usize, Option<String>) {
+        let clock_ms = self.clock_ms(now_ms);
+        let store = self.store.as_mut().unwrap();
+        let set = tables::set_name();
+        let ready = self.replica.ready(store.set_state(&set), clock_ms);
+        if ready.is_empty() {
+            return (0, None);
+        }
+        let applied = self.applier.apply(store, ready, clock_ms);
+        self.replica.put_back(applied.left, store.set_state(&set));
+        (applied.count, applied.problem.map(|problem| problem.to_string()))
+    }
+
+    /// Says in its log what it has applied, where that is due.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Result<bool, StoreError> {
+        let (origin, clock_ms) = (self.origin(), self.clock_ms(now_ms));
+        let is_due = self.replica.tick(self.store.as_mut().unwrap(), &origin, clock_ms);
+        if is_due {
+            self.write(tables::EVENT, false, "", now_ms)?;
+        }
+        Ok(is_due)
+    }
+
+    /// Does background work.
+    pub(crate) fn work(&mut self, now_ms: u64) {
+        let clock_ms = self.clock_ms(now_ms);
+        let store = self.store.as_mut().unwrap();
+        while let Some(job) = store.next_job(clock_ms) {
+            if store.finish(job.run(&|_| {})).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Small enough that everything that happens to large stores happens here.
+fn sizes(rng: &mut Rng) -> Sizes {
+    Sizes {
+        recent_bytes_max: *rng.pick(&[500, 2_000, 8_000]),
+        log_file_bytes: *rng.pick(&[5_000, 8_000, 64_000]),
+        manifest_bytes: *rng.pick(&[500, 3_000, 20_000]),
+        segment_rows_max: *rng.pick(&[4, 16, 1_000]),
+        compaction_fan_in: *rng.pick(&[2, 3, 4]),
+        small_run_bytes: *rng.pick(&[1, 3_000, 256 * 1024]),
+        ..Sizes::default()
+    }
+}

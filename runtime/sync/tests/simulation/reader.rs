@@ -1,0 +1,93 @@
+//! Reads a dataset out of a store, without the store's own merging.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, UInt8Type, UInt64Type};
+use domicile_store::{HLC_COLUMN, OP_COLUMN, SEQ_COLUMN, Snapshot, Store, StoreError};
+use domicile_sync::CONFLICTS;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::tables::{EVENT, ITEM, dataset};
+
+/// What a region has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Visible {
+    /// Serial of each item, by id.
+    pub(crate) items: BTreeMap<i64, i64>,
+    /// How often each event is there, by serial.
+    pub(crate) events: BTreeMap<i64, usize>,
+}
+
+/// What segments hold, by number: they never change while a store is open.
+pub(crate) type Cache = BTreeMap<u64, Vec<RecordBatch>>;
+
+pub(crate) fn read(store: &Store, cache: &mut Cache) -> Result<Visible, StoreError> {
+    let snapshot = store.reader().snapshot();
+    let mut newest: BTreeMap<i64, ((u64, u64), bool, i64)> = BTreeMap::new();
+    for batch in batches(&snapshot, ITEM, cache)? {
+        let (ids, serials) = (integers(&batch, "id"), integers(&batch, "serial"));
+        let (stamps, deleted) = (stamps(&batch), deletions(&batch));
+        for row in 0..batch.num_rows() {
+            let version = (stamps[row], deleted[row], serials[row].unwrap_or_default());
+            let known = newest.entry(ids[row].unwrap()).or_insert(version);
+            if known.0 < version.0 {
+                *known = version;
+            }
+        }
+    }
+    let mut visible = Visible::default();
+    let live = newest.into_iter().filter(|(_, (_, deleted, _))| !deleted);
+    visible.items = live.map(|(id, (_, _, serial))| (id, serial)).collect();
+    for batch in batches(&snapshot, EVENT, cache)? {
+        for serial in integers(&batch, "serial") {
+            *visible.events.entry(serial.unwrap()).or_default() += 1;
+        }
+    }
+    Ok(visible)
+}
+
+/// The texts of the versions of every conflict that a region lists, by the key of the row.
+pub(crate) fn conflicts(store: &Store, cache: &mut Cache) -> Result<Vec<(String, String)>, StoreError> {
+    let mut found = Vec::new();
+    for batch in batches(&store.reader().snapshot(), CONFLICTS, cache)? {
+        let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+        let (keys, versions) = (text("key"), text("versions"));
+        found.extend((0..batch.num_rows()).map(|row| (keys.value(row).to_owned(), versions.value(row).to_owned())));
+    }
+    Ok(found)
+}
+
+fn batches(snapshot: &Snapshot, name: &str, cache: &mut Cache) -> Result<Vec<RecordBatch>, StoreError> {
+    let mut batches = Vec::new();
+    for partition in snapshot.partitions(&dataset(name))? {
+        for segment in &partition.segments {
+            let held = match cache.entry(segment.id) {
+                Entry::Occupied(held) => held.into_mut(),
+                Entry::Vacant(place) => {
+                    let bytes = segment.read(0..segment.bytes)?;
+                    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+                    place.insert(reader.map(Result::unwrap).collect())
+                }
+            };
+            batches.extend(held.iter().cloned());
+        }
+        batches.extend(partition.recent.iter().cloned());
+    }
+    Ok(batches)
+}
+
+fn integers(batch: &RecordBatch, name: &str) -> Vec<Option<i64>> {
+    batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().iter().collect()
+}
+
+fn stamps(batch: &RecordBatch) -> Vec<(u64, u64)> {
+    let column = |name| batch.column_by_name(name).unwrap().as_primitive::<UInt64Type>().values().to_vec();
+    column(HLC_COLUMN).into_iter().zip(column(SEQ_COLUMN)).collect()
+}
+
+fn deletions(batch: &RecordBatch) -> Vec<bool> {
+    let ops = batch.column_by_name(OP_COLUMN).unwrap().as_primitive::<UInt8Type>();
+    ops.values().iter().map(|op| *op != 0).collect()
+}

@@ -1,0 +1,190 @@
+//! Runs worlds: one for each seed, all the same whenever they run.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crate::disk::Lies;
+use crate::world::{Report, Setup, World};
+
+const SEEDS: u64 = 200;
+const STEPS: usize = 80;
+
+/// What two hundred worlds have to come across; a simulation that does not is worth less than it looks.
+const ENCOUNTERS: [&str; 12] = [
+    "acknowledged writes",
+    "cuts",
+    "ended processes",
+    "entries applied at once, or alone",
+    "failed starts",
+    "heartbeats",
+    "looks",
+    "power failures",
+    "questions without an answer",
+    "rows with several versions",
+    "shifts of clocks",
+    "writes that failed",
+];
+
+fn run(seed: u64, setup: Setup, steps: usize) -> Result<Report, String> {
+    let life = || {
+        let mut world = World::new(seed, setup);
+        world.live(steps)?;
+        Ok(world.report)
+    };
+    catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("panicked: {}", text.unwrap_or_default()))
+    })
+}
+
+/// The fewest steps after which a seed fails, and how.
+fn shrunk(seed: u64, setup: Setup) -> Option<(usize, String)> {
+    (0..=STEPS).find_map(|steps| Some((steps, run(seed, setup, steps).err()?)))
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} has to be a number")))
+}
+
+/// What all seeds came across, or every seed that failed.
+fn run_all(seeds: u64, setup: Setup) -> Result<BTreeMap<&'static str, u64>, Vec<(u64, String)>> {
+    let next = AtomicU64::new(0);
+    let (total, failures) = (Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return;
+            }
+            match run(seed, setup, STEPS) {
+                Ok(report) => {
+                    let mut total = total.lock().unwrap();
+                    report.counts.iter().for_each(|(what, times)| *total.entry(*what).or_default() += times);
+                }
+                Err(text) => failures.lock().unwrap().push((seed, text)),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    if failures.is_empty() { Ok(total.into_inner().unwrap()) } else { Err(failures) }
+}
+
+/// `DOMICILE_SIM_SEEDS` says how many, `DOMICILE_SIM_SEED` one to run alone, `DOMICILE_SIM_STEPS` how far;
+/// `DOMICILE_SIM_TRACE` shows what happens.
+#[test]
+fn every_seed_ends_with_the_same_rows_everywhere() {
+    if let Some(seed) = number("DOMICILE_SIM_SEED") {
+        let steps = number("DOMICILE_SIM_STEPS").map_or(STEPS, |steps| steps as usize);
+        let report = run(seed, Setup::default(), steps).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
+        println!("seed {seed}: {:#?}", report.counts);
+        return;
+    }
+    let seeds = number("DOMICILE_SIM_SEEDS").unwrap_or(SEEDS);
+    match run_all(seeds, Setup::default()) {
+        Ok(counts) => {
+            println!("{seeds} seeds: {counts:#?}");
+            let missed: Vec<_> = ENCOUNTERS.iter().filter(|what| !counts.contains_key(*what)).collect();
+            assert!(seeds < SEEDS || missed.is_empty(), "never seen: {missed:?}");
+        }
+        Err(failures) => {
+            let shortest = failures.iter().filter_map(|(seed, _)| Some((*seed, shrunk(*seed, Setup::default())?)));
+            for (seed, (steps, text)) in shortest.take(3) {
+                eprintln!(
+                    "{text}\n  DOMICILE_SIM_SEED={seed} DOMICILE_SIM_STEPS={steps} DOMICILE_SIM_TRACE=1 \
+                     cargo test -p domicile-sync --test simulation every_seed -- --nocapture"
+                );
+            }
+            panic!("{} of {seeds} seeds failed", failures.len());
+        }
+    }
+}
+
+#[test]
+fn one_seed_is_one_course_of_events() {
+    for seed in [1, 2, 3] {
+        let digest = || run(seed, Setup::default(), STEPS).map(|report| report.digest());
+        assert_eq!(digest(), digest(), "seed {seed}");
+    }
+}
+
+/// A bug on purpose: the simulation is worth something if it finds it.
+#[track_caller]
+fn check_caught(bug: &str, setup: Setup) {
+    const SEEDS_MAX: u64 = 1_000;
+    let caught = (0..SEEDS_MAX).find_map(|seed| Some((seed, run(seed, setup, STEPS).err()?)));
+    let (seed, text) = caught.unwrap_or_else(|| panic!("{bug}: {SEEDS_MAX} seeds do not notice"));
+    println!("{bug}: caught by seed {seed}: {text}");
+}
+
+#[test]
+fn a_disk_that_only_pretends_to_sync_is_caught() {
+    check_caught("skip fsync", Setup::lying(Lies { sync: true, sync_dir: false }));
+}
+
+#[test]
+fn a_disk_that_only_pretends_to_sync_directories_is_caught() {
+    check_caught("skip directory fsync", Setup::lying(Lies { sync: false, sync_dir: true }));
+}
+
+#[cfg(feature = "planted-bugs")]
+mod planted {
+    use domicile_sync::Planted;
+
+    use super::{Setup, check_caught};
+
+    #[track_caller]
+    fn check(bug: &str, sync: Planted) {
+        check_caught(bug, Setup { sync: Some(sync), ..Setup::default() });
+    }
+
+    #[test]
+    fn acknowledging_before_the_sync_is_caught() {
+        let planted = Some(domicile_store::Planted::AcknowledgeBeforeSync);
+        check_caught("acknowledge before sync", Setup { planted, ..Setup::default() });
+    }
+
+    #[test]
+    fn replaying_from_the_wrong_place_is_caught() {
+        let planted = Some(domicile_store::Planted::ReplayBoundary);
+        check_caught("replay boundary", Setup { planted, ..Setup::default() });
+    }
+
+    #[test]
+    fn taking_stability_from_elsewhere_is_caught() {
+        check("vectors out of band", Planted::HeardElsewhere);
+    }
+
+    #[test]
+    fn forgetting_deletions_early_is_caught() {
+        check("deletions forgotten before they are stable", Planted::ForgetsEarly);
+    }
+
+    #[test]
+    fn ties_by_arrival_are_caught() {
+        check("unstable ties", Planted::TiesByArrival);
+    }
+
+    #[test]
+    fn silence_is_caught() {
+        check("idle region without heartbeat", Planted::Silent);
+    }
+
+    #[test]
+    fn taking_repetitions_for_poison_is_caught() {
+        check("repetition taken for poison", Planted::RepetitionIsPoison);
+    }
+
+    #[test]
+    fn effects_before_causes_are_caught() {
+        check("effects before causes", Planted::EffectsBeforeCauses);
+    }
+}
