@@ -11,7 +11,7 @@
 //! `changed` has the last change of each column, `counted` what each origin added to a counter. `own` adds to what the
 //! same origin had added before. Whatever cannot be read counts as not said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_types::{Dot, Hlc, MERGE_COLUMN, Mark, Origin};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub(super) struct Notes {
 #[serde(deny_unknown_fields)]
 pub(super) struct NotesText {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    changed: BTreeMap<String, Vec<String>>,
+    changed: BTreeMap<String, BTreeSet<String>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     counted: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -78,7 +78,7 @@ impl NotesText {
     /// Says when a column was changed; none is by the version itself.
     pub(super) fn changed(&mut self, column: &str, stamp: Option<&Stamp>) {
         let mark = stamp.map_or_else(|| OWN.to_owned(), |stamp| format!("{}@{}", stamp.dot, stamp.hlc.0));
-        self.changed.entry(mark).or_default().push(column.to_owned());
+        self.changed.entry(mark).or_default().insert(column.to_owned());
     }
 
     /// Says what was added to a counter, and what the version itself adds.
@@ -103,7 +103,7 @@ impl Stamp {
 }
 
 /// The newest stamp of each column; none where a mark cannot be read.
-fn stamps(changed: &BTreeMap<String, Vec<String>>, own: &Mark) -> Option<BTreeMap<String, Stamp>> {
+fn stamps(changed: &BTreeMap<String, BTreeSet<String>>, own: &Mark) -> Option<BTreeMap<String, Stamp>> {
     let mut stamps = BTreeMap::<String, Stamp>::new();
     for (text, columns) in changed {
         let stamp = match text.as_str() {

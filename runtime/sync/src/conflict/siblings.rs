@@ -54,9 +54,12 @@ pub enum SiblingsError {
         /// The entry.
         dot: Dot,
     },
-    /// Versions whose schemas differ.
-    #[error("versions of a row do not fit together: {source}")]
-    Schema {
+    /// Versions of different columns.
+    #[error("versions of a row have different columns; bring them into one schema first")]
+    Columns,
+    /// Rows that Arrow cannot put together.
+    #[error("cannot put the versions of a row together: {source}")]
+    Arrow {
         /// What Arrow says.
         #[from]
         source: ArrowError,
@@ -105,6 +108,9 @@ impl Siblings {
     /// # Errors
     /// As for [`Siblings::new`], and where the schemas differ.
     pub fn with(&self, rows: &RecordBatch, marks: &[Mark]) -> Result<Self, SiblingsError> {
+        if rows.schema_ref().fields() != self.rows.schema_ref().fields() {
+            return Err(SiblingsError::Columns);
+        }
         let rows = concat_batches(self.rows.schema_ref(), [&self.rows, rows])?;
         Self::new(&rows, &[&self.marks, marks].concat())
     }
