@@ -134,6 +134,10 @@ fn what_was_deleted_before_a_write_does_not_come_back() {
     let anew = version("us", 2, 30, counted(2, r#"{"counted":{"stock":{"own":"2"}}}"#));
     let merge = r#"{"counted":{"stock":{"ap.0:1":"1","us.0:2":"2"}}}"#;
     check_counter(&[kept.clone(), after(anew.clone(), "eu", 1)], &counted(3, merge));
+    // A deletion that does not count takes nothing away.
+    let deletion = after(version("us", 1, 15, DELETED), "eu", 1);
+    let merge_kept = r#"{"counted":{"stock":{"ap.0:1":"1","eu.0:1":"10"}}}"#;
+    check_counter(&[kept.clone(), deletion], &counted(11, merge_kept));
     // Whoever did not know of it did not delete it.
     let merge = r#"{"counted":{"stock":{"ap.0:1":"1","eu.0:1":"10","us.0:2":"2"}}}"#;
     check_counter(&[kept, anew], &counted(13, merge));

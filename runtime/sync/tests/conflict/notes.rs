@@ -101,6 +101,8 @@ fn each_column_has_its_last_change() {
     let second = version("us", 8, 40, noted(row(1.0, "b", true), r#""eu.0:3@30":["sold","weight"],"own":["tags"]"#));
     check(Some(second), row(1.0, "b", false), r#""eu.0:3@30":["weight"],"own":["sold"],"us.0:8@40":["tags"]"#);
     check(Some(version("eu", 4, 40, DELETED)), row(1.0, "a", true), r#""own":["sold","tags","weight"]"#);
+    let unsold = Item { sold: None, ..row(1.0, "a", true) };
+    check(Some(version("eu", 4, 40, DELETED)), unsold, r#""own":["sold","tags","weight"]"#);
     // The bits count: -0 is not 0, and a NaN is the same as itself.
     let zero = version("eu", 3, 30, noted(row(0.0, "a", true), r#""own":["sold","tags","weight"]"#));
     check(Some(zero), row(-0.0, "a", true), r#""eu.0:3@30":["sold","tags"],"own":["weight"]"#);

@@ -81,6 +81,47 @@ fn the_last_change_of_each_column_counts() {
     check(RowPolicy::ColumnLww, &[sold, stocked, deleted], (Some(2), None, "last change of each column"));
 }
 
+/// Stock and sold of rows with notes under `column_lww`, by regions in the order in which they were written, from 10.
+#[track_caller]
+fn check_columns(rows: &[Option<(i64, bool, &str)>], expect: (i64, bool)) {
+    let item = |(stock, sold, merge): (i64, bool, &str)| Item {
+        stock: Some(stock),
+        sold: Some(sold),
+        merge: (!merge.is_empty()).then(|| format!(r#"{{"changed":{{{merge}}}}}"#)),
+        ..Item::default()
+    };
+    let place = |(index, row): (usize, &Option<_>)| {
+        version(["ap", "eu", "us"][index], 1, 10 + index as u64, row.map_or(DELETED, item))
+    };
+    let versions: Vec<Version> = rows.iter().enumerate().map(place).collect();
+    let row = resolve(&rules(RowPolicy::ColumnLww, &[]), &siblings(&versions), &NoPlugin).row;
+    let row = crate::table::item(&row);
+    assert_eq!((row.stock, row.sold), (Some(expect.0), Some(expect.1)));
+}
+
+#[test]
+fn changes_are_compared_by_their_moments() {
+    let both = r#""own":["sold","stock"]"#;
+    let (stock, sold) = (r#""own":["stock"],"sa.0:3@5":["sold"]"#, r#""own":["sold"],"sa.0:3@5":["stock"]"#);
+    check_columns(&[Some((1, true, both)), Some((2, false, both))], (2, false));
+    check_columns(&[Some((1, true, sold)), Some((2, false, stock))], (2, true));
+    check_columns(&[Some((1, true, stock)), Some((2, false, sold))], (1, false));
+    // A deletion changes nothing in a row that is there all the same.
+    check_columns(&[None, Some((2, false, stock))], (2, false));
+    check_columns(&[Some((1, true, stock)), None, Some((3, false, sold))], (1, false));
+    // A version without notes, or none that are understood, changed everything.
+    for none in ["", r#""?":["stock"]"#, r#""own":["ghost"]"#] {
+        check_columns(&[Some((1, true, both)), Some((2, false, none))], (2, false));
+        check_columns(&[Some((1, true, none)), Some((2, false, stock))], (2, true));
+    }
+    // What nobody said to have changed yields to what somebody changed, and of two the last counts.
+    let silent = r#""own":["stock"]"#;
+    check_columns(&[Some((1, true, sold)), Some((2, false, silent))], (2, true));
+    check_columns(&[Some((1, true, silent)), Some((2, false, silent))], (2, false));
+    let twice = r#""own":["stock"],"sa.0:1@30":["stock"],"sa.0:2@20":["sold","stock"]"#;
+    check_columns(&[Some((1, true, twice)), Some((2, false, r#""sa.0:9@25":["sold","stock"]"#))], (1, false));
+}
+
 #[test]
 fn deletions_of_all_are_a_deletion() {
     let versions = [version("eu", 4, 10, DELETED), version("us", 1, 11, DELETED)];
