@@ -24,8 +24,8 @@ pub(super) fn sum(contributions: &Contributions) -> Option<Number> {
 
 /// The contributions to the row that several versions make up, each with what its writer had applied; in their order.
 ///
-/// The newest of each origin counts, since it includes the older ones. But one that the writer of a version had applied,
-/// and that the version does not have, was removed by a deletion before that version, and does not come back.
+/// The newest of each origin counts, since it includes the older ones. But one that the writer of a version had
+/// applied, and that the version does not have, was removed by a deletion before that version, and does not come back.
 pub(super) fn merged(versions: &[(&Contributions, &Vector)]) -> Contributions {
     let mut newest = Contributions::new();
     for (origin, contribution) in versions.iter().flat_map(|(contributions, _)| contributions.iter()) {

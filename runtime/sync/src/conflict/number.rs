@@ -9,6 +9,9 @@ use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Ty
 /// The only NaN that comes out of an addition, whatever went in.
 const NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
+/// Characters of the longest number of 256 bits.
+const EXACT_CHARS_MAX: usize = 78;
+
 /// A number, or a difference of two.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Number {
@@ -39,7 +42,8 @@ impl Number {
     pub(super) fn parse(text: &str, kind: &DataType) -> Option<Self> {
         match kind {
             DataType::Float64 => text.parse().ok().map(Self::Double),
-            _ => i256::from_string(text).map(Self::Exact),
+            // Reading it takes a call for every 38 digits, so that longer texts could exhaust the stack.
+            _ => Some(text).filter(|text| text.len() <= EXACT_CHARS_MAX).and_then(i256::from_string).map(Self::Exact),
         }
     }
 
@@ -145,13 +149,16 @@ mod tests {
 
     #[test]
     fn texts_are_read_back() {
+        assert_eq!(i256::MIN.to_string().len(), EXACT_CHARS_MAX);
         for text in ["0", "-1", &i256::MAX.to_string(), &i256::MIN.to_string()] {
             check(text, &DataType::Int64);
         }
         for text in ["0.1", "-0.0", "1e300", "5e-324", "NaN", "inf", "-inf", "0.30000000000000004"] {
             check(text, &DataType::Float64);
         }
-        for text in ["", "-", "1.5", "x", "1 ", &format!("{}0", i256::MAX), "٣", "1_000", "--1"] {
+        for text in
+            ["", "-", "1.5", "x", "1 ", &format!("{}0", i256::MAX), "٣", "1_000", "--1", &"9".repeat(10_000_000)]
+        {
             assert_eq!(Number::parse(text, &DataType::Int32), None, "{text}");
         }
     }

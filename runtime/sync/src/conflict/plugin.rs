@@ -7,11 +7,11 @@ use super::{Rules, Siblings};
 /// Makes one version of several.
 ///
 /// The answer must depend on the versions alone, and a failure too: a plugin that traps on the same versions does so in
-/// every region. Whoever cannot ask the plugin just now (no memory, no time) is to wait and ask again, and must not answer
-/// with a failure, since regions would see different rows until they resolve the conflict again.
+/// every region. Whoever cannot ask the plugin just now (no memory, no time) is to wait and ask again, and must not
+/// answer with a failure, since regions would see different rows until they resolve the conflict again.
 pub trait MergePlugin {
-    /// What the row is. There are at least two versions, in the order in which they were written. At least one is a row;
-    /// others may be tombstones, which have values in the key only.
+    /// What the row is. There are at least two versions, in the order in which they were written. At least one is a
+    /// row; others may be tombstones, which have values in the key only.
     ///
     /// # Errors
     /// Where the plugin fails. The version that was written last counts then.

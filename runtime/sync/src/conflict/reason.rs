@@ -23,7 +23,8 @@ pub enum Reason {
     PluginFailed {
         /// The plugin.
         plugin: PluginName,
-        /// What went wrong. It is not part of the text for people, since a plugin may have written it while it saw rows.
+        /// What went wrong. It is not part of the text for people, since a plugin may have written it while it saw
+        /// rows.
         problem: String,
     },
     /// Nobody decided yet, so that the version counts that was written last.

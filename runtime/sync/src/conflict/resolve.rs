@@ -20,8 +20,8 @@ const ENTITY_COLUMN: &str = "_entity";
 pub struct Resolved {
     /// One row or tombstone, in the schema of the versions.
     pub row: RecordBatch,
-    /// The version that the row policy picked, which has all values but those of columns with a policy of their own; none
-    /// where the row was made of several.
+    /// The version that the row policy picked, which has all values but those of columns with a policy of their own;
+    /// none where the row was made of several.
     pub winner: Option<Dot>,
     /// Why the row is what it is.
     pub reason: Reason,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-/// All members of the sets, as the text of one: without repetition, in the order of the members' bytes. None where there
-/// is no set.
+/// All members of the sets, as the text of one: without repetition, in the order of the members' bytes. None where
+/// there is no set.
 pub(super) fn union<'a>(texts: impl Iterator<Item = &'a str>) -> Option<String> {
     let sets: Vec<BTreeSet<String>> = texts.map(members).collect();
     if sets.is_empty() {
@@ -84,6 +84,8 @@ mod tests {
         check(&["red", "[\"red\"]", ""], Some("[\"\",\"red\"]"));
         check(&["{\"a\":1}", "[1"], Some("[\"[1\",\"{\\\"a\\\":1}\"]"));
         check(&["[\"\\ud800\"]"], Some("[\"\\ud800\"]"));
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        check(&[&deep], Some(&deep));
         let deep = "[".repeat(1000);
         check(&[&deep], Some(&format!("[\"{deep}\"]")));
     }
