@@ -1,11 +1,14 @@
-//! A dataset's file: its columns, its key, how it is divided, and whether it is reference data.
+//! A dataset's file: its columns, its key, how it is divided, what becomes of conflicts, and whether it is reference
+//! data.
 
 use std::str::FromStr;
 
-use domicile_types::{Column, ColumnType, Dataset, DatasetName, nearest, suggestion};
+use domicile_types::{Column, ColumnType, ConflictPolicy, Dataset, DatasetName, nearest, suggestion};
 use serde::Deserialize;
 
+use crate::conflict::{self, RawConflict};
 use crate::partition::{self, RawLifecycle, RawPartition};
+use crate::region::Source;
 use crate::strict::{self, Parsed, Schema, Spanned};
 use crate::{ConfigError, Position};
 
@@ -18,6 +21,8 @@ pub struct DatasetFile {
     pub dataset: Dataset,
     /// Whether the same rows lie in every region; otherwise a policy says where each row lives.
     pub reference: bool,
+    /// What becomes of versions of a row that were written in several regions at the same time.
+    pub conflict: ConflictPolicy,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +39,8 @@ struct RawDataset {
     partition: RawPartition,
     #[serde(default)]
     lifecycle: RawLifecycle,
+    #[serde(default)]
+    conflict: RawConflict,
     #[serde(default)]
     column: Vec<RawColumn>,
 }
@@ -64,7 +71,8 @@ impl DatasetFile {
         let dataset = Dataset::new(raw.name.into_inner().0, columns, raw.primary_key)
             .map_err(|source| ConfigError::Dataset { at, source })?;
         let dataset = partition::divided(dataset, &raw.partition, &raw.lifecycle, file, text)?;
-        Ok(Self { path: file.to_owned(), dataset, reference: raw.reference })
+        let conflict = conflict::policy(raw.conflict, &dataset, &Source { file, text })?;
+        Ok(Self { path: file.to_owned(), dataset, reference: raw.reference, conflict })
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use domicile_types::{DatasetError, DatasetName, RegionId, suggestion};
+use domicile_types::{ConflictPolicyError, DatasetError, DatasetName, RegionId, suggestion};
+
+use crate::ReplicationError;
 
 /// A place in a file, written `file:line:column`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,6 +171,14 @@ pub enum ConfigError {
         /// What is wrong.
         source: DatasetError,
     },
+    /// A conflict policy that the dataset cannot have.
+    #[error("{at}: {source}")]
+    Conflict {
+        /// Where.
+        at: Position,
+        /// What is wrong.
+        source: ConflictPolicyError,
+    },
     /// Two files that describe one dataset.
     #[error("{}: dataset `{dataset}` is already described in {}; remove one", .file.display(), .first.display())]
     DatasetRepeated {
@@ -178,6 +188,14 @@ pub enum ConfigError {
         first: PathBuf,
         /// The dataset.
         dataset: DatasetName,
+    },
+    /// A replication set that cannot be.
+    #[error("{at}: {source}")]
+    Replication {
+        /// Where.
+        at: Position,
+        /// What is wrong.
+        source: Box<ReplicationError>,
     },
     /// A dataset whose old partitions have nowhere to go.
     #[error(

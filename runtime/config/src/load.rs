@@ -5,8 +5,10 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use domicile_types::ReplicationSet;
 use domicile_types::limits::POLICY_SIGNATURE_BYTES_MAX;
 
+use crate::replication::{Known, SetFile};
 use crate::{ConfigError, DatasetFile, RegionConfig};
 
 /// Everything that a region's file leads to.
@@ -16,6 +18,8 @@ pub struct RegionFiles {
     pub config: RegionConfig,
     /// The datasets, in the order of their files' names.
     pub datasets: Vec<DatasetFile>,
+    /// The replication sets, in the order of their files' names; also those that this region is not in.
+    pub replication: Vec<ReplicationSet>,
     /// Name (with its folder, for messages) and text of every policy file, in the order of the names.
     pub policy_texts: Vec<(String, String)>,
     /// The bytes of the signature beside a policy file, by the name of that file, where there is one.
@@ -34,7 +38,10 @@ pub struct PolicyFiles {
 /// What the name of a policy file ends with that holds the signature of the other one.
 pub const SIGNATURE_SUFFIX: &str = ".sig";
 
-/// Reads the region file at `path`, its datasets and its policies. Secrets are left unread.
+/// Where replication set files are looked for when the region's file does not say it: a folder beside the datasets'.
+const REPLICATION_DIR_DEFAULT: &str = "replication";
+
+/// Reads the region file at `path`, its datasets, its replication sets and its policies. Secrets are left unread.
 ///
 /// # Errors
 /// Where a file cannot be read or is wrong, or a dataset moves to cold storage that the region does not have.
@@ -45,8 +52,34 @@ pub fn load_region(path: &Path) -> Result<RegionFiles, ConfigError> {
     if let (Some(tiered), None) = (tiered, &config.storage.cold_url) {
         return Err(ConfigError::NoColdStorage { file: path.to_owned(), dataset: tiered.dataset.name.clone() });
     }
+    let replication = load_replication(&config, &datasets)?;
     let PolicyFiles { texts, signatures } = load_policies(&config.policies_dir)?;
-    Ok(RegionFiles { config, datasets, policy_texts: texts, policy_signatures: signatures })
+    Ok(RegionFiles { config, datasets, replication, policy_texts: texts, policy_signatures: signatures })
+}
+
+/// Reads every `.toml` file of the region's folder of replication sets, in the order of the names. A folder that the
+/// region's file does not name may be missing.
+///
+/// # Errors
+/// Where a file cannot be read or is wrong, or does not fit the region, its peers, its datasets or an earlier file.
+pub fn load_replication(config: &RegionConfig, datasets: &[DatasetFile]) -> Result<Vec<ReplicationSet>, ConfigError> {
+    let beside = config.datasets_dir.with_file_name(REPLICATION_DIR_DEFAULT);
+    let files = match toml_files(config.replication_dir.as_ref().unwrap_or(&beside)) {
+        Err(ConfigError::Unreadable { source, .. })
+            if config.replication_dir.is_none() && source.kind() == io::ErrorKind::NotFound =>
+        {
+            return Ok(Vec::new());
+        }
+        files => files?,
+    };
+    let regions = std::iter::once(&config.id).chain(config.peers.iter().map(|peer| &peer.id)).collect();
+    let known = Known { regions, datasets };
+    let mut sets: Vec<SetFile> = Vec::new();
+    for file in files {
+        let set = SetFile::parse(&file.display().to_string(), &read(&file)?, &known, &sets)?;
+        sets.push(set);
+    }
+    Ok(sets.into_iter().map(|file| file.set).collect())
 }
 
 /// Reads every `.toml` file of `folder`, in the order of the names, and the signature beside it where there is one.

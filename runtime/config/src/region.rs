@@ -37,6 +37,8 @@ pub struct RegionConfig {
     pub datasets_dir: PathBuf,
     /// Folder of the policy files.
     pub policies_dir: PathBuf,
+    /// Folder of the replication set files, where the file names one.
+    pub replication_dir: Option<PathBuf>,
     /// Limits.
     pub limits: RegionLimits,
     /// Storage besides `data_dir`, and how hard the disk is worked.
@@ -101,6 +103,7 @@ struct RawFile {
     _schema: Schema,
     datasets_dir: PathBuf,
     policies_dir: PathBuf,
+    replication_dir: Option<PathBuf>,
     data_dir: PathBuf,
     region: RawRegion,
     listen: RawListen,
@@ -186,6 +189,7 @@ impl RegionConfig {
             data_dir: folder.join(raw.data_dir),
             datasets_dir: folder.join(raw.datasets_dir),
             policies_dir: folder.join(raw.policies_dir),
+            replication_dir: raw.replication_dir.map(|named| folder.join(named)),
             limits: source.limits(&raw.limits)?,
             peers,
             id: region.id.0,

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domicile_store::{Collisions, Entry, Opened, Prepared, Store, Verdict};
-use domicile_types::{ConflictPolicy, DatasetName, Mark, limits};
+use domicile_store::{Collisions, DatasetSpec, Entry, Opened, Prepared, Store, Verdict};
+use domicile_types::{ConflictPolicy, ConflictPolicyError, DatasetName, Mark, limits};
 
 use crate::SyncError;
+use crate::conflict::Rules;
 use crate::ledger;
 use crate::planted::Mistake;
 #[cfg(feature = "planted-bugs")]
@@ -16,8 +17,15 @@ use crate::settle::{Settled, settle};
 /// Applies entries to a store.
 #[derive(Debug, Clone, Default)]
 pub struct Applier {
-    policies: BTreeMap<DatasetName, ConflictPolicy>,
+    policies: BTreeMap<DatasetName, Policy>,
     mistake: Mistake,
+}
+
+/// What becomes of rows of one dataset that were written at two places at once.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub(crate) policy: ConflictPolicy,
+    pub(crate) rules: Rules,
 }
 
 /// What became of entries.
@@ -38,10 +46,26 @@ struct Group {
     prepared: Vec<Prepared>,
 }
 
+impl Policy {
+    /// The conflict policy of a dataset.
+    ///
+    /// # Errors
+    /// Where the dataset cannot have the policy.
+    pub fn new(policy: ConflictPolicy, spec: &DatasetSpec) -> Result<Self, ConflictPolicyError> {
+        let rules = Rules::new(&policy, &spec.dataset, &spec.residency)?;
+        Ok(Self { policy, rules })
+    }
+
+    /// Whether the version that was written last counts, whole.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.policy == ConflictPolicy::default()
+    }
+}
+
 impl Applier {
-    /// What becomes of rows that were written at two places at once, by dataset; `lww` for the others.
+    /// Applies entries of the datasets that have a policy here.
     #[must_use]
-    pub fn new(policies: BTreeMap<DatasetName, ConflictPolicy>) -> Self {
+    pub fn new(policies: BTreeMap<DatasetName, Policy>) -> Self {
         Self { policies, mistake: Mistake::default() }
     }
 
@@ -105,9 +129,10 @@ impl Applier {
         collisions: &Collisions,
         now_ms: u64,
     ) -> Result<(), SyncError> {
-        let policy = self.policies.get(&opened.dataset).cloned().unwrap_or_default();
+        let unknown = || SyncError::NoPolicy { dataset: opened.dataset.clone() };
+        let policy = self.policies.get(&opened.dataset).ok_or_else(unknown)?;
         let version = collisions.version;
-        let Settled { instead, conflicts, siblings } = settle(store, &opened, collisions, &policy, self.mistake)?;
+        let Settled { instead, conflicts, siblings } = settle(store, &opened, collisions, policy, self.mistake)?;
         let verdict = match instead {
             None => Verdict::Apart { version },
             Some(instead) => Verdict::Resolved { version, instead },

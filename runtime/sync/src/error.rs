@@ -1,5 +1,6 @@
 //! Every way in which sync fails.
 
+use crate::conflict::SiblingsError;
 use arrow::error::ArrowError;
 use domicile_store::StoreError;
 use domicile_types::{DatasetName, Dot, NameError, SetName};
@@ -27,6 +28,15 @@ pub enum SyncError {
         /// The dataset of the row.
         dataset: DatasetName,
     },
+    /// A dataset without a conflict policy.
+    #[error("dataset `{dataset}` is not replicated here; add it to the replication set")]
+    NoPolicy {
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// Versions of a row do not belong together.
+    #[error(transparent)]
+    Siblings(#[from] SiblingsError),
     /// A name that is kept is none.
     #[error("what is kept about concurrent versions has a name that is none: {0}")]
     Name(#[from] NameError),

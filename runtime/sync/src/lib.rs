@@ -6,6 +6,7 @@
 //! applies what comes.
 
 mod apply;
+pub mod conflict;
 mod error;
 mod ledger;
 mod message;
@@ -17,7 +18,7 @@ mod siblings;
 mod stability;
 mod system;
 
-pub use apply::{Applied, Applier};
+pub use apply::{Applied, Applier, Policy};
 pub use error::SyncError;
 pub use message::{Answer, Pull};
 #[cfg(feature = "planted-bugs")]

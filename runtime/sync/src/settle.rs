@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use domicile_store::{Collisions, Opened, Store};
-use domicile_types::{ConflictPolicy, DatasetName, Dot, Mark, SetName};
+use domicile_types::{DatasetName, Dot, Mark, SetName};
 
 use crate::SyncError;
+use crate::apply::Policy;
+use crate::conflict::{NoPlugin, Siblings, resolve};
 use crate::ledger::{self, Conflict};
 use crate::planted::{Mistake, Planted};
 use crate::siblings::{self, KeyTexts};
@@ -39,7 +41,7 @@ pub(crate) fn settle(
     store: &Store,
     opened: &Opened,
     collisions: &Collisions,
-    policy: &ConflictPolicy,
+    policy: &Policy,
     mistake: Mistake,
 ) -> Result<Settled, SyncError> {
     let mut settled = Settled::default();
@@ -48,34 +50,50 @@ pub(crate) fn settle(
         return Ok(settled);
     }
     let versions = Versions::read(store, opened, &met)?;
-    let mut dropped = BTreeSet::new();
+    let mut replaced = BTreeMap::new();
     for met in met {
-        let (marks, rows) = versions.of(&met, opened)?;
-        let mut winner = siblings::last_written(&marks);
-        if mistake.is(Planted::TiesByArrival) && marks[winner].hlc == opened.mark().hlc {
-            winner = marks.iter().position(|mark| mark.dot == opened.mark().dot).unwrap_or(winner);
+        let siblings = versions.of(&met, opened)?;
+        let resolved = resolve(&policy.rules, &siblings, &NoPlugin);
+        let own = &opened.mark().dot;
+        let wins = match &resolved.winner {
+            _ if mistake.is(Planted::TiesByArrival) => {
+                siblings.marks().iter().all(|mark| mark.hlc <= opened.mark().hlc)
+            }
+            Some(winner) => winner == own,
+            None => false,
+        };
+        match policy.is_plain() {
+            true if wins => {}
+            // What counts already is the version that was written last.
+            true => drop(replaced.insert(met.row, None)),
+            // Also where it is what counts already, so that the newest row here comes from the newest of the versions.
+            false => drop(replaced.insert(met.row, Some(resolved.row.clone()))),
         }
-        if marks[winner].dot != opened.mark().dot {
-            dropped.insert(met.row);
-        }
-        let dots: Vec<Dot> = marks.iter().map(|mark| mark.dot.clone()).collect();
+        let dots: Vec<Dot> = siblings.marks().iter().map(|mark| mark.dot.clone()).collect();
         settled.conflicts.push(Conflict {
             set: opened.mark().set.clone(),
             dataset: opened.dataset.clone(),
             key: met.key.clone(),
-            winner: dots[winner].to_string(),
             versions: dots.clone(),
-            rows: ledger::rows_text(&rows)?,
-            policy: policy.row.to_string(),
-            reason: "written last".to_owned(),
+            rows: ledger::rows_text(siblings.rows())?,
+            winner: resolved.winner.as_ref().map_or_else(|| "several".to_owned(), Dot::to_string),
+            policy: policy.policy.row.to_string(),
+            reason: resolved.explanation(),
         });
         settled.siblings.push((met.key, dots));
     }
-    if !dropped.is_empty() {
-        let kept = (0..opened.rows().num_rows() as u32).filter(|row| !dropped.contains(row));
-        settled.instead = Some(take_record_batch(opened.rows(), &UInt32Array::from_iter_values(kept))?);
+    if !replaced.is_empty() {
+        settled.instead = Some(with(opened.rows(), &replaced)?);
     }
     Ok(settled)
+}
+
+/// Rows of which some are left out or replaced.
+fn with(rows: &RecordBatch, replaced: &BTreeMap<u32, Option<RecordBatch>>) -> Result<RecordBatch, SyncError> {
+    let kept = (0..rows.num_rows() as u32).filter(|row| !replaced.contains_key(row));
+    let kept = take_record_batch(rows, &UInt32Array::from_iter_values(kept))?;
+    let made = replaced.values().flatten();
+    Ok(concat_batches(rows.schema_ref(), [&kept].into_iter().chain(made))?)
 }
 
 /// The rows of the entry that stand beside versions which it does not follow.
@@ -132,8 +150,8 @@ impl Versions {
         Ok(Self { others, set, dataset })
     }
 
-    /// The versions of one row in their order, that of the entry among them, and their rows.
-    fn of(&self, met: &Met, opened: &Opened) -> Result<(Vec<Arc<Mark>>, RecordBatch), SyncError> {
+    /// The versions of one row, that of the entry among them.
+    fn of(&self, met: &Met, opened: &Opened) -> Result<Siblings, SyncError> {
         let mut versions = vec![(Arc::clone(opened.mark()), opened.rows().slice(met.row as usize, 1))];
         for dot in &met.beside {
             let gone =
@@ -142,9 +160,9 @@ impl Versions {
             let row = other.keys.get(&met.key).ok_or_else(gone)?;
             versions.push((Arc::clone(&other.mark), other.rows.slice(*row, 1)));
         }
-        versions.sort_by(|(a, _), (b, _)| a.order().cmp(&b.order()));
         let (marks, rows): (Vec<_>, Vec<_>) = versions.into_iter().unzip();
-        Ok((marks, concat_batches(opened.rows().schema_ref(), &rows)?))
+        let marks: Vec<Mark> = marks.iter().map(|mark| Mark::clone(mark)).collect();
+        Ok(Siblings::new(&concat_batches(opened.rows().schema_ref(), &rows)?, &marks)?)
     }
 }
 

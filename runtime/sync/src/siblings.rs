@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use domicile_store::Store;
-use domicile_types::{DatasetName, Dot, Mark, Origin};
+use domicile_types::{DatasetName, Dot, Origin};
 
 use crate::SyncError;
 use crate::settle::{siblings_dataset, texts_of};
@@ -50,12 +50,6 @@ pub(crate) fn known(
     let versions = texts_of(&rows, 0);
     let found = keys.iter().zip(at).filter_map(|(key, at)| Some((key, &versions[at? as usize])));
     found.map(|(key, text)| Ok((key.clone(), dots(text)?))).collect()
-}
-
-/// The position of the version that was written last.
-pub(crate) fn last_written(marks: &[Arc<Mark>]) -> usize {
-    let last = marks.iter().enumerate().max_by(|(_, a), (_, b)| a.order().cmp(&b.order()));
-    last.map_or(0, |(at, _)| at)
 }
 
 /// Dots as a JSON list of region, epoch and number.

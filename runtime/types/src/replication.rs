@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::{DatasetName, RegionId, SetName};
 
-/// Datasets whose rows the same regions have: they are written anywhere among these, and the same everywhere in the end.
+/// Datasets whose rows the same regions have: they are written anywhere among these, and the same everywhere in the
+/// end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicationSet {
     /// Its name.

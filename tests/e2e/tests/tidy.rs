@@ -13,7 +13,7 @@ const STEPS: [&[&str]; 6] = [
     &["domicile-types"],
     &["domicile-config"],
     &["domicile-policy", "domicile-wire", "domicile-store", "domicile-sandbox"],
-    &["domicile-query"],
+    &["domicile-query", "domicile-sync"],
     &["domicile-edge", "domicile-author"],
     &["domicile"],
 ];
@@ -23,7 +23,7 @@ const OUTSIDE: [&str; 6] =
     ["domicile-harness", "domicile-tpch", "xtask", "domicile-tests", "domicile-utility", "domicile-attacks"];
 
 /// What a crate does not know: dependencies that start with one of these.
-const UNKNOWN_TO: [(&str, &[&str]); 9] = [
+const UNKNOWN_TO: [(&str, &[&str]); 10] = [
     ("domicile-types", &["tokio", "serde", "arrow", "datafusion"]),
     ("domicile-config", &["tokio", "arrow", "datafusion", "hyper"]),
     ("domicile-policy", &["tokio", "arrow", "datafusion", "hyper", "chrono", "getrandom", "reqwest"]),
@@ -31,14 +31,16 @@ const UNKNOWN_TO: [(&str, &[&str]); 9] = [
     ("domicile-store", &["datafusion", "wasmtime", "hyper", "axum", "tokio"]),
     ("domicile-sandbox", &["datafusion", "hyper", "axum"]),
     ("domicile-query", &["hyper", "axum", "wasmtime"]),
+    ("domicile-sync", &["datafusion", "wasmtime", "axum", "hyper", "tokio"]),
     ("domicile-edge", &["datafusion", "wasmtime"]),
     ("domicile-author", &["datafusion", "wasmtime", "hyper", "axum", "tokio"]),
 ];
 
 /// Calls that a crate does not make: what they give is passed in.
-const UNCALLED_IN: [(&str, &[&str]); 2] = [
+const UNCALLED_IN: [(&str, &[&str]); 3] = [
     ("runtime/policy", &["std::fs", "std::net", "SystemTime::now", "Instant::now", "thread::spawn"]),
     ("runtime/store", &["SystemTime::now", "Instant::now", "thread::spawn", "Uuid::new_v4", "Uuid::now_v7"]),
+    ("runtime/sync", &["std::fs", "std::net", "SystemTime::now", "Instant::now", "thread::spawn"]),
 ];
 
 const FILE_LINES_MAX: usize = 400;

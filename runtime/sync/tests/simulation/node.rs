@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use domicile_store::{Batch, Disk, Format, Operation, Sizes, Source, Store, StoreError, StoreParts};
-use domicile_sync::{Applier, Pull, Replica};
-use domicile_types::{Dot, Hlc, Mark, Origin, Vector};
+use domicile_store::{Batch, DatasetSpec, Disk, Format, Operation, Sizes, Source, Store, StoreError, StoreParts};
+use domicile_sync::{Applier, Policy, Pull, Replica};
+use domicile_types::{ConflictPolicy, Dot, Hlc, Mark, Origin, Vector};
 
 use crate::disk::{Lies, SimDisk};
 use crate::reader::Cache;
@@ -58,7 +58,7 @@ impl Node {
             disk: SimDisk::new(rng.next(), lies),
             store: None,
             replica: Replica::new(tables::set(regions), tables::region(index)),
-            applier: Applier::default(),
+            applier: applier(),
             sizes: sizes(rng),
             regions,
             skew_ms: 0,
@@ -95,7 +95,7 @@ impl Node {
         #[cfg(feature = "planted-bugs")]
         {
             self.replica = Replica::new(tables::set(self.regions), tables::region(self.index)).planted(self.sync);
-            self.applier = Applier::default().planted(self.sync);
+            self.applier = applier().planted(self.sync);
         }
         self.store = Some(store);
         Ok(())
@@ -169,6 +169,15 @@ impl Node {
             }
         }
     }
+}
+
+fn applier() -> Applier {
+    let replicated = tables::specs().into_iter().filter(|spec| tables::sets().contains_key(&spec.dataset.name));
+    let policy = |spec: DatasetSpec| {
+        let policy = Policy::new(ConflictPolicy::default(), &spec).unwrap();
+        (spec.dataset.name, policy)
+    };
+    Applier::new(replicated.map(policy).collect())
 }
 
 /// Small enough that everything that happens to large stores happens here.
