@@ -109,8 +109,9 @@ impl Preparer {
             Verdict::Unmet | Verdict::Apart { .. } => Content::Carried { entry, rows, instead: None, blind },
             Verdict::Resolved { instead, .. } => {
                 let description = Description { idempotency: None, ..description };
-                let body = Body::encode(&description, &instead)?;
+                // Logged as they will be read back: divided and sorted.
                 let rows = chunk::divide(&described.spec.dataset, &instead)?;
+                let body = Body::encode(&description, &rows.rows)?;
                 Content::Carried { entry, rows, instead: Some(body), blind }
             }
         };

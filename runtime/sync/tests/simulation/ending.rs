@@ -39,7 +39,7 @@ impl World {
 
     /// Whether everything counts everywhere, and is known to.
     fn is_settled(&self) -> bool {
-        let Model { writes } = &self.model;
+        let Model { writes, .. } = &self.model;
         self.nodes.iter().all(|node| {
             let Some(store) = &node.store else { return false };
             let state = store.set_state(&tables::set_name());

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domicile_types::{Dot, Hlc, Vector};
 
 use crate::reader::Visible;
+use crate::tables::{RowRule, Rule};
 
 /// One batch that a region took.
 #[derive(Debug, Clone)]
@@ -13,15 +14,16 @@ pub(crate) struct Write {
     pub(crate) hlc: Hlc,
     /// The writes that its writer had, by their position in the model.
     pub(crate) knew: BTreeSet<usize>,
-    /// Items by id: the new serial, or none where it was deleted.
-    pub(crate) items: BTreeMap<i64, Option<i64>>,
+    /// Items by id: the new serial and peak, or none where it was deleted.
+    pub(crate) items: BTreeMap<i64, Option<(i64, i64)>>,
     /// Serials of events.
     pub(crate) events: Vec<i64>,
 }
 
 /// All writes, in the order in which they were acknowledged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Model {
+    pub(crate) rule: Rule,
     pub(crate) writes: Vec<Write>,
 }
 
@@ -48,7 +50,28 @@ impl Model {
         let is_over = |at: &usize| of.iter().any(|other| self.writes[*other].knew.contains(at));
         let mut standing: Vec<usize> = of.iter().copied().filter(|at| !is_over(at)).collect();
         standing.sort_by_key(|at| (self.writes[*at].hlc, self.writes[*at].dot.clone()));
-        (standing.pop(), standing)
+        if standing.is_empty() {
+            return (None, standing);
+        }
+        let seen = match self.rule.row {
+            RowRule::Last => standing.len() - 1,
+            RowRule::First => 0,
+            RowRule::Origin => {
+                let region = |at: &usize| &self.writes[*at].dot.origin.region;
+                let first = standing.iter().map(region).min();
+                standing.iter().rposition(|at| Some(region(at)) == first).unwrap()
+            }
+        };
+        (Some(standing.remove(seen)), standing)
+    }
+
+    /// What an item has to be where exactly these writes count.
+    fn item(&self, meant: &BTreeSet<usize>, id: i64) -> Option<(i64, i64)> {
+        let (seen, others) = self.ranked(meant, id);
+        let (serial, peak) = self.writes[seen?].items[&id]?;
+        let peaks = others.iter().filter_map(|at| Some(self.writes[*at].items[&id]?.1));
+        let greatest = peaks.chain([peak]).max().filter(|_| self.rule.peaks);
+        Some((serial, greatest.unwrap_or(peak)))
     }
 
     /// What has to be seen where exactly these writes count.
@@ -56,8 +79,8 @@ impl Model {
         let mut visible = Visible::default();
         let ids: BTreeSet<i64> = meant.iter().flat_map(|at| self.writes[*at].items.keys().copied()).collect();
         for id in ids {
-            if let Some(serial) = self.ranked(meant, id).0.and_then(|at| self.writes[at].items[&id]) {
-                visible.items.insert(id, serial);
+            if let Some(item) = self.item(meant, id) {
+                visible.items.insert(id, item);
             }
         }
         for serial in meant.iter().flat_map(|at| &self.writes[*at].events) {

@@ -11,7 +11,7 @@ use domicile_types::{ConflictPolicy, Dot, Hlc, Mark, Origin, Vector};
 use crate::disk::{Lies, SimDisk};
 use crate::reader::Cache;
 use crate::rng::Rng;
-use crate::tables;
+use crate::tables::{self, Rule};
 
 /// How long an answer is waited for.
 pub(crate) const ANSWER_MS: u64 = 8_000;
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     applier: Applier,
     sizes: Sizes,
     regions: usize,
+    #[cfg(feature = "planted-bugs")]
+    rule: Rule,
     /// By how much its clock is ahead.
     pub(crate) skew_ms: i64,
     /// Questions under way: to whom, and until when the answer is waited for.
@@ -52,13 +54,15 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(index: usize, regions: usize, rng: &mut Rng, lies: Lies) -> Self {
+    pub(crate) fn new(index: usize, regions: usize, rule: Rule, rng: &mut Rng, lies: Lies) -> Self {
         Self {
             index,
             disk: SimDisk::new(rng.next(), lies),
             store: None,
             replica: Replica::new(tables::set(regions), tables::region(index)),
-            applier: applier(),
+            applier: applier(rule),
+            #[cfg(feature = "planted-bugs")]
+            rule,
             sizes: sizes(rng),
             regions,
             skew_ms: 0,
@@ -95,7 +99,7 @@ impl Node {
         #[cfg(feature = "planted-bugs")]
         {
             self.replica = Replica::new(tables::set(self.regions), tables::region(self.index)).planted(self.sync);
-            self.applier = applier().planted(self.sync);
+            self.applier = applier(self.rule).planted(self.sync);
         }
         self.store = Some(store);
         Ok(())
@@ -171,11 +175,12 @@ impl Node {
     }
 }
 
-fn applier() -> Applier {
+fn applier(rule: Rule) -> Applier {
     let replicated = tables::specs().into_iter().filter(|spec| tables::sets().contains_key(&spec.dataset.name));
     let policy = |spec: DatasetSpec| {
-        let policy = Policy::new(ConflictPolicy::default(), &spec).unwrap();
-        (spec.dataset.name, policy)
+        let is_item = spec.dataset.name.as_str() == tables::ITEM;
+        let policy = if is_item { rule.policy() } else { ConflictPolicy::default() };
+        (spec.dataset.name.clone(), Policy::new(policy, &spec).unwrap())
     };
     Applier::new(replicated.map(policy).collect())
 }

@@ -11,11 +11,16 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::tables::{EVENT, ITEM, dataset};
 
+/// `_hlc` and `_seq` of a row.
+type Stamp = (u64, u64);
+/// Serial and peak of an item.
+type Values = (i64, i64);
+
 /// What a region has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Visible {
-    /// Serial of each item, by id.
-    pub(crate) items: BTreeMap<i64, i64>,
+    /// Serial and peak of each item, by id.
+    pub(crate) items: BTreeMap<i64, Values>,
     /// How often each event is there, by serial.
     pub(crate) events: BTreeMap<i64, usize>,
 }
@@ -25,12 +30,13 @@ pub(crate) type Cache = BTreeMap<u64, Vec<RecordBatch>>;
 
 pub(crate) fn read(store: &Store, cache: &mut Cache) -> Result<Visible, StoreError> {
     let snapshot = store.reader().snapshot();
-    let mut newest: BTreeMap<i64, ((u64, u64), bool, i64)> = BTreeMap::new();
+    let mut newest: BTreeMap<i64, (Stamp, bool, Values)> = BTreeMap::new();
     for batch in batches(&snapshot, ITEM, cache)? {
-        let (ids, serials) = (integers(&batch, "id"), integers(&batch, "serial"));
+        let (ids, serials, peaks) = (integers(&batch, "id"), integers(&batch, "serial"), integers(&batch, "peak"));
         let (stamps, deleted) = (stamps(&batch), deletions(&batch));
         for row in 0..batch.num_rows() {
-            let version = (stamps[row], deleted[row], serials[row].unwrap_or_default());
+            let values = (serials[row].unwrap_or_default(), peaks[row].unwrap_or_default());
+            let version = (stamps[row], deleted[row], values);
             let known = newest.entry(ids[row].unwrap()).or_insert(version);
             if known.0 < version.0 {
                 *known = version;
@@ -39,7 +45,7 @@ pub(crate) fn read(store: &Store, cache: &mut Cache) -> Result<Visible, StoreErr
     }
     let mut visible = Visible::default();
     let live = newest.into_iter().filter(|(_, (_, deleted, _))| !deleted);
-    visible.items = live.map(|(id, (_, _, serial))| (id, serial)).collect();
+    visible.items = live.map(|(id, (_, _, values))| (id, values)).collect();
     for batch in batches(&snapshot, EVENT, cache)? {
         for serial in integers(&batch, "serial") {
             *visible.events.entry(serial.unwrap()).or_default() += 1;
@@ -82,7 +88,7 @@ fn integers(batch: &RecordBatch, name: &str) -> Vec<Option<i64>> {
     batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().iter().collect()
 }
 
-fn stamps(batch: &RecordBatch) -> Vec<(u64, u64)> {
+fn stamps(batch: &RecordBatch) -> Vec<Stamp> {
     let column = |name| batch.column_by_name(name).unwrap().as_primitive::<UInt64Type>().values().to_vec();
     column(HLC_COLUMN).into_iter().zip(column(SEQ_COLUMN)).collect()
 }

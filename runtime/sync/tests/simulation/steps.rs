@@ -72,13 +72,13 @@ impl World {
             let (serial, id) = (self.next_serial, self.rng.below(12).cast_signed());
             match (name, delete) {
                 (ITEM, true) => drop(items.insert(id, None)),
-                (ITEM, false) => drop(items.insert(id, Some(serial))),
+                (ITEM, false) => drop(items.insert(id, Some((serial, self.rng.below(1_000).cast_signed())))),
                 _ => events.push(serial),
             }
         }
-        for (id, serial) in &items {
-            let serial = serial.map_or_else(String::new, |serial| format!(",\"serial\":{serial}"));
-            rows += &format!("{{\"id\":{id}{serial}}}\n");
+        for (id, values_of) in &items {
+            let values = |(serial, peak)| format!(",\"serial\":{serial},\"peak\":{peak}");
+            rows += &format!("{{\"id\":{id}{}}}\n", values_of.map_or_else(String::new, values));
         }
         events.iter().for_each(|serial| rows += &format!("{{\"serial\":{serial}}}\n"));
         let node = &mut self.nodes[index];

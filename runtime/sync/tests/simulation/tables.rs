@@ -5,13 +5,50 @@ use std::collections::{BTreeMap, BTreeSet};
 use domicile_store::DatasetSpec;
 use domicile_sync::system_specs;
 use domicile_types::{
-    Acknowledge, Column, ColumnType, Dataset, DatasetName, RegionId, ReplicationSet, Residency, SetName,
+    Acknowledge, Column, ColumnPolicy, ColumnType, ConflictPolicy, Dataset, DatasetName, RegionId, ReplicationSet,
+    Residency, RowPolicy, SetName,
 };
 
 /// A dataset with a primary key, whose rows are written over and deleted.
 pub(crate) const ITEM: &str = "item";
 /// A dataset without one, whose rows only become more.
 pub(crate) const EVENT: &str = "event";
+
+/// What becomes of items that were written at two places at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) row: RowRule,
+    /// Whether the column `peak` has the greatest value of all versions.
+    pub(crate) peaks: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowRule {
+    Last,
+    First,
+    /// The regions in the order of their names.
+    Origin,
+}
+
+impl Rule {
+    pub(crate) const ALL: [Self; 5] = [
+        Self { row: RowRule::Last, peaks: false },
+        Self { row: RowRule::Last, peaks: true },
+        Self { row: RowRule::First, peaks: false },
+        Self { row: RowRule::First, peaks: true },
+        Self { row: RowRule::Origin, peaks: false },
+    ];
+
+    pub(crate) fn policy(self) -> ConflictPolicy {
+        let row = match self.row {
+            RowRule::Last => RowPolicy::Lww,
+            RowRule::First => RowPolicy::FirstWrite,
+            RowRule::Origin => RowPolicy::OriginPriority((0..7).map(region).collect()),
+        };
+        let columns = self.peaks.then(|| ("peak".to_owned(), ColumnPolicy::Max));
+        ConflictPolicy { row, columns: columns.into_iter().collect() }
+    }
+}
 
 /// The replication set of both.
 pub(crate) fn set_name() -> SetName {
@@ -47,7 +84,7 @@ pub(crate) fn specs() -> Vec<DatasetSpec> {
         DatasetSpec { dataset, residency: Residency::Reference }
     };
     let mut specs = system_specs().unwrap();
-    specs.push(spec(ITEM, &["id", "serial"], &["id"]));
+    specs.push(spec(ITEM, &["id", "serial", "peak"], &["id"]));
     specs.push(spec(EVENT, &["serial"], &[]));
     specs
 }

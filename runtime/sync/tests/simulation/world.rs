@@ -12,7 +12,7 @@ use crate::net::{Delivery, Message, Net, Packed};
 use crate::node::{ANSWER_MS, LIE_MS, Lying, Node};
 use crate::reader;
 use crate::rng::Rng;
-use crate::tables;
+use crate::tables::{self, Rule};
 
 /// How a run differs from one on honest ground.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,7 +82,8 @@ impl World {
     pub(crate) fn new(seed: u64, setup: Setup) -> Self {
         let mut rng = Rng::new(seed);
         let regions = 2 + rng.index(4);
-        let nodes = (0..regions).map(|index| Node::new(index, regions, &mut rng, setup.lies)).collect();
+        let rule = *rng.pick(&Rule::ALL);
+        let nodes = (0..regions).map(|index| Node::new(index, regions, rule, &mut rng, setup.lies)).collect();
         let shown = std::env::var_os("DOMICILE_SIM_TRACE").is_some();
         #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a mistake is planted in it"))]
         let mut world = Self {
@@ -90,7 +91,7 @@ impl World {
             rng,
             now_ms: 1_700_000_000_000,
             nodes,
-            model: Model::default(),
+            model: Model { rule, writes: Vec::new() },
             open: vec![None; regions],
             next_serial: 0,
             next_question: 0,
