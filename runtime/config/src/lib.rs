@@ -23,9 +23,7 @@ pub mod strict;
 pub use clients::Clients;
 pub use dataset::DatasetFile;
 pub use error::{ConfigError, Position};
-pub use load::{
-    PolicyFiles, RegionFiles, SIGNATURE_SUFFIX, load_datasets, load_policies, load_region, load_replication,
-};
+pub use load::{PolicyFiles, RegionFiles, SIGNATURE_SUFFIX, load_datasets, load_policies, load_region};
 pub use peer_url::{PeerUrl, PeerUrlError};
 pub use plugins::Plugins;
 pub use policies::Policies;

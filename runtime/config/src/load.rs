@@ -62,7 +62,7 @@ pub fn load_region(path: &Path) -> Result<RegionFiles, ConfigError> {
 ///
 /// # Errors
 /// Where a file cannot be read or is wrong, or does not fit the region, its peers, its datasets or an earlier file.
-pub fn load_replication(config: &RegionConfig, datasets: &[DatasetFile]) -> Result<Vec<ReplicationSet>, ConfigError> {
+fn load_replication(config: &RegionConfig, datasets: &[DatasetFile]) -> Result<Vec<ReplicationSet>, ConfigError> {
     let beside = config.datasets_dir.with_file_name(REPLICATION_DIR_DEFAULT);
     let files = match toml_files(config.replication_dir.as_ref().unwrap_or(&beside)) {
         Err(ConfigError::Unreadable { source, .. })
