@@ -9,7 +9,7 @@ use domicile_types::{DatasetName, Dot, SetName};
 use serde_json::{Value, json};
 
 use crate::SyncError;
-use crate::siblings::dots_text;
+use crate::siblings::{Standing, dots_text};
 use crate::system::{CONFLICTS, SIBLINGS};
 
 /// Versions of one row that met.
@@ -42,7 +42,7 @@ pub(crate) fn rows_text(rows: &RecordBatch) -> Result<String, SyncError> {
 pub(crate) fn batches(
     store: &Store,
     conflicts: &[Conflict],
-    siblings: &[(String, Vec<Dot>)],
+    siblings: &[Standing],
     now_ms: u64,
 ) -> Result<Vec<Prepared>, SyncError> {
     let Some(first) = conflicts.first() else { return Ok(Vec::new()) };
@@ -60,8 +60,10 @@ pub(crate) fn batches(
         }))
     };
     let dataset = first.dataset.as_str();
-    let standing =
-        |(key, dots): &(String, Vec<Dot>)| Ok(json!({ "dataset": dataset, "key": key, "versions": dots_text(dots)? }));
+    let standing = |Standing { key, versions, before }: &Standing| {
+        let (versions, before) = (dots_text(versions)?, dots_text(before)?);
+        Ok(json!({ "dataset": dataset, "key": key, "versions": versions, "before": before }))
+    };
     let conflicts = conflicts.iter().map(conflict).collect::<Result<Vec<_>, SyncError>>()?;
     let siblings = siblings.iter().map(standing).collect::<Result<Vec<_>, SyncError>>()?;
     Ok(vec![

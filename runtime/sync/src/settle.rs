@@ -13,7 +13,7 @@ use crate::apply::Policy;
 use crate::conflict::{NoPlugin, Siblings, resolve};
 use crate::ledger::{self, Conflict};
 use crate::planted::{Mistake, Planted};
-use crate::siblings::{self, KeyTexts};
+use crate::siblings::{self, KeyTexts, Standing};
 use crate::system::SIBLINGS;
 
 /// What is to be written for an entry.
@@ -23,8 +23,8 @@ pub(crate) struct Settled {
     pub(crate) instead: Option<RecordBatch>,
     /// Versions that met.
     pub(crate) conflicts: Vec<Conflict>,
-    /// Rows beside which others stand now: their keys, and the versions.
-    pub(crate) siblings: Vec<(String, Vec<Dot>)>,
+    /// Rows of which several versions stand beside each other now.
+    pub(crate) siblings: Vec<Standing>,
 }
 
 /// One row of the entry, and the versions that stand here.
@@ -32,7 +32,9 @@ struct Met {
     /// Position in the entry.
     row: u32,
     key: String,
-    /// The versions that the entry was written without knowing of.
+    /// The versions that stand.
+    before: Vec<Dot>,
+    /// Those of them that the entry was written without knowing of.
     beside: Vec<Dot>,
 }
 
@@ -80,7 +82,7 @@ pub(crate) fn settle(
             policy: policy.policy.row.to_string(),
             reason: resolved.explanation(),
         });
-        settled.siblings.push((met.key, dots));
+        settled.siblings.push(Standing { key: met.key, versions: dots, before: met.before });
     }
     if !replaced.is_empty() {
         settled.instead = Some(with(opened.rows(), &replaced)?);
@@ -99,19 +101,18 @@ fn with(rows: &RecordBatch, replaced: &BTreeMap<u32, Option<RecordBatch>>) -> Re
 /// The rows of the entry that stand beside versions which it does not follow.
 fn meetings(store: &Store, opened: &Opened, collisions: &Collisions) -> Result<Vec<Met>, SyncError> {
     let texts = KeyTexts::of(store, &opened.dataset, &collisions.stored)?;
-    let known = siblings::known(store, &opened.dataset, texts.all())?;
     let applied = &store.set_state(&opened.mark().set).applied;
+    let known = siblings::known(store, &opened.dataset, texts.all(), applied)?;
     let mut met = Vec::new();
     for (at, row) in collisions.rows.values().iter().enumerate() {
         let (newest, key) = (&collisions.marks[at].dot, &texts.all()[at]);
-        let standing = known.get(key).filter(|dots| dots.contains(newest));
-        let mut beside = match standing {
-            Some(dots) => dots.iter().filter(|dot| applied.contains(dot)).cloned().collect(),
-            None => vec![newest.clone()],
-        };
-        beside.retain(|dot| !opened.mark().follows.contains(dot) && *dot != opened.mark().dot);
+        // What was written over all of them stands alone.
+        let before = known.get(key).filter(|dots| dots.contains(newest)).cloned();
+        let before = before.unwrap_or_else(|| vec![newest.clone()]);
+        let follows = &opened.mark().follows;
+        let beside: Vec<Dot> = before.iter().filter(|dot| !follows.contains(dot)).cloned().collect();
         if !beside.is_empty() {
-            met.push(Met { row: *row, key: key.clone(), beside });
+            met.push(Met { row: *row, key: key.clone(), before, beside });
         }
     }
     Ok(met)

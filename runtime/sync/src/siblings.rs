@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use domicile_store::Store;
-use domicile_types::{DatasetName, Dot, Origin};
+use domicile_types::{DatasetName, Dot, Origin, Vector};
 
 use crate::SyncError;
 use crate::settle::{siblings_dataset, texts_of};
@@ -38,18 +38,35 @@ impl KeyTexts {
 }
 
 /// The versions that are known to stand beside each other, by key; only for keys of which some are.
+///
+/// They are noted before the last of them counts. Where that one does not count yet, since a crash came in between, those
+/// before it stand.
 pub(crate) fn known(
     store: &Store,
     dataset: &DatasetName,
     keys: &[String],
+    applied: &Vector,
 ) -> Result<HashMap<String, Vec<Dot>>, SyncError> {
     let names: ArrayRef = Arc::new(StringArray::from(vec![dataset.as_str(); keys.len()]));
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values(keys));
-    let (rows, at) = store.reader().find(&siblings_dataset()?, &[names, texts], &["versions"])?;
+    let (rows, at) = store.reader().find(&siblings_dataset()?, &[names, texts], &["versions", "before"])?;
     let Some(rows) = rows else { return Ok(HashMap::new()) };
-    let versions = texts_of(&rows, 0);
-    let found = keys.iter().zip(at).filter_map(|(key, at)| Some((key, &versions[at? as usize])));
-    found.map(|(key, text)| Ok((key.clone(), dots(text)?))).collect()
+    let (versions, before) = (texts_of(&rows, 0), texts_of(&rows, 1));
+    let found = keys.iter().zip(at).filter_map(|(key, at)| Some((key, at? as usize)));
+    let standing = |(key, at): (&String, usize)| {
+        let newest = dots(&versions[at])?;
+        let counts = newest.iter().all(|dot| applied.contains(dot));
+        Ok((key.clone(), if counts { newest } else { dots(&before[at])? }))
+    };
+    found.map(standing).collect()
+}
+
+/// Versions that are about to stand beside each other, and those that did before.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) key: String,
+    pub(crate) versions: Vec<Dot>,
+    pub(crate) before: Vec<Dot>,
 }
 
 /// Dots as a JSON list of region, epoch and number.

@@ -34,7 +34,7 @@ pub fn system_specs() -> Result<Vec<DatasetSpec>, SystemError> {
             &["replication_set", "rows", "winner", "policy", "reason"],
             &["detected_ms"],
         )?,
-        spec(SIBLINGS, &["dataset", "key"], &["versions"], &[])?,
+        spec(SIBLINGS, &["dataset", "key"], &["versions", "before"], &[])?,
     ])
 }
 
