@@ -56,6 +56,9 @@ pub(crate) enum Verb {
     /// See the regions.
     #[command(subcommand)]
     Region(RegionVerb),
+    /// Replication: how it is, and what was written at two places at once.
+    #[command(subcommand)]
+    Sync(SyncVerb),
     /// Check region, dataset and policy files.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -278,6 +281,15 @@ pub(crate) enum KeyVerb {
         /// The file; it must not exist.
         file: PathBuf,
     },
+}
+
+/// How replication is.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SyncVerb {
+    /// What has arrived from which region, and what waits.
+    Status,
+    /// The rows that were written at two places at once, and which version of each counts.
+    Conflicts,
 }
 
 #[derive(Debug, Subcommand)]

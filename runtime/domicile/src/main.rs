@@ -12,9 +12,11 @@ mod plugin;
 mod policy;
 mod private_file;
 mod query;
+mod replication;
 mod serve;
 mod signing_key;
 mod status;
+mod sync;
 mod token;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
             Verb::Plugin(verb) => plugin::run(&edge, output, verb).await,
             Verb::Audit(verb) => audit::run(&edge, output, verb).await,
             Verb::Region(verb) => status::region(&edge, output, &verb).await,
+            Verb::Sync(verb) => sync::run(&edge, output, &verb).await,
             Verb::Config(verb) => status::config(output, &verb),
             Verb::Policy(verb) => policy::run(&edge, output, verb).await,
             Verb::Token(verb) => token::run(output, verb),

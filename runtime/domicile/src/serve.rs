@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use domicile_config::{Plugins, RegionConfig, RegionFiles, load_region, read_secret};
-use domicile_edge::Edge;
+use domicile_edge::{Edge, Replication};
 use domicile_query::{
     Catalog, ClientTrust, ObjectFiles, ObjectThreads, PluginTrust, Region, RegionParts, SignedPolicies,
     compare_with_peers, reload_policies, run_shadows,
@@ -23,7 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::COMPILE_PLUGIN;
 use crate::output::{Failure, say};
-use crate::policy;
+use crate::{policy, replication};
 
 /// How often plugins are compared with the peers', for those that a region missed while it was away.
 const PLUGIN_COMPARE_INTERVAL: Duration = Duration::from_secs(10);
@@ -41,10 +41,11 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
         format!("{listen} cannot be listened on; is another process using it? ([listen] in {})", config.display())
     })?;
     let address = listener.local_addr().map_err(anyhow::Error::from)?;
+    let replicated = replication::load(&files)?;
     let region = tokio::task::spawn_blocking(move || start(files)).await.map_err(anyhow::Error::from)??;
     let region = Arc::new(region);
     let edge = Edge::new(Arc::clone(&region), limits.load_bytes_max, limits.body_silence).with_backups_at(backup_urls);
-    let edge = Arc::new(edge);
+    let edge = Arc::new(edge.with_replication(Replication::start(&region, replicated.sets, &replicated.applier)));
     let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
     let stop = async move {
         tokio::select! {
@@ -112,13 +113,15 @@ pub(crate) fn store_parts(files: &RegionFiles, threads: ObjectThreads) -> anyhow
         let residency = residency.ok_or_else(|| anyhow!("dataset `{}` has no residency", dataset.name))?;
         anyhow::Ok(DatasetSpec { dataset, residency })
     };
-    let specs = files.datasets.iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut specs = files.datasets.iter().map(spec).collect::<anyhow::Result<Vec<_>>>()?;
+    specs.extend(replication::system_specs(files)?);
     let dir = made_dir(&files.config.data_dir)?.join("store");
     let cold = files.config.storage.cold_url.as_ref();
     let cold = cold.map(|url| ObjectFiles::open(url.as_str(), std::env::vars(), threads)).transpose();
     let cold = cold.and_then(|cold| cold.map(|cold| cold.create().map(|()| cold)).transpose());
     let cold = cold.context("the cold storage, `cold_url`")?.map(|cold| Arc::new(cold) as Arc<dyn Objects>);
-    Ok((StoreParts { cold, ..StoreParts::local(dir, files.config.id.clone(), specs) }, policies))
+    let sets = replication::sets_of(files);
+    Ok((StoreParts { cold, sets, ..StoreParts::local(dir, files.config.id.clone(), specs) }, policies))
 }
 
 /// The region. What it needs is there before anything is made.
@@ -137,7 +140,8 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
     let object_threads = ObjectThreads::start().context("threads for requests")?;
     let (parts, policies) = store_parts(&files, object_threads.clone())?;
     let data_dir = made_dir(&config.data_dir)?;
-    let specs = parts.specs.clone();
+    let is_asked_about = |spec: &&DatasetSpec| files.datasets.iter().any(|file| file.dataset.name == spec.dataset.name);
+    let specs = parts.specs.iter().filter(is_asked_about).cloned().collect();
     let store = Store::open(parts).map_err(|error| described(error, &files))?;
     // Not before the store is this process's: another one might be taking rows in.
     let incoming = fresh_dir(&data_dir.join("incoming"))?;

@@ -38,6 +38,7 @@ async fn ingest(
     operation: Operation,
 ) -> Handled {
     let name = edge.region.catalog().spec(&dataset)?.dataset.name.clone();
+    edge.replication().check_clock(&name)?;
     let (format, idempotency_key) = (format(headers)?, idempotency_key(headers)?);
     let batch = Batch { dataset: name, operation, format, idempotency_key };
     let body = edge.arriving(body, edge.load_bytes_max)?;

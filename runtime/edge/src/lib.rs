@@ -20,6 +20,8 @@ mod plugins;
 mod policies;
 mod problems;
 mod query;
+mod replication;
 mod serve;
 
+pub use replication::Replication;
 pub use serve::{Edge, serve};

@@ -19,7 +19,7 @@ use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared};
 
 /// A reply before it is signed.
-struct Reply {
+pub(crate) struct Reply {
     receipt: String,
     body: Vec<u8>,
 }
@@ -31,7 +31,7 @@ impl From<Vec<u8>> for Reply {
 }
 
 /// Checks who asks, then does `work`, then signs what comes of it, refusals included.
-async fn signed<W>(
+pub(crate) async fn signed<W>(
     edge: &Edge,
     request: Request<Body>,
     limit: usize,

@@ -16,6 +16,7 @@ use domicile_config::StorageUrl;
 use domicile_query::{COMPARE_PATH, FRAGMENT_PATH, PLUGINS_PATH, Region};
 use domicile_types::limits::DRAIN_TIMEOUT;
 use domicile_wire::Problem;
+use domicile_wire::log::LOG_PATH;
 use domicile_wire::token::Role;
 use tokio::net::TcpListener;
 
@@ -23,6 +24,7 @@ use crate::body::Arriving;
 use crate::clients::{Needs, guarded};
 use crate::metrics::Metrics;
 use crate::problems::Refusal;
+use crate::replication::{Replication, faces};
 use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, policies, query};
 
 /// An edge: a region and what its front door needs besides.
@@ -37,6 +39,7 @@ pub struct Edge {
     /// Where backups may be.
     pub(crate) backup_urls: Vec<StorageUrl>,
     pub(crate) draining: AtomicBool,
+    replication: Replication,
 }
 
 /// What handlers are given.
@@ -52,7 +55,19 @@ impl Edge {
             body_silence,
             backup_urls: Vec::new(),
             draining: AtomicBool::new(false),
+            replication: Replication::default(),
         }
+    }
+
+    /// Replicates, beside answering.
+    #[must_use]
+    pub fn with_replication(mut self, replication: Replication) -> Self {
+        self.replication = replication;
+        self
+    }
+
+    pub(crate) fn replication(&self) -> &Replication {
+        &self.replication
     }
 
     /// A request's body on its way, of at most `bytes_max` bytes.
@@ -88,6 +103,7 @@ fn open_routes() -> Router<Arc<Edge>> {
         .route(PLUGINS_PATH, get(peers::plugins))
         .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
         .route(COMPARE_PATH, post(peers::compare))
+        .route(LOG_PATH, post(faces::log))
         .route(health::PING_PATH, get(peers::ping))
 }
 
@@ -126,6 +142,8 @@ fn operate_here_routes() -> Router<Arc<Edge>> {
         .route("/v1/plugins/{name}/shadow", get(plugins::shadow_report))
         .route("/v1/policies", get(policies::list))
         .route("/v1/policies/reload", post(policies::reload))
+        .route("/v1/sync/status", get(faces::status))
+        .route("/v1/sync/conflicts", get(faces::list_conflicts))
         .route("/v1/audit/receipts", get(audit::receipts))
         .route("/v1/audit/heads", get(audit::heads))
         .route("/v1/audit/key", get(audit::key))

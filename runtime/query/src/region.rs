@@ -19,7 +19,7 @@ use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
 use domicile_wire::receipt::{LedgerHead, SignedReceipt};
 use domicile_wire::token::RawToken;
 use ed25519_dalek::SigningKey;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::admit::Asking;
 use crate::catalog::Catalog;
@@ -273,6 +273,22 @@ impl Region {
     /// Where the batch is refused or the store fails.
     pub async fn ingest(&self, batch: Batch, source: Source) -> Result<Ack, QueryError> {
         self.storage.ingest(batch, source).await
+    }
+
+    /// Runs `job` on the store, after what was asked before.
+    ///
+    /// # Errors
+    /// Where the store's owner has ended.
+    pub async fn with_store<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Store) -> R + Send + 'static,
+    ) -> Result<R, QueryError> {
+        Ok(self.storage.run(job).await?)
+    }
+
+    /// Tells of each new version of the store.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.storage.changes()
     }
 
     pub(crate) fn storage(&self) -> &Storage {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use domicile_store::{Ack, Batch, Done, Job, Prepared, Source, Store, StoreError};
 use domicile_types::limits::{COMMIT_GROUP_MAX, COMMIT_QUEUE_MAX};
 use domicile_wire::client::now_unix_ms;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::QueryError;
 use crate::loads::{Loads, Ready};
@@ -41,6 +41,8 @@ pub(crate) struct Storage {
     places: Semaphore,
     loads: Loads,
     pace: Arc<Pace>,
+    /// The version that is visible now.
+    changes: watch::Receiver<u64>,
     /// The owner, then those that work for it.
     threads: Vec<JoinHandle<()>>,
 }
@@ -61,9 +63,11 @@ impl Storage {
         let (jobs, due) = channel();
         let (due, pace) = (Arc::new(BlockingMutex::new(due)), Arc::new(Pace::new(bytes_per_s_max)));
         let loads = Loads::new(&store, incoming);
-        let owner = thread::Builder::new().name("store".to_owned()).spawn(move || own(store, &waiting, &jobs))?;
+        let (changed, changes) = watch::channel(store.reader().snapshot().version);
+        let own = move || own(store, &waiting, &jobs, &changed);
+        let owner = thread::Builder::new().name("store".to_owned()).spawn(own)?;
         let places = Semaphore::new(COMMIT_QUEUE_MAX);
-        let mut storage = Self { requests, places, loads, pace, threads: vec![owner] };
+        let mut storage = Self { requests, places, loads, pace, changes, threads: vec![owner] };
         for worker in 0..WORKERS {
             let (due, done, pace) = (Arc::clone(&due), storage.requests.clone(), Arc::clone(&storage.pace));
             let work = move || work(&due, &done, &pace);
@@ -88,6 +92,11 @@ impl Storage {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Tells of each new version.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
     }
 
     async fn commit(&self, prepared: Prepared) -> Result<Ack, QueryError> {
@@ -128,7 +137,7 @@ impl Drop for Storage {
 }
 
 /// Commits what waits, as one group, and hands out background work, until told to stop.
-fn own(mut store: Store, requests: &Receiver<Request>, jobs: &Sender<Job>) {
+fn own(mut store: Store, requests: &Receiver<Request>, jobs: &Sender<Job>, changed: &watch::Sender<u64>) {
     let mut waiting: VecDeque<(Prepared, oneshot::Sender<Answer>)> = VecDeque::new();
     loop {
         let first = match waiting.is_empty() || store.is_full() {
@@ -153,6 +162,8 @@ fn own(mut store: Store, requests: &Receiver<Request>, jobs: &Sender<Job>) {
         if !store.is_full() || !store.health().is_writable() {
             commit(&mut store, &mut waiting);
         }
+        let version = store.reader().snapshot().version;
+        changed.send_if_modified(|known| std::mem::replace(known, version) != version);
         while let Some(job) = store.next_job(now_unix_ms()) {
             if jobs.send(job).is_err() {
                 return;

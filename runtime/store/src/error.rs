@@ -249,6 +249,17 @@ pub enum StoreError {
         /// The dataset.
         dataset: DatasetName,
     },
+    /// Rows of a replicated dataset were stored before it was replicated.
+    #[error(
+        "dataset `{dataset}` has rows that were stored before it was in replication set `{set}`, and that no other region \
+         would get; start with a new `data_dir` and load them again, or take the dataset out of the set"
+    )]
+    NotShared {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The replication set.
+        set: SetName,
+    },
     /// Bytes that are not an entry of a log.
     #[error("these bytes are no entry of a log; ask its sender for it again")]
     NoEntry,

@@ -45,6 +45,7 @@ pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
     let log = recovery.log(files)?;
     let Recovery { mut snapshot, active, known, damage, hlc, next_seq, logs, .. } = recovery;
     snapshot.applied = logs.applied();
+    check_shared(&parts, &snapshot, &logs)?;
     let sequencer = Sequencer::new(parts.region.clone(), state.epoch, hlc, next_seq, state.next_segment);
     let health = health(&damage);
     collect_orphans(&parts, &manifest, &state, &logs)?;
@@ -401,6 +402,17 @@ fn place(parts: &StoreParts, dir: &Path, entry: &SegmentEntry) -> Result<Place, 
     match &parts.cold {
         Some(objects) => Ok(Place::Object { objects: Arc::clone(objects), name }),
         None => Err(StoreError::NoColdStorage { object: name }),
+    }
+}
+
+/// Refuses rows of replicated datasets that no log has, since they were stored before: nobody else would ever get them.
+fn check_shared(parts: &StoreParts, snapshot: &Snapshot, logs: &Logs) -> Result<(), StoreError> {
+    let alone = |(dataset, set): &(&DatasetName, &SetName)| {
+        snapshot.held(dataset).next().is_some() && logs.state(set).applied.is_empty()
+    };
+    match parts.sets.iter().find(alone) {
+        None => Ok(()),
+        Some((dataset, set)) => Err(StoreError::NotShared { dataset: dataset.clone(), set: set.clone() }),
     }
 }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{SchemaRef, UInt8Type};
 use domicile_types::{DatasetName, SetName, Vector};
 
 use crate::bounds::Bounds;
@@ -14,8 +15,9 @@ use crate::catalog::Catalog;
 use crate::lookup::{self, Sources};
 use crate::partition::PartitionKey;
 use crate::recent;
-use crate::segment::tombstones;
-use crate::{DatasetSpec, Health, Segment, StoreError};
+use crate::segment::{SegmentReader, tombstones};
+use crate::version::OP_TOMBSTONE;
+use crate::{DatasetSpec, Health, Segment, StoreError, rows};
 
 /// The rows of every dataset at one version. It stays as it is while the store goes on, and keeps its files.
 #[derive(Debug, Clone, Default)]
@@ -238,6 +240,32 @@ impl StoreReader {
         let sources = Sources { partitions: &partitions, written: &[] };
         let found = lookup::newest(&sources, keys, entry.primary_key(), wanted)?;
         Ok((found.rows, found.at))
+    }
+
+    /// The newest versions of all rows of a dataset that is small, without deleted ones.
+    ///
+    /// # Errors
+    /// Where there is no such dataset, its rows cannot be read, or they take more than `bytes_max`.
+    pub fn rows(&self, dataset: &DatasetName, bytes_max: u64) -> Result<RecordBatch, StoreError> {
+        let entry = self.catalog.entry(dataset)?;
+        let snapshot = self.snapshot();
+        let actual = snapshot.bytes(dataset);
+        if actual > bytes_max {
+            return Err(StoreError::TooLarge { unit: "bytes", actual, max: bytes_max });
+        }
+        let mut batches = Vec::new();
+        for partition in snapshot.partitions(dataset)? {
+            for segment in &partition.segments {
+                for batch in SegmentReader::open::<&str>(segment, None)? {
+                    batches.push(RecordBatch::try_new(Arc::clone(&entry.stored), batch?.columns().to_vec())?);
+                }
+            }
+            batches.extend(partition.recent.iter().cloned());
+        }
+        let merged = rows::merged(&batches, &entry.stored, entry.primary_key())?;
+        let ops = merged.column(merged.num_columns() - 1).as_primitive::<UInt8Type>();
+        let live = BooleanArray::from_unary(ops, |op| op != OP_TOMBSTONE);
+        Ok(filter_record_batch(&merged, &live)?)
     }
 
     /// The declared columns of a dataset.

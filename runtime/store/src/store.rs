@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use domicile_types::{DatasetName, RegionId, SetName, Vector};
+use domicile_types::{DatasetName, Origin, RegionId, SetName, Vector};
 
 use crate::disk::{Disk, Lease};
 use crate::known::Known;
@@ -183,6 +183,11 @@ impl Store {
     pub fn is_full(&self) -> bool {
         self.active.bytes >= self.parts.sizes.recent_bytes_max.cast_signed()
             || self.log.offset >= self.parts.sizes.log_file_bytes
+    }
+
+    /// The log that this store writes.
+    pub fn origin(&self) -> Origin {
+        Origin { region: self.sequencer.origin.clone(), epoch: self.sequencer.epoch }
     }
 
     /// What counts here of a replication set.

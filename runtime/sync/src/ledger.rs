@@ -2,14 +2,16 @@
 
 use std::io::Cursor;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use arrow::json::writer::{JsonArray, WriterBuilder};
-use domicile_store::{Batch, Format, Operation, Prepared, Source, Store};
+use domicile_store::{Batch, Format, Operation, Prepared, Source, Store, StoreReader};
 use domicile_types::{DatasetName, Dot, SetName};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::SyncError;
-use crate::siblings::{Standing, dots_text};
+use crate::siblings::{self, Standing, dots_text};
 use crate::system::{CONFLICTS, SIBLINGS};
 
 /// Versions of one row that met.
@@ -84,4 +86,51 @@ fn prepared(
     let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
     let source = Source::Stream(Box::new(Cursor::new(text.into_bytes())));
     Ok(store.preparer().prepare(batch, source, now_ms)?.into_storable()?)
+}
+
+/// One conflict, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedConflict {
+    /// The dataset.
+    pub dataset: String,
+    /// The key of the row: a JSON list of the key columns' values as texts.
+    pub key: String,
+    /// The versions that met, in the order that all regions agree on.
+    pub versions: Vec<String>,
+    /// Their rows, in that order, as JSON.
+    pub rows: String,
+    /// The version that counts, or `several`.
+    pub winner: String,
+    /// The conflict policy of the row.
+    pub policy: String,
+    /// Why it is so.
+    pub reason: String,
+    /// When this region met the last of them, in Unix milliseconds.
+    pub detected_ms: i64,
+}
+
+/// All conflicts that a region has met, by dataset and key.
+///
+/// # Errors
+/// Where they cannot be read, or take more than `bytes_max`.
+pub fn conflicts(reader: &StoreReader, bytes_max: u64) -> Result<Vec<ListedConflict>, SyncError> {
+    let rows = reader.rows(&CONFLICTS.parse().map_err(SyncError::Name)?, bytes_max)?;
+    let text = |name: &str, row: usize| {
+        let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        column.map_or_else(String::new, |column| column.value(row).to_owned())
+    };
+    let detected = rows.column_by_name("detected_ms").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let listed = |row| {
+        Ok(ListedConflict {
+            dataset: text("dataset", row),
+            key: text("key", row),
+            versions: siblings::dots(&text("versions", row))?.iter().map(Dot::to_string).collect(),
+            rows: text("rows", row),
+            winner: text("winner", row),
+            policy: text("policy", row),
+            reason: text("reason", row),
+            detected_ms: detected.map_or(0, |detected| detected.value(row)),
+        })
+    };
+    (0..rows.num_rows()).map(listed).collect()
 }

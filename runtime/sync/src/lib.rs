@@ -20,6 +20,7 @@ mod system;
 
 pub use apply::{Applied, Applier, Policy};
 pub use error::SyncError;
+pub use ledger::{ListedConflict, conflicts};
 pub use message::{Answer, Pull};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;

@@ -19,6 +19,8 @@ pub struct Replica {
     pending: Pending,
     /// When this region last wrote an entry, or had nothing to say.
     quiet_since_ms: u64,
+    /// Why what has come could not be applied; none where it could.
+    parked: Option<String>,
     mistake: Mistake,
 }
 
@@ -57,6 +59,8 @@ pub struct ReplicaStatus {
     pub heard_ms: BTreeMap<RegionId, Option<u64>>,
     /// What each other region is known to have for good.
     pub acked: BTreeMap<RegionId, Vector>,
+    /// Why what has come cannot be applied.
+    pub parked: Option<String>,
     /// The regions that give nothing, and why.
     pub refusals: BTreeMap<RegionId, Refusal>,
     /// Whether so many others find this region's clock ahead that it has to take no writes.
@@ -69,7 +73,15 @@ impl Replica {
     pub fn new(set: ReplicationSet, me: RegionId) -> Self {
         let others = set.regions.iter().filter(|region| **region != me);
         let links = others.map(|region| (region.clone(), Link::default())).collect();
-        Self { set, me, links, pending: Pending::default(), quiet_since_ms: 0, mistake: Mistake::default() }
+        Self {
+            set,
+            me,
+            links,
+            pending: Pending::default(),
+            quiet_since_ms: 0,
+            parked: None,
+            mistake: Mistake::default(),
+        }
     }
 
     /// The same, making a mistake.
@@ -140,8 +152,14 @@ impl Replica {
     /// Entries that can be applied one after the other.
     pub fn ready(&mut self, state: &SetState, now_ms: u64) -> Vec<Entry> {
         self.pending.prune(&state.applied);
+        self.parked = None;
         let latest_ms = now_ms.saturating_add(limits::CLOCK_DRIFT_MS_MAX);
         self.pending.take(&state.applied, latest_ms, limits::APPLY_ENTRIES_MAX)
+    }
+
+    /// Takes note of why entries could not be applied.
+    pub fn park(&mut self, problem: String) {
+        self.parked = Some(problem);
     }
 
     /// Puts entries back that could not be applied.
@@ -204,6 +222,7 @@ impl Replica {
         ReplicaStatus {
             pending,
             pending_bytes,
+            parked: self.parked.clone(),
             heard_ms: links().map(|(region, link)| (region.clone(), link.heard_ms)).collect(),
             acked: links().map(|(region, link)| (region.clone(), link.acked.clone())).collect(),
             refusals: links().filter_map(|(region, link)| Some((region.clone(), link.refusal?))).collect(),

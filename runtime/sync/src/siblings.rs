@@ -76,7 +76,8 @@ pub(crate) fn dots_text(dots: &[Dot]) -> Result<String, SyncError> {
     Ok(serde_json::to_string(&list)?)
 }
 
-fn dots(text: &str) -> Result<Vec<Dot>, SyncError> {
+/// The dots of such a list.
+pub(crate) fn dots(text: &str) -> Result<Vec<Dot>, SyncError> {
     let list: Vec<(String, u32, u64)> = serde_json::from_str(text)?;
     let dot = |(region, epoch, seq): (String, u32, u64)| {
         Ok(Dot { origin: Origin { region: region.parse().map_err(SyncError::Name)?, epoch }, seq })

@@ -327,3 +327,13 @@ pub const CLOCK_DRIFT_MS_MAX: u64 = 500;
 pub const HEARTBEAT_MS: u64 = 1_000;
 /// Milliseconds until a region that did not answer is asked again, at most.
 pub const PULL_RETRY_MS_MAX: u64 = 5_000;
+/// Questions for entries of one set that wait for an answer.
+pub const PULLS_WAITING_MAX: usize = 64;
+/// Milliseconds for which a question for entries waits where there is nothing new.
+pub const PULL_WAIT_MS: u64 = 10_000;
+/// Milliseconds after which a question for entries counts as not answered.
+pub const PULL_TIMEOUT_MS: u64 = 30_000;
+/// Milliseconds after which a region looks what sync has to do although nothing happened.
+pub const SYNC_TICK_MS: u64 = 100;
+/// Bytes of all conflicts that are listed at once.
+pub const CONFLICTS_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -7,6 +7,7 @@ pub mod content_digest;
 mod error;
 pub mod explain;
 pub mod frame;
+pub mod log;
 pub mod peer;
 pub mod plugins;
 pub mod policies;

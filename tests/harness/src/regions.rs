@@ -65,6 +65,8 @@ pub struct Changes {
     pub limits: Vec<(String, i64)>,
     /// Names and texts of dataset files beside those of the project.
     pub datasets: Vec<(String, String)>,
+    /// Names and texts of the files of replication sets.
+    pub replication: Vec<(String, String)>,
     /// Regions that run signed plugins only, each with a public key that it trusts.
     pub trusted_keys: Vec<(&'static str, String)>,
     /// The public key of clients' tokens that every region trusts, and the regions that answer nobody without one.
@@ -83,11 +85,17 @@ pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<Re
     let addresses: Vec<String> =
         listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect::<Result<_>>()?;
     let datasets = datasets_dir(from, to, &changes.datasets)?;
+    let replication = to.join("replication");
+    fs::create_dir_all(&replication)?;
+    for (name, text) in &changes.replication {
+        fs::write(replication.join(format!("{name}.toml")), text)?;
+    }
     for (id, address) in REGIONS.iter().zip(&addresses) {
         let mut table = read_toml(&from.join(format!("{id}.toml")))?;
         let policies = changes.policies_dirs.get(*id).cloned().unwrap_or_else(|| from.join("policies"));
         table.insert("datasets_dir".to_owned(), path_value(&datasets)?);
         table.insert("policies_dir".to_owned(), path_value(&policies)?);
+        table.insert("replication_dir".to_owned(), path_value(&replication)?);
         table.insert("data_dir".to_owned(), path_value(&to.join(format!("{id}.data")))?);
         section(&mut table, "listen")?.insert("http".to_owned(), Value::String(address.clone()));
         section(&mut table, "region")?.insert("secret_file".to_owned(), path_value(&secret_file(to, id))?);

@@ -35,6 +35,8 @@ pub struct Options {
     pub limits: Vec<(String, i64)>,
     /// Names and texts of dataset files beside those of the project.
     pub datasets: Vec<(String, String)>,
+    /// Names and texts of the files of replication sets.
+    pub replication: Vec<(String, String)>,
     /// Names and texts of policy files beside those of the project, in every region.
     pub policies: Vec<(String, String)>,
     /// Regions that run signed plugins only, each with a public key that it trusts.
@@ -109,6 +111,7 @@ impl Cluster {
             policies_dirs: policies_dirs(&regions_dir.join("policies"), dir.path(), options)?,
             limits: options.limits.clone(),
             datasets: options.datasets.clone(),
+            replication: options.replication.clone(),
             trusted_keys: options.trusted_keys.clone(),
         };
         let files = regions::copy_for_test(&regions_dir, dir.path(), &changes)?;

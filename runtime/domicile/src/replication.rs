@@ -1,0 +1,73 @@
+//! Replication sets as the region's files have them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use domicile_config::RegionFiles;
+use domicile_store::DatasetSpec;
+use domicile_sync::{Applier, CONFLICTS, Policy, SIBLINGS};
+use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, RowPolicy, SetName};
+
+/// What a region replicates, and how it settles conflicts.
+pub(crate) struct Replicated {
+    pub(crate) sets: Vec<ReplicationSet>,
+    pub(crate) applier: Arc<Applier>,
+}
+
+/// The sets that the region is in.
+fn own(files: &RegionFiles) -> impl Iterator<Item = &ReplicationSet> {
+    files.replication.iter().filter(|set| set.regions.contains(&files.config.id))
+}
+
+/// The set that each dataset is in.
+pub(crate) fn sets_of(files: &RegionFiles) -> BTreeMap<DatasetName, SetName> {
+    own(files).flat_map(|set| set.datasets.iter().map(|dataset| (dataset.clone(), set.name.clone()))).collect()
+}
+
+/// The datasets in which the region keeps what it knows of conflicts, where it is in a set.
+///
+/// # Errors
+/// Where a dataset of the region has one of their names.
+pub(crate) fn system_specs(files: &RegionFiles) -> anyhow::Result<Vec<DatasetSpec>> {
+    if own(files).next().is_none() {
+        return Ok(Vec::new());
+    }
+    let is_taken = |name: &&str| files.datasets.iter().any(|file| file.dataset.name.as_str() == *name);
+    if let Some(name) = [CONFLICTS, SIBLINGS].into_iter().find(is_taken) {
+        bail!("dataset `{name}` has a name that replication needs for itself; give it another one");
+    }
+    Ok(domicile_sync::system_specs()?)
+}
+
+/// What the region is to replicate.
+///
+/// # Errors
+/// Where a set or a conflict policy asks for what this version cannot do.
+pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
+    let mut policies = BTreeMap::new();
+    for set in own(files) {
+        if set.acknowledge != Acknowledge::Local {
+            bail!(
+                "replication set `{}`: this version acknowledges writes locally only; leave `acknowledge` out",
+                set.name
+            );
+        }
+        let of_set = files.datasets.iter().filter(|file| set.datasets.contains(&file.dataset.name));
+        for file in of_set {
+            let refuse = |what: &str| {
+                format!("{}: this version has no conflict policy `{what}` yet; take another one", file.path)
+            };
+            if let RowPolicy::Wasm(_) = file.conflict.row {
+                bail!(refuse("wasm"));
+            }
+            if file.conflict.notes_changes() {
+                bail!(refuse("counter` or `column_lww"));
+            }
+            let spec = DatasetSpec { dataset: file.dataset.clone(), residency: Residency::Reference };
+            let policy = Policy::new(file.conflict.clone(), &spec).with_context(|| file.path.clone())?;
+            policies.insert(file.dataset.name.clone(), policy);
+        }
+    }
+    Ok(Replicated { sets: own(files).cloned().collect(), applier: Arc::new(Applier::new(policies)) })
+}

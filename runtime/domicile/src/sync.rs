@@ -1,0 +1,70 @@
+//! `domicile sync`: how replication is, and which rows were written at two places at once.
+
+use serde_json::Value;
+
+use crate::args::SyncVerb;
+use crate::edge::Edge;
+use crate::output::{Failure, Output, say, table, text};
+
+pub(crate) async fn run(edge: &Edge, output: Output, verb: &SyncVerb) -> Result<(), Failure> {
+    match verb {
+        SyncVerb::Status => {
+            let answer = edge.get("/v1/sync/status").await?;
+            output.show(&answer, || status(&answer));
+        }
+        SyncVerb::Conflicts => {
+            let answer = edge.get("/v1/sync/conflicts").await?;
+            output.show(&answer, || conflicts(&answer));
+        }
+    }
+    Ok(())
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn status(answer: &Value) {
+    if items(&answer["sets"]).next().is_none() {
+        say!("region {} replicates nothing; see `replication` in the README", text(&answer["region"]));
+    }
+    for set in items(&answer["sets"]) {
+        let datasets: Vec<String> = items(&set["datasets"]).map(text).collect();
+        say!("replication set {}: {}", text(&set["set"]), datasets.join(", "));
+        if set["clock_ahead"] == true {
+            say!("  this region's clock is ahead of the others', so it takes no rows of this set; set the clock right");
+        }
+        if let Some(problem) = set["parked"].as_str() {
+            say!("  entries wait that cannot be applied: {problem}");
+        }
+        let rows: Vec<Vec<String>> =
+            items(&set["peers"]).map(|peer| vec![text(&peer["region"]), peer_state(peer)]).collect();
+        table(&["region", "state"].map(str::to_owned), &rows);
+    }
+}
+
+fn peer_state(peer: &Value) -> String {
+    if let Some(refusal) = peer["refusal"].as_str() {
+        return refusal.to_owned();
+    }
+    let Some(heard_ms) = peer["heard_ms_ago"].as_u64() else { return "not heard of yet".to_owned() };
+    let heard = format!("heard of {:.1} s ago", heard_ms as f64 / 1e3);
+    match peer["entries_behind"].as_u64() {
+        Some(0) | None => heard,
+        Some(behind) => format!("{heard}, this region is {behind} entries behind it"),
+    }
+}
+
+fn conflicts(answer: &Value) {
+    let row = |conflict: &Value| {
+        let versions: Vec<String> = items(&conflict["versions"]).map(text).collect();
+        let dataset = format!("{} {}", text(&conflict["dataset"]), text(&conflict["key"]));
+        vec![dataset, versions.join(", "), text(&conflict["winner"]), text(&conflict["reason"])]
+    };
+    let rows: Vec<Vec<String>> = items(&answer["conflicts"]).map(row).collect();
+    if rows.is_empty() {
+        say!("no row was written at two places at once");
+        return;
+    }
+    table(&["row", "versions", "counts", "why"].map(str::to_owned), &rows);
+}

@@ -1,0 +1,111 @@
+//! The task of one replication set.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use domicile_query::Region;
+use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
+use domicile_types::{RegionId, limits};
+use domicile_wire::client::now_unix_ms;
+use tokio::sync::{mpsc, oneshot};
+
+use super::turn::{Done, Lying, Turn};
+use super::{Command, travel};
+
+/// The state of a set, and what its task is told.
+pub(super) struct Driver {
+    pub(super) region: Arc<Region>,
+    /// None while it is with the store.
+    pub(super) replica: Option<Replica>,
+    pub(super) applier: Arc<Applier>,
+    pub(super) waiting: mpsc::Receiver<Command>,
+    /// For answers of other regions. Weak, so that the task ends with the handle to it.
+    pub(super) commands: mpsc::WeakSender<Command>,
+    pub(super) lying: Vec<Lying>,
+    pub(super) fenced: Arc<AtomicBool>,
+}
+
+/// What came in since the last turn.
+#[derive(Default)]
+struct Inbox {
+    answered: Vec<(RegionId, Option<Answer>)>,
+    asked: Vec<oneshot::Sender<ReplicaStatus>>,
+}
+
+impl Driver {
+    /// Goes on until nobody holds the set any more.
+    pub(super) async fn run(mut self) {
+        let mut changes = self.region.changes();
+        let mut ticks = tokio::time::interval(Duration::from_millis(limits::SYNC_TICK_MS));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut more = false;
+        loop {
+            let mut inbox = Inbox::default();
+            if !more {
+                tokio::select! {
+                    command = self.waiting.recv() => match command {
+                        Some(command) => self.take(command, &mut inbox),
+                        None => return,
+                    },
+                    changed = changes.changed() => if changed.is_err() { return },
+                    _ = ticks.tick() => {}
+                }
+            }
+            while let Ok(command) = self.waiting.try_recv() {
+                self.take(command, &mut inbox);
+            }
+            match self.turn(inbox).await {
+                Some(again) => more = again,
+                None => return,
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command, inbox: &mut Inbox) {
+        match command {
+            Command::Question { region, pull, reply } => {
+                let until = Instant::now() + Duration::from_millis(limits::PULL_WAIT_MS);
+                self.lying.push(Lying { region, pull, reply, until });
+            }
+            Command::Answered { region, answer } => inbox.answered.push((region, answer)),
+            Command::Status(reply) => inbox.asked.push(reply),
+        }
+    }
+
+    /// Does what is due. Says whether there is more of it; none where the store is gone.
+    async fn turn(&mut self, inbox: Inbox) -> Option<bool> {
+        let turn = Turn {
+            replica: self.replica.take()?,
+            applier: Arc::clone(&self.applier),
+            answered: inbox.answered,
+            lying: std::mem::take(&mut self.lying),
+            now_ms: now_unix_ms(),
+        };
+        let Done { replica, lying, pulls, status, more } =
+            self.region.with_store(move |store| turn.run(store)).await.ok()?;
+        self.replica = Some(replica);
+        self.lying = lying;
+        if self.fenced.swap(status.is_fenced, Ordering::Relaxed) != status.is_fenced {
+            tracing::warn!(is_fenced = status.is_fenced, "other regions find this one's clock ahead, or no longer do");
+        }
+        for reply in inbox.asked {
+            // Whoever asked may have gone.
+            let _ = reply.send(status.clone());
+        }
+        pulls.into_iter().for_each(|(region, pull)| self.pull(region, pull));
+        Some(more)
+    }
+
+    /// Asks another region, beside everything else.
+    fn pull(&self, peer: RegionId, pull: Pull) {
+        let (region, commands) = (Arc::clone(&self.region), self.commands.clone());
+        tokio::spawn(async move {
+            let answer = travel::pull(&region, &peer, &pull).await;
+            if let Some(commands) = commands.upgrade() {
+                // Where the task has ended, nobody waits for it.
+                let _ = commands.send(Command::Answered { region: peer, answer }).await;
+            }
+        });
+    }
+}
