@@ -1,18 +1,15 @@
 //! Committing batches: one group, one append, one sync, then visible.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domicile_types::{DatasetName, Mark, Origin, SetName};
+use domicile_types::{DatasetName, Mark};
 
-use crate::chunk::Checked;
 use crate::disk;
-use crate::logs::{self, SetState};
+use crate::draft::{Draft, Member};
 use crate::manifest::Remembered;
 use crate::prepare::{About, Content, Uncommitted};
-use crate::version::Stamp;
-use crate::wal::record::Place;
-use crate::wal::{AppendError, Body, FileHeader, LogFile, Use, mark};
+use crate::wal::{AppendError, FileHeader, LogFile, Use};
 use crate::{Prepared, Snapshot, Store, StoreError};
 
 /// What became of a batch.
@@ -34,30 +31,6 @@ type Answer = Result<Ack, StoreError>;
 #[derive(Default)]
 struct Group {
     members: Vec<Member>,
-}
-
-struct Member {
-    /// Place among the batches that were given.
-    index: usize,
-    about: About,
-    /// What the log is to have.
-    records: Vec<(Body, Use)>,
-    /// The rows that count.
-    rows: Checked,
-    /// Of an entry that was written elsewhere.
-    mark: Option<Arc<Mark>>,
-}
-
-/// The part of a commit that is in memory until the log has it.
-struct Draft {
-    snapshot: Snapshot,
-    bytes: Vec<u8>,
-    /// Mark of the last record's dataset.
-    last: u32,
-    /// Bytes by which the recent rows grow.
-    grown: isize,
-    sets: BTreeMap<SetName, SetState>,
-    places: Vec<logs::Place>,
 }
 
 impl Store {
@@ -199,14 +172,7 @@ impl Store {
     }
 
     fn log_group(&mut self, group: Group, now_ms: u64) -> Result<Vec<Ack>, StoreError> {
-        let mut draft = Draft {
-            snapshot: Snapshot::clone(&self.reader.snapshot()),
-            bytes: Vec::with_capacity(group.members.iter().map(Member::len).sum()),
-            last: self.log.last(),
-            grown: 0,
-            sets: BTreeMap::new(),
-            places: Vec::new(),
-        };
+        let mut draft = Draft::new(self, &group.members);
         let mut versions = Vec::with_capacity(group.members.len());
         for member in &group.members {
             self.draft(member, now_ms, &mut draft)?;
@@ -231,65 +197,6 @@ impl Store {
         Ok(versions.into_iter().zip(&group.members).map(|(version, member)| self.note(version, member)).collect())
     }
 
-    /// Adds a batch to what is about to be written.
-    fn draft(&self, member: &Member, now_ms: u64, draft: &mut Draft) -> Result<(), StoreError> {
-        if let Some(mark) = &member.mark {
-            self.sequencer.observe(mark.hlc);
-        }
-        let stamp = self.sequencer.stamp(self.sequencer.tick(now_ms), member.rows.rows.num_rows());
-        let mark = self.mark(member, &stamp, draft);
-        let encoded = mark.as_deref().map(mark::encode).transpose()?.unwrap_or_default();
-        let start = draft.bytes.len();
-        let mut first = None;
-        for (body, used) in &member.records {
-            draft.snapshot.version += 1;
-            let place = Place {
-                version: draft.snapshot.version,
-                hlc: stamp.hlc,
-                first_seq: stamp.first_seq,
-                epoch: stamp.epoch,
-                before: draft.last,
-                group: self.log.offset,
-                used: *used,
-            };
-            draft.last = body.dataset;
-            body.write(&place, &encoded, self.log.seed(), &mut draft.bytes);
-            first.get_or_insert(draft.bytes.len() - start);
-        }
-        if let Some(mark) = mark {
-            let has_rows = member.records.iter().any(|(body, _)| body.rows > 0);
-            draft
-                .sets
-                .entry(mark.set.clone())
-                .or_insert_with(|| self.logs.state(&mark.set).clone())
-                .apply(&mark, has_rows);
-            draft.places.push(logs::Place {
-                mark,
-                dataset: member.about.dataset.clone(),
-                file: self.log.number,
-                offset: self.log.offset + start as u64,
-                bytes: first.unwrap_or_default() as u64,
-                local_hlc: stamp.hlc,
-                first_seq: stamp.first_seq,
-                rows: member.rows.rows.num_rows() as u64,
-                has_rows,
-            });
-        }
-        draft.grown += self.add_recent(&mut draft.snapshot, &member.about.dataset, &member.rows, &stamp)?;
-        Ok(())
-    }
-
-    /// The mark of a batch: its own, or a new one where its dataset is in a replication set.
-    fn mark(&self, member: &Member, stamp: &Stamp, draft: &Draft) -> Option<Arc<Mark>> {
-        if let Some(mark) = &member.mark {
-            return Some(Arc::clone(mark));
-        }
-        let set = self.parts.sets.get(&member.about.dataset)?;
-        let origin = Origin { region: stamp.origin.clone(), epoch: stamp.epoch };
-        let state = draft.sets.get(set).unwrap_or_else(|| self.logs.state(set));
-        Some(logs::next_mark(state, set, origin, stamp.hlc))
-    }
-
     /// What is left to note of a batch whose rows are durable and visible.
     fn note(&mut self, version: u64, member: &Member) -> Ack {
         let about = &member.about;
@@ -308,18 +215,6 @@ impl Store {
         let remembered = remembered(about, ack)?;
         self.known.insert(remembered.clone());
         Some(remembered)
-    }
-
-    /// Adds the rows of a batch to a snapshot that nobody sees yet. Gives by how many bytes the recent rows grow.
-    pub(crate) fn add_recent(
-        &self,
-        snapshot: &mut Snapshot,
-        dataset: &DatasetName,
-        rows: &Checked,
-        stamp: &Stamp,
-    ) -> Result<isize, StoreError> {
-        let entry = self.reader.catalog.entry(dataset)?;
-        add_recent(snapshot, entry, rows, stamp)
     }
 
     fn commit_written(&mut self, about: &About, written: Uncommitted) -> Answer {
@@ -432,36 +327,10 @@ impl Store {
     }
 }
 
-/// Adds the rows of a batch to a snapshot.
-pub(crate) fn add_recent(
-    snapshot: &mut Snapshot,
-    entry: &crate::catalog::Entry,
-    rows: &Checked,
-    stamp: &Stamp,
-) -> Result<isize, StoreError> {
-    let stamped = Checked { rows: stamp.apply(&rows.rows, &entry.stored)?, parts: rows.parts.clone() };
-    let key = entry.primary_key();
-    let mut grown = 0;
-    for (partition, rows) in stamped.split() {
-        snapshot.change(&entry.spec.dataset.name, partition, key.first(), |partition| {
-            grown += partition.push(rows, &entry.stored, key)?;
-            Ok(())
-        })?;
-    }
-    Ok(grown)
-}
-
 fn remembered(about: &About, ack: &Ack) -> Option<Remembered> {
     let idempotency = about.idempotency.clone()?;
     let (dataset, rows, bytes, version) = (about.dataset.to_string(), ack.rows, ack.bytes, ack.version);
     Some(Remembered { dataset, idempotency, rows, bytes, version })
-}
-
-impl Member {
-    /// Bytes of what the log is to have, but for marks.
-    fn len(&self) -> usize {
-        self.records.iter().map(|(body, _)| body.len()).sum()
-    }
 }
 
 impl Group {

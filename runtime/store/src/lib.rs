@@ -16,6 +16,7 @@ mod commit;
 mod compact;
 mod digesting;
 mod disk;
+mod draft;
 mod error;
 mod flush;
 mod hash;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
-use domicile_types::{DatasetName, Dot, Hlc, SetName};
+use domicile_types::{DatasetName, Hlc, SetName};
 
 use crate::catalog::{Catalog, Entry};
 use crate::chunk;
-use crate::commit::add_recent;
 use crate::disk::{self, Lease};
+use crate::draft::add_recent;
 use crate::known::Known;
 use crate::logs::{self, Logs};
 use crate::manifest::{self, Remembered, State};
@@ -40,12 +40,12 @@ pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
     check(&parts, &manifest, &state, &catalog)?;
     let mut recovery = Recovery::new(&parts, &catalog, &state, synced.log)?;
     recovery.segments()?;
-    recovery.retained()?;
+    logs::retained(&parts, &state, &mut recovery.logs)?;
     let files = recovery.replay()?;
     let log = recovery.log(files)?;
     let Recovery { mut snapshot, active, known, damage, hlc, next_seq, logs, .. } = recovery;
     snapshot.applied = logs.applied();
-    check_shared(&parts, &snapshot, &logs)?;
+    logs.check_shared(&parts, &snapshot)?;
     let sequencer = Sequencer::new(parts.region.clone(), state.epoch, hlc, next_seq, state.next_segment);
     let health = health(&damage);
     collect_orphans(&parts, &manifest, &state, &logs)?;
@@ -133,8 +133,7 @@ struct Recovery<'a> {
     active: Unflushed,
     known: Known,
     logs: Logs,
-    /// The entry before, where the rows of the record that follows count instead of its own.
-    carried: Option<(Dot, u64, u64, bool)>,
+    entries: logs::Finder,
     damage: Vec<Damage>,
     hlc: Hlc,
     next_seq: u64,
@@ -158,7 +157,7 @@ impl<'a> Recovery<'a> {
             active: Unflushed::default(),
             known,
             logs,
-            carried: None,
+            entries: logs::Finder::default(),
             damage: Vec::new(),
             hlc: state.hlc,
             next_seq: state.next_seq,
@@ -255,67 +254,12 @@ impl<'a> Recovery<'a> {
         self.damage.push(Damage { dataset: None, error });
     }
 
-    /// Looks through the log files whose rows are in segments for entries that may still be needed: the last ones,
-    /// without gaps.
-    fn retained(&mut self) -> Result<(), StoreError> {
-        let dir = self.parts.wal_dir();
-        let mut numbers: Vec<u64> = list(self.parts, &dir)?.iter().filter_map(|file| wal::number_of(file)).collect();
-        numbers.retain(|number| *number < self.state.replay_from);
-        numbers.sort_unstable_by(|a, b| b.cmp(a));
-        let kept = (0..self.state.replay_from).rev().zip(&numbers).take_while(|(due, number)| due == *number).count();
-        for number in numbers[..kept].iter().rev() {
-            let disk = Arc::clone(&self.parts.disk);
-            let end = match wal::end_before(disk.as_ref(), &wal::path(&dir, *number + 1)) {
-                Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
-                end => end?,
-            };
-            let durable = wal::Durable { end, synced: 0 };
-            let (path, parts) = (wal::path(&dir, *number), self.parts);
-            let on_record = |record: Record| {
-                self.entry_found(*number, &record);
-                Ok(())
-            };
-            let read =
-                wal::replay(disk.as_ref(), &path, &parts.region, parts.sizes.log_file_bytes, durable, on_record)?;
-            if !matches!(&read, Replayed::Read(replay) if replay.damage.is_empty()) {
-                tracing::error!(path = %path.display(), "entries of replication sets cannot be read any more");
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes note of an entry whose rows are in segments.
-    fn entry_found(&mut self, file: u64, record: &Record) {
-        if let Some(place) = self.place(file, record) {
-            self.logs.found(place);
-        }
-    }
-
-    /// Where an entry lies that counts; none where the record is none, or only comes with the next one to count.
-    fn place(&mut self, file: u64, record: &Record) -> Option<logs::Place> {
-        let mark = record.content.mark.clone()?;
-        let carried = self.carried.take();
-        let rows = u64::from(record.content.body.rows);
-        let (offset, bytes, has_rows) = match (record.place.used, carried) {
-            (Use::Rows, _) => (record.offset, record.bytes, rows > 0),
-            (Use::Carried, _) => {
-                self.carried = Some((mark.dot, record.offset, record.bytes, rows > 0));
-                return None;
-            }
-            (Use::Instead, Some((dot, offset, bytes, had))) if dot == mark.dot => (offset, bytes, had || rows > 0),
-            (Use::Instead, _) => return None,
-        };
-        let dataset = record.content.body.description().ok()?.dataset.parse().ok()?;
-        let (local_hlc, first_seq) = (record.place.hlc, record.place.first_seq);
-        Some(logs::Place { mark: Arc::new(mark), dataset, file, offset, bytes, local_hlc, first_seq, rows, has_rows })
-    }
-
     fn record(&mut self, file: u64, record: &Record) -> Result<(), StoreError> {
         let place = &record.place;
         self.active.batches += 1;
         self.snapshot.version = self.snapshot.version.max(place.version);
         self.hlc = self.hlc.max(place.hlc);
-        let entry = self.place(file, record);
+        let entry = self.entries.place(file, record);
         if place.used == Use::Carried || (entry.is_none() && record.content.mark.is_some()) {
             return Ok(());
         }
@@ -402,17 +346,6 @@ fn place(parts: &StoreParts, dir: &Path, entry: &SegmentEntry) -> Result<Place, 
     match &parts.cold {
         Some(objects) => Ok(Place::Object { objects: Arc::clone(objects), name }),
         None => Err(StoreError::NoColdStorage { object: name }),
-    }
-}
-
-/// Refuses rows of replicated datasets that no log has, since they were stored before: nobody else would ever get them.
-fn check_shared(parts: &StoreParts, snapshot: &Snapshot, logs: &Logs) -> Result<(), StoreError> {
-    let alone = |(dataset, set): &(&DatasetName, &SetName)| {
-        snapshot.held(dataset).next().is_some() && logs.state(set).applied.is_empty()
-    };
-    match parts.sets.iter().find(alone) {
-        None => Ok(()),
-        Some((dataset, set)) => Err(StoreError::NotShared { dataset: dataset.clone(), set: set.clone() }),
     }
 }
 

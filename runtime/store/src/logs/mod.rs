@@ -5,6 +5,7 @@
 //! nobody needs their entries: other regions to get them, this one to tell which rows were written at the same time.
 
 mod entry;
+mod found;
 mod places;
 mod read;
 
@@ -15,8 +16,10 @@ use domicile_types::{DatasetName, Hlc, Mark, Origin, SetName, Vector};
 use serde::{Deserialize, Serialize};
 
 use crate::wal::mark::{self, Numbers};
+use crate::{Snapshot, StoreError, StoreParts};
 
 pub use entry::Entry;
+pub(crate) use found::{Finder, retained};
 pub(crate) use places::{Place, writer};
 pub use read::Located;
 
@@ -131,6 +134,17 @@ impl Logs {
     /// The entries of a dataset that can still be read.
     pub(crate) fn kept<'l>(&'l self, set: &SetName, dataset: &'l DatasetName) -> impl Iterator<Item = &'l Place> {
         self.places(set).filter(move |place| place.dataset == *dataset && place.rows > 0)
+    }
+
+    /// Refuses rows of replicated datasets that no log has, since they were stored before: nobody else would get them.
+    pub(crate) fn check_shared(&self, parts: &StoreParts, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let alone = |(dataset, set): &(&DatasetName, &SetName)| {
+            snapshot.held(dataset).next().is_some() && self.state(set).applied.is_empty()
+        };
+        match parts.sets.iter().find(alone) {
+            None => Ok(()),
+            Some((dataset, set)) => Err(StoreError::NotShared { dataset: dataset.clone(), set: set.clone() }),
+        }
     }
 
     /// What the manifest is to say.
