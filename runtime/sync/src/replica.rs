@@ -117,7 +117,8 @@ impl Replica {
             let pull = Pull {
                 set: self.set.name.clone(),
                 have: state.applied.clone(),
-                regions: [region].into_iter().chain(others).cloned().collect(),
+                // Its own, too: after it came back from a backup, the others have what it lost.
+                regions: [region, &self.me].into_iter().chain(others).cloned().collect(),
                 ahead_ms: self.pending.ahead_ms(region, latest_ms),
                 bytes_max: limits::PULL_BYTES_MAX,
             };

@@ -8,6 +8,7 @@ use domicile_types::{DatasetName, Digest, RegionId, limits};
 use serde::{Deserialize, Serialize};
 
 use super::{BackupProblem, BackupReport, Selection};
+use crate::logs;
 use crate::manifest::{Remembered, Rule};
 use crate::objects::Objects;
 use crate::segment::SegmentEntry;
@@ -37,6 +38,9 @@ pub(crate) struct Contents {
     pub(crate) rules: BTreeMap<String, Rule>,
     pub(crate) segments: Vec<SegmentEntry>,
     pub(crate) remembered: Vec<Remembered>,
+    /// What counted of each replication set; only in a backup of everything.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) logs: BTreeMap<String, logs::Note>,
 }
 
 type DatasetText = String;

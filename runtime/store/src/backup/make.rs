@@ -218,6 +218,7 @@ impl Store {
             shapes: entries.filter(|(name, _)| wanted(name)).collect(),
             rules: state.rules.into_iter().filter(|(name, _)| wanted(name)).collect::<BTreeMap<_, _>>(),
             segments: Vec::new(),
+            logs: if *selection == Selection::All { self.logs.notes() } else { BTreeMap::new() },
             remembered: state.remembered.into_iter().filter(|batch| wanted(&batch.dataset)).collect(),
         })
     }

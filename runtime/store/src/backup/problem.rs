@@ -1,6 +1,6 @@
 //! Why a backup cannot be made or used.
 
-use domicile_types::DatasetName;
+use domicile_types::{DatasetName, SetName};
 
 use super::Selection;
 use crate::SegmentProblem;
@@ -53,6 +53,17 @@ pub enum BackupProblem {
     Shape {
         /// The dataset.
         dataset: DatasetName,
+    },
+    /// One dataset is to go back that other regions have too.
+    #[error(
+        "dataset `{dataset}` is in replication set `{set}`, and the other regions have its newer rows; restore everything \
+         into a new `data_dir`, or load the rows again"
+    )]
+    Replicated {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The replication set.
+        set: SetName,
     },
     /// It does not have what is to be restored.
     #[error("it does not have {selection}, it has {has}")]

@@ -139,6 +139,11 @@ impl Restoring {
 
     /// Checks that the backup fits the store, its datasets, and their rules.
     fn check(&self) -> Result<(), StoreError> {
+        if let Some(dataset) = self.selection.dataset()
+            && let Some(set) = self.store.parts.sets.get(dataset)
+        {
+            return Err(self.refuse(BackupProblem::Replicated { dataset: dataset.clone(), set: set.clone() }));
+        }
         match &self.selection {
             Selection::All if !self.store.state.segments.is_empty() => {
                 return Err(self.refuse(BackupProblem::NotEmpty));
@@ -271,6 +276,7 @@ impl Restoring {
         if self.selection == Selection::All {
             // Numbers of rows that were written after the backup, and are lost, must not be given out again.
             edit.epoch = Some(store.state.epoch.max(contents.epoch) + 1);
+            edit.logs.clone_from(&contents.logs);
         }
         edit.remove = replaced.iter().map(|entry| entry.id).collect();
         edit.doom = replaced.iter().filter(|entry| entry.cold).map(|entry| entry.object()).collect();

@@ -146,7 +146,7 @@ impl Input {
 
 /// Runs a reader of a binary format, which may panic where bytes are what no writer makes. What it read into is not
 /// used after that.
-fn guarded<T, E: fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+pub(crate) fn guarded<T, E: fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err("it is not what a writer of this format makes".to_owned()),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domicile_types::{DatasetName, Mark, limits};
 
 use crate::StoreError;
+use crate::input::guarded;
 use crate::wal::record::dataset_mark;
 use crate::wal::{Body, Description, mark};
 
@@ -80,7 +81,7 @@ impl Entry {
 
     /// The dataset, and the rows as they were logged.
     pub(crate) fn open(&self) -> Result<(Description, DatasetName, RecordBatch), StoreError> {
-        let (description, rows) = self.body.decode().ok_or(StoreError::NoEntry)?;
+        let (description, rows) = guarded(|| self.body.decode().ok_or("no rows")).map_err(|_| StoreError::NoEntry)?;
         let dataset = description.dataset.parse().map_err(|_| StoreError::NoEntry)?;
         Ok((description, dataset, rows))
     }

@@ -9,6 +9,7 @@ mod cut_off;
 #[expect(dead_code, unused_imports, reason = "the simulation uses more of it")]
 #[path = "../simulation/disk/mod.rs"]
 mod disk;
+mod entries;
 mod lifecycle;
 mod objects;
 mod partitions;
