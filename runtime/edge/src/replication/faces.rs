@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::Request;
 use domicile_query::QueryError;
-use domicile_sync::{Refusal as PeerRefusal, ReplicaStatus, conflicts};
+use domicile_sync::{Refusal as PeerRefusal, ReplicaStatus, SyncError, conflicts};
 use domicile_types::limits::{BODY_BYTES_MAX, CONFLICTS_BYTES_MAX};
 use domicile_types::{RegionId, SetName, Vector};
 use domicile_wire::client::now_unix_ms;
@@ -82,8 +82,16 @@ fn numbers(vector: &Vector) -> BTreeMap<String, u64> {
 /// `GET /v1/sync/conflicts`
 pub(crate) async fn list_conflicts(State(edge): Shared) -> Handled {
     let reader = edge.region.store().clone();
-    let read = tokio::task::spawn_blocking(move || conflicts(&reader, CONFLICTS_BYTES_MAX)).await;
-    let read = read.map_err(|error| QueryError::Execution(error.to_string()))?;
-    let listed = read.map_err(|error| QueryError::Execution(error.to_string()))?;
+    let read = move || conflicts(&reader, CONFLICTS_BYTES_MAX);
+    let listed = match edge.replication().sets.is_empty() {
+        true => Vec::new(),
+        false => {
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(|error| match error {
+                SyncError::Store(error) => QueryError::from(error),
+                other => QueryError::Execution(other.to_string()),
+            })?
+        }
+    };
     Ok(json(&json_value!({"region": edge.region.id().as_str(), "conflicts": listed})))
 }
