@@ -1,7 +1,6 @@
 //! Replication set files: which regions have the same rows of which datasets.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
 use domicile_types::{Acknowledge, DatasetName, RegionId, ReplicationSet, RowPolicy, SetName, nearest, suggestion};
 use serde::Deserialize;
@@ -117,7 +116,7 @@ struct RawSet {
     name: Spanned<Parsed<SetName>>,
     regions: Spanned<Vec<Spanned<Parsed<RegionId>>>>,
     datasets: Spanned<Vec<Spanned<Parsed<DatasetName>>>>,
-    acknowledge: Option<Spanned<Parsed<AcknowledgeText>>>,
+    acknowledge: Option<Spanned<Parsed<Acknowledge>>>,
 }
 
 impl SetFile {
@@ -141,7 +140,7 @@ impl SetFile {
         }
         let (at, acknowledge) = match raw.acknowledge {
             None => (0, Acknowledge::default()),
-            Some(text) => (text.span().start, text.into_inner().0.0),
+            Some(text) => (text.span().start, text.into_inner().0),
         };
         match acknowledge {
             Acknowledge::Jurisdiction { copies } if copies < COPIES_MIN || usize::from(copies) > regions.len() => {
@@ -206,29 +205,6 @@ impl Known<'_> {
                 region: region.clone(),
                 nearest: nearest(region.as_str(), regions.iter().map(RegionId::as_str)).map(str::to_owned),
             }),
-        }
-    }
-}
-
-struct AcknowledgeText(Acknowledge);
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "`{text}` does not say when a write is done; write \"local\" or \"jurisdiction:COPIES\", for example \"jurisdiction:2\""
-)]
-struct AcknowledgeError {
-    text: String,
-}
-
-impl FromStr for AcknowledgeText {
-    type Err = AcknowledgeError;
-
-    fn from_str(text: &str) -> Result<Self, AcknowledgeError> {
-        let copies = text.strip_prefix("jurisdiction:").and_then(|copies| copies.parse().ok());
-        match (text, copies) {
-            ("local", _) => Ok(Self(Acknowledge::Local)),
-            (_, Some(copies)) => Ok(Self(Acknowledge::Jurisdiction { copies })),
-            _ => Err(AcknowledgeError { text: text.to_owned() }),
         }
     }
 }

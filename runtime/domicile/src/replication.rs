@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use domicile_config::RegionFiles;
+use domicile_config::{Peer, RegionFiles};
 use domicile_store::DatasetSpec;
 use domicile_sync::{Applier, CONFLICTS, Policy, SIBLINGS};
 use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, RowPolicy, SetName};
@@ -47,10 +47,16 @@ pub(crate) fn system_specs(files: &RegionFiles) -> anyhow::Result<Vec<DatasetSpe
 pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
     let mut policies = BTreeMap::new();
     for set in own(files) {
-        if set.acknowledge != Acknowledge::Local {
+        let law = &files.config.jurisdictions;
+        let shares =
+            |peer: &&Peer| set.regions.contains(&peer.id) && peer.jurisdictions.iter().any(|code| law.contains(code));
+        let possible = 1 + files.config.peers.iter().filter(shares).count();
+        if let Acknowledge::Jurisdiction { copies } = set.acknowledge
+            && possible < usize::from(copies)
+        {
+            let (name, id) = (&set.name, &files.config.id);
             bail!(
-                "replication set `{}`: this version acknowledges writes locally only; leave `acknowledge` out",
-                set.name
+                "replication set `{name}` wants {copies} copies in one jurisdiction, and {possible} of its regions share one with `{id}`; ask for fewer"
             );
         }
         let of_set = files.datasets.iter().filter(|file| set.datasets.contains(&file.dataset.name));

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 use domicile_store::{Ack, Batch, Format, Operation, Source};
-use domicile_types::limits;
+use domicile_types::{Acknowledge, AcknowledgeError, limits};
 use domicile_wire::api::{LoadAnswer, header};
 
 use crate::body;
@@ -39,8 +39,8 @@ async fn ingest(
 ) -> Handled {
     let name = edge.region.catalog().spec(&dataset)?.dataset.name.clone();
     edge.replication().check_clock(&name)?;
-    let (format, idempotency_key) = (format(headers)?, idempotency_key(headers)?);
-    let batch = Batch { dataset: name, operation, format, idempotency_key };
+    let (format, idempotency_key, wanted) = (format(headers)?, idempotency_key(headers)?, acknowledge(headers)?);
+    let batch = Batch { dataset: name.clone(), operation, format, idempotency_key };
     let body = edge.arriving(body, edge.load_bytes_max)?;
     // A batch that waits is not read, so its sender waits too.
     let (sender, reader) = incoming::channel();
@@ -52,6 +52,7 @@ async fn ingest(
     let ack = ingested?;
     let Ack { rows, bytes, version, already_loaded } = ack;
     tracing::info!(dataset, ?operation, rows, version, already_loaded, "stored");
+    edge.replication().acknowledged(&edge.region, &name, wanted).await?;
     Ok(json(&LoadAnswer { dataset, rows, bytes, version, already_loaded }))
 }
 
@@ -72,6 +73,13 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
             Err(body::unsupported("a file of rows", &format!("{taken} or {PARQUET}"), other))
         }
     }
+}
+
+/// When the rows count as stored; none where the request leaves that to the dataset's replication set.
+fn acknowledge(headers: &HeaderMap) -> Result<Option<Acknowledge>, Refusal> {
+    let text = body::header(headers, header::ACKNOWLEDGE)?;
+    text.map(|text| text.trim().parse().map_err(|error: AcknowledgeError| Refusal::bad_request(error.to_string())))
+        .transpose()
 }
 
 /// The key in `Idempotency-Key`: a text in quotes, as the draft of the IETF has it, or without them.

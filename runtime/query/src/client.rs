@@ -34,6 +34,12 @@ pub struct Client {
 }
 
 impl ClientTrust {
+    /// Whether two regions are under one law, at least among others.
+    pub(crate) fn shares_law(&self, one: &RegionId, other: &RegionId) -> bool {
+        let codes = |region: &RegionId| self.jurisdictions.get(region).map_or(&[][..], Vec::as_slice);
+        codes(one).iter().any(|code| codes(other).contains(code))
+    }
+
     /// The client that asks the edge of `edge`, as the region `here` sees it. A token that is not accepted is an error,
     /// also where none is needed.
     ///

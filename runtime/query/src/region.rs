@@ -302,6 +302,11 @@ impl Region {
         problem.map(|problem| problem.to_string())
     }
 
+    /// Whether another region shares a jurisdiction with this one.
+    pub fn shares_law(&self, region: &RegionId) -> bool {
+        self.client_trust.shares_law(&self.id, region)
+    }
+
     /// Whoever asks at this region's edge with this token, or with none.
     ///
     /// # Errors

@@ -337,3 +337,5 @@ pub const PULL_TIMEOUT_MS: u64 = 30_000;
 pub const SYNC_TICK_MS: u64 = 100;
 /// Bytes of all conflicts that are listed at once.
 pub const CONFLICTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Milliseconds for which a write waits until other regions have it.
+pub const ACKNOWLEDGE_TIMEOUT_MS: u64 = 15_000;

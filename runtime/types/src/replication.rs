@@ -1,6 +1,7 @@
 //! Who has copies of which rows.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use crate::{DatasetName, RegionId, SetName};
 
@@ -16,6 +17,28 @@ pub struct ReplicationSet {
     pub datasets: BTreeSet<DatasetName>,
     /// When a write is acknowledged, unless the request says otherwise.
     pub acknowledge: Acknowledge,
+}
+
+/// A text that does not say when a write counts as done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` does not say when a write is done; write \"local\" or \"jurisdiction:COPIES\", for example \"jurisdiction:2\""
+)]
+pub struct AcknowledgeError {
+    text: String,
+}
+
+impl FromStr for Acknowledge {
+    type Err = AcknowledgeError;
+
+    fn from_str(text: &str) -> Result<Self, AcknowledgeError> {
+        let copies = text.strip_prefix("jurisdiction:").and_then(|copies| copies.parse().ok());
+        match (text, copies) {
+            ("local", _) => Ok(Self::Local),
+            (_, Some(copies)) => Ok(Self::Jurisdiction { copies }),
+            _ => Err(AcknowledgeError { text: text.to_owned() }),
+        }
+    }
 }
 
 /// When a write counts as done.

@@ -36,6 +36,8 @@ pub mod header {
     pub const PURPOSE: &str = "purpose";
     /// Request: what makes a batch known when it comes again.
     pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+    /// Request: when rows of a replicated dataset count as stored, `local` or `jurisdiction:COPIES`.
+    pub const ACKNOWLEDGE: &str = "acknowledge";
     /// Response: the plugin versions that the answer used, `name=version` separated by commas.
     pub const PLUGINS: &str = "plugins";
     /// Request: the signature of a plugin, base64 of a DSSE envelope.

@@ -8,10 +8,10 @@ use domicile_query::Region;
 use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
 use domicile_types::{RegionId, limits};
 use domicile_wire::client::now_unix_ms;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::turn::{Done, Lying, Turn};
-use super::{Command, travel};
+use super::{Acked, Command, travel};
 
 /// The state of a set, and what its task is told.
 pub(super) struct Driver {
@@ -24,6 +24,7 @@ pub(super) struct Driver {
     pub(super) commands: mpsc::WeakSender<Command>,
     pub(super) lying: Vec<Lying>,
     pub(super) fenced: Arc<AtomicBool>,
+    pub(super) publish: watch::Sender<Acked>,
 }
 
 /// What came in since the last turn.
@@ -89,6 +90,13 @@ impl Driver {
         if self.fenced.swap(status.is_fenced, Ordering::Relaxed) != status.is_fenced {
             tracing::warn!(is_fenced = status.is_fenced, "other regions find this one's clock ahead, or no longer do");
         }
+        self.publish.send_if_modified(|known| {
+            let changed = *known != status.acked;
+            if changed {
+                known.clone_from(&status.acked);
+            }
+            changed
+        });
         for reply in inbox.asked {
             // Whoever asked may have gone.
             let _ = reply.send(status.clone());

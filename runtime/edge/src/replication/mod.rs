@@ -8,12 +8,13 @@ mod turn;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use domicile_query::Region;
 use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
-use domicile_types::{DatasetName, RegionId, ReplicationSet, SetName, limits};
+use domicile_types::{Acknowledge, DatasetName, RegionId, ReplicationSet, SetName, Vector, limits};
 use domicile_wire::Problem;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use crate::problems::Refusal;
@@ -30,6 +31,9 @@ enum Command {
     Status(oneshot::Sender<ReplicaStatus>),
 }
 
+/// What each region is known to have for good.
+type Acked = BTreeMap<RegionId, Vector>;
+
 /// The replication sets that a region takes part in, at work. They stop with it.
 #[derive(Debug, Default)]
 pub struct Replication {
@@ -42,6 +46,8 @@ struct Part {
     commands: mpsc::Sender<Command>,
     /// Whether this region's clock is so far ahead that it takes no writes.
     fenced: Arc<AtomicBool>,
+    /// What the other regions are known to have for good.
+    acked: watch::Receiver<Acked>,
     task: AbortHandle,
 }
 
@@ -59,6 +65,7 @@ impl Replication {
             let (commands, waiting) = mpsc::channel(limits::PULLS_WAITING_MAX);
             let fenced = Arc::new(AtomicBool::new(false));
             let replica = Replica::new(set.clone(), region.id().clone());
+            let (publish, acked) = watch::channel(Acked::new());
             let driver = Driver {
                 region: Arc::clone(region),
                 replica: Some(replica),
@@ -67,9 +74,10 @@ impl Replication {
                 commands: commands.downgrade(),
                 lying: Vec::new(),
                 fenced: Arc::clone(&fenced),
+                publish,
             };
             let task = tokio::spawn(driver.run()).abort_handle();
-            (set.name.clone(), Part { set, commands, fenced, task })
+            (set.name.clone(), Part { set, commands, fenced, acked, task })
         };
         Self { sets: own.map(part).collect() }
     }
@@ -91,6 +99,26 @@ impl Replication {
         Err(Refusal::new(Problem::new(503, "clock-ahead", "The clock is ahead", detail)))
     }
 
+    /// Waits until what this region has written of a dataset counts as stored: as the set says, or `wanted`.
+    ///
+    /// # Errors
+    /// Where too few regions can have it, or they do not in time. The rows are stored here all the same.
+    pub(crate) async fn acknowledged(
+        &self,
+        region: &Region,
+        dataset: &DatasetName,
+        wanted: Option<Acknowledge>,
+    ) -> Result<(), Refusal> {
+        let part = self.sets.values().find(|part| part.set.datasets.contains(dataset));
+        match (part, wanted) {
+            (Some(part), wanted) => part.acknowledged(region, wanted.unwrap_or(part.set.acknowledge)).await,
+            (None, Some(Acknowledge::Jurisdiction { .. })) => Err(Refusal::bad_request(format!(
+                "`{dataset}` is in no replication set, so no other region will have its rows; leave `Acknowledge` out"
+            ))),
+            (None, _) => Ok(()),
+        }
+    }
+
     /// The answer to a question of another region.
     async fn ask(&self, region: RegionId, pull: Pull) -> Answer {
         let Some(part) = self.sets.get(&pull.set) else { return Answer::NotPermitted };
@@ -100,5 +128,39 @@ impl Replication {
             Ok(()) => answered.await.unwrap_or(nothing),
             Err(_) => nothing,
         }
+    }
+}
+
+impl Part {
+    async fn acknowledged(&self, region: &Region, level: Acknowledge) -> Result<(), Refusal> {
+        let Acknowledge::Jurisdiction { copies } = level else { return Ok(()) };
+        let (copies, set) = (usize::from(copies), &self.set.name);
+        let here = region.id();
+        let possible = self.set.regions.iter().filter(|other| *other == here || region.shares_law(other)).count();
+        if possible < copies {
+            return Err(Refusal::bad_request(format!(
+                "{copies} copies are wanted in one jurisdiction, and {possible} of the regions of `{set}` are in it; ask \
+                 for fewer, or leave `Acknowledge` out. The rows are stored here"
+            )));
+        }
+        let applied = region.store().snapshot().applied.get(set).cloned().unwrap_or_default();
+        let Some((origin, seq)) = applied.iter().filter(|(origin, _)| origin.region == *here).last() else {
+            return Ok(());
+        };
+        let have = |acked: &Acked| {
+            1 + acked.iter().filter(|(other, acked)| region.shares_law(other) && acked.get(origin) >= seq).count()
+        };
+        let mut acked = self.acked.clone();
+        let enough = acked.wait_for(|acked| have(acked) >= copies);
+        let waited = tokio::time::timeout(Duration::from_millis(limits::ACKNOWLEDGE_TIMEOUT_MS), enough).await;
+        if matches!(waited, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let have = have(&self.acked.borrow());
+        let detail = format!(
+            "the rows are stored here and will reach the others, but only {have} of {copies} regions of one jurisdiction \
+             have them by now; `domicile sync status` shows which do not answer. Nothing has to be sent again"
+        );
+        Err(Refusal::new(Problem::new(504, "not-acknowledged", "Too few regions have the rows yet", detail)))
     }
 }
