@@ -36,7 +36,7 @@ pub use facts::{Border, ColumnUse, Form, FragmentFacts};
 pub use mask::Mask;
 pub use noise::{DifferentialPrivacy, NoiseError, Unnoised};
 pub use policy::{Bounds, Class, Clause, DomainValue, Policy, Quota};
-pub use releases::{Difference, Needs, Released, Releases, TRACE_PLACES, Trace, mark};
+pub use releases::{Difference, Needs, Released, Releases, TRACE_PLACES, Trace, mark, near_each_other};
 pub use rewrite::{Change, Rewrite};
 pub use set::PolicySet;
 pub use succession::{PolicyHead, Succession, SuccessionError};

@@ -51,6 +51,31 @@ struct Known {
     span: Span,
 }
 
+/// Traces that are released together up to which combinations of them are looked at, and not only pairs.
+const COMBINED_MAX: usize = 32;
+
+/// Which of the traces, released together, come too near to one before them, or, where they are few, to what can be made
+/// of those: what a sum over one and a sum over the other differ by is of few entities where most have the same in both.
+pub fn near_each_other(traces: &[Trace], needs: Needs) -> Vec<bool> {
+    if traces.len() <= COMBINED_MAX {
+        let mut earlier = Releases::new(traces.len());
+        let near = traces.iter().zip(0..).map(|(trace, definition)| {
+            let released = Released { pool: String::new(), definition, trace: trace.clone() };
+            let is_near = earlier.compare("", &released, needs) == Difference::TooFew;
+            earlier.remember("", released, needs.minimum_entities);
+            is_near
+        });
+        return near.collect();
+    }
+    let folded: Vec<Trace> = traces.iter().map(|trace| trace.folded_for(needs.minimum_entities)).collect();
+    let heads: Vec<Head> = folded.iter().map(Head::of).collect();
+    let is_near = |one: usize, other: usize| {
+        !heads[one].differs_enough(&heads[other], needs)
+            && folded[one].difference(&folded[other], needs) == Difference::TooFew
+    };
+    (0..traces.len()).map(|one| (0..one).any(|other| is_near(one, other))).collect()
+}
+
 impl Releases {
     /// Nothing yet. Of one tenant and pool at most `groups_max` groups are remembered.
     pub fn new(groups_max: usize) -> Self {

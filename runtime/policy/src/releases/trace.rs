@@ -27,14 +27,15 @@ pub fn mark(hash: u64) -> u32 {
 /// other, however many rows those are; and in fewer only where several of these share a place, so that a comparison errs
 /// on the side of "too near". The trace of rows together is the sum of their traces.
 ///
-/// A trace may also weigh its places: how much their entities contribute to what is released, whichever way.
+/// A trace may also weigh its places: what their entities contribute to what is released, with its sign, so that two
+/// weights of a place differ as the releases do. A weight that is no number differs from all others by too much.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Trace {
     /// By ascending place; sums that are not zero only. A trace is held in several places at once.
     sums: Arc<[(u16, u32)]>,
     /// What each of these places weighs.
     weights: Option<Arc<[f64]>>,
-    /// What the heaviest of them does.
+    /// What the heaviest of them does, whichever way.
     heaviest: f64,
     places: usize,
 }
@@ -71,7 +72,7 @@ impl Trace {
         Self::with_places(TRACE_PLACES, entries, false)
     }
 
-    /// The same where each mark has a weight, which is not negative: how much the rows contribute.
+    /// The same where each mark has a weight: what the rows contribute.
     pub fn weighed(marks: impl IntoIterator<Item = (u16, u32, f64)>) -> Self {
         Self::with_places(TRACE_PLACES, marks.into_iter().collect(), true)
     }
@@ -87,7 +88,7 @@ impl Trace {
         Self {
             sums: sums.clone().map(|(place, sum, _)| (place, sum)).collect(),
             weights: weighs.then(|| weights().collect()),
-            heaviest: weights().fold(0.0, f64::max),
+            heaviest: heaviest(weights()),
             places: TRACE_PLACES,
         }
     }
@@ -116,7 +117,7 @@ impl Trace {
     /// The trace with these entries, each of another place, in ascending order.
     fn of_entries(places: usize, mut entries: Vec<Entry>, weighs: bool) -> Self {
         entries.retain(|(_, sum, _)| *sum != 0);
-        let heaviest = entries.iter().map(|(_, _, weight)| *weight).fold(0.0, f64::max);
+        let heaviest = heaviest(entries.iter().map(|(_, _, weight)| *weight));
         let sums = entries.iter().map(|(place, sum, _)| (*place, *sum)).collect();
         let weights = weighs.then(|| entries.iter().map(|(_, _, weight)| *weight).collect());
         Self { sums, weights, heaviest, places }
@@ -182,7 +183,7 @@ impl Trace {
         if self.places != other.places {
             return self.folded(places).difference(&other.folded(places), needs);
         }
-        let weight_max = self.heaviest().zip(other.heaviest()).map(|(ours, theirs)| ours.max(theirs));
+        let weight_max = self.heaviest().zip(other.heaviest()).map(|(ours, theirs)| ours + theirs);
         let mut shares = Shares::new(needs, places, weight_max);
         if weight_max.is_none() && self.sums.len().abs_diff(other.sums.len()) >= shares.needed {
             return Difference::Enough;
@@ -197,6 +198,11 @@ impl Trace {
         }
         shares.judged()
     }
+}
+
+/// What none weighs more than, whichever way; without bounds where one is no number.
+fn heaviest(weights: impl Iterator<Item = f64>) -> f64 {
+    weights.fold(0.0, |heaviest, weight| if weight.is_nan() { f64::INFINITY } else { weight.abs().max(heaviest) })
 }
 
 /// What two traces have in the next place that either has anything in.
@@ -220,6 +226,10 @@ fn next_place(
 /// The places that differ, one after the other.
 pub(super) struct Shares {
     needed: usize,
+    /// Whether a place that weighs nothing tells nothing.
+    weighs: bool,
+    /// Places that differ, and weigh the same: nothing of them is in the difference of two releases.
+    level: usize,
     /// Largest share of the whole; none where weights do not count.
     share_max: Option<f64>,
     /// What no place weighs more than.
@@ -235,6 +245,8 @@ impl Shares {
         let share_max = (needs.dominance_percent < 100).then_some(needs.dominance_percent as f64 / 100.0);
         Self {
             needed: needed(needs.minimum_entities, places),
+            weighs: weight_max.is_some(),
+            level: 0,
             share_max: share_max.filter(|_| weight_max.is_some()),
             weight_max: weight_max.unwrap_or_default(),
             differing: 0,
@@ -245,6 +257,10 @@ impl Shares {
 
     /// One more place that differs, by this weight.
     pub(super) fn add(&mut self, weight: f64) {
+        if self.weighs && weight == 0.0 {
+            self.level += 1;
+            return;
+        }
         self.differing += 1;
         self.largest = self.largest.max(weight);
         self.whole += weight;
@@ -268,6 +284,8 @@ impl Shares {
         // What is not a number is not a small share either.
         let shared = |share| self.whole.is_finite() && self.largest <= self.whole * share;
         match of_count(self.differing, self.needed) {
+            // Other rows that come to the same, of whoever: the difference is nothing.
+            Difference::None if self.level > 0 => Difference::Enough,
             Difference::Enough if !self.share_max.is_none_or(shared) => Difference::TooFew,
             other => other,
         }

@@ -8,6 +8,7 @@ mod about;
 mod domain;
 mod equations;
 mod evidence;
+mod exact;
 mod margins;
 mod mark;
 mod once;

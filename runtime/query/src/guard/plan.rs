@@ -9,7 +9,8 @@ use datafusion::logical_expr::{
 };
 use domicile_policy::Verdict;
 
-use super::about::{About, Made, Trail, Weight};
+use super::about::{About, Made, Measure, Trail, Weight};
+use super::exact::{exact, exact_max};
 use super::mark::MarkKey;
 use super::once::{at_once, counted};
 use super::support::Supports;
@@ -149,6 +150,10 @@ fn raw(index: usize) -> String {
     format!("_raw{index}")
 }
 
+fn net(index: usize) -> String {
+    format!("_net{index}")
+}
+
 fn marks(index: usize) -> String {
     format!("_marks{index}")
 }
@@ -214,7 +219,7 @@ pub(super) fn by_entity(
 fn traces(traced: Option<&Traced>, guards: &mut Guards) -> Vec<TraceColumn> {
     let Some(Traced { key, trails }) = traced else { return Vec::new() };
     let traces = trails.iter().enumerate().map(|(index, trail)| {
-        let weight = trail.weight.map(|weight| weight.number(ident(rows(index)), |measure| ident(raw(measure))));
+        let weight = trail.weight.map(|weight| weight.number(ident(rows(index)), |measure| ident(net(measure))));
         let weighs = weight.is_some();
         let column = guards.add(trace(*key, ident(ENTITY), ident(marks(index)), weight));
         TraceColumn { pool: trail.pool.clone(), of: trail.of.clone(), beside: trail.beside.clone(), column, weighs }
@@ -244,17 +249,26 @@ fn parts(
         .into_iter()
         .unzip();
     let names = names.chain((0..marked.len()).map(marks)).chain(counted).chain((0..about.measures.len()).map(raw));
-    let names: Vec<String> = names.collect();
+    let mut names: Vec<String> = names.collect();
+    let numbers: Vec<(usize, &Measure)> = about.measures.iter().enumerate().filter(|(_, one)| one.is_number).collect();
+    names.extend(numbers.iter().map(|(index, _)| net(*index)));
     let raws = about.measures.iter().enumerate().map(|(index, measure)| {
         let column = col(measure.column.clone());
         let whole = if measure.is_number { sum(abs(cast(column, DataType::Float64))) } else { count(column) };
         whole.alias(raw(index))
     });
-    let aggregates: Vec<Expr> = aggregates.iter().cloned().chain(marked).chain(row_counts).chain(raws).collect();
-    let parts = LogicalPlanBuilder::from(input).aggregate(keys, aggregates)?.build()?;
+    let nets = numbers
+        .iter()
+        .map(|(index, measure)| sum(cast(col(measure.column.clone()), DataType::Float64)).alias(net(*index)));
+    let limits =
+        numbers.iter().map(|(_, one)| Ok(exact_max(&col(one.column.clone()).get_type(input.schema().as_ref())?)));
+    let limits: Vec<f64> = limits.collect::<Result<_, QueryError>>()?;
+    let all: Vec<Expr> = aggregates.iter().cloned().chain(marked).chain(row_counts).chain(raws).chain(nets).collect();
+    let parts = LogicalPlanBuilder::from(input).aggregate(keys, all)?.build()?;
     let columns = parts.schema().columns().into_iter().zip(names).map(|(column, name)| col(column).alias(name));
     let columns: Vec<Expr> = columns.collect();
-    Ok(LogicalPlanBuilder::from(parts).project(columns)?.build()?)
+    let parts = LogicalPlanBuilder::from(parts).project(columns)?.build()?;
+    exact(&parts, &numbers.iter().map(|(index, _)| (net(*index), raw(*index))).zip(limits).collect::<Vec<_>>())
 }
 
 /// What each entity has of the columns that the values are computed of, by themselves: in an expression a constant or

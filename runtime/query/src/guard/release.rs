@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use domicile_policy::{Difference, Released, Releases, Trace, Verdict};
+use domicile_policy::{Difference, Needs, Released, Releases, Trace, Verdict, near_each_other};
 use twox_hash::XxHash3_64;
 
 use super::GuardColumns;
@@ -134,6 +134,7 @@ pub(crate) fn judge(
     let traces: Vec<Traces> = traces.collect();
     if Asked::compares(verdict) {
         compare(&mut groups, &traces, verdict);
+        compare_groups(&mut groups, &traces, verdict);
     }
     let key_columns: Vec<ArrayRef> = keys.iter().map(|key| Arc::clone(rows.column(*key))).collect();
     let Opened { rows: open, sound, groups: count } =
@@ -211,6 +212,16 @@ fn compare(groups: &mut [Group], traces: &[Traces], verdict: &Verdict) {
             judged.is_near |= others.compare("", &released, needs) == Difference::TooFew;
             others.remember("", released, verdict.minimum_entities);
         }
+    }
+}
+
+/// Notes which groups come too near to others: rows of theirs are none of the others', and yet, where most entities have
+/// the same in two groups, what these differ by is what few have.
+fn compare_groups(groups: &mut [Group], traces: &[Traces], verdict: &Verdict) {
+    let needs = Needs { strict: false, ..Asked::needs(verdict) };
+    for one in traces.iter().filter(|one| one.traces.iter().any(|trace| trace.weights().is_some())) {
+        let near = near_each_other(&one.traces, needs);
+        groups.iter_mut().zip(near).for_each(|(group, near)| group.is_near |= near);
     }
 }
 

@@ -151,6 +151,9 @@ impl Answered {
     }
 }
 
+/// Before weights that have signs.
+const SIGNED: &str = "signed:";
+
 fn line_of(one: &Released) -> ReleasedLine {
     let bytes = one.trace.sums().iter().flat_map(|(place, sum)| {
         let ([a, b], [c, d, e, f]) = (place.to_le_bytes(), sum.to_le_bytes());
@@ -158,7 +161,7 @@ fn line_of(one: &Released) -> ReleasedLine {
     });
     let weights = one.trace.weights().map(|weights| {
         let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
-        BASE64.encode(bytes)
+        format!("{SIGNED}{}", BASE64.encode(bytes))
     });
     ReleasedLine(one.pool.clone(), BASE64.encode(bytes.collect::<Vec<u8>>()), weights, one.definition)
 }
@@ -171,8 +174,11 @@ fn released_of(line: &ReleasedLine) -> Result<Released, String> {
     let trace = match weights {
         None => Trace::of(pairs),
         Some(weights) => {
-            let weights = BASE64.decode(weights).map_err(|e| e.to_string())?;
-            let weights = weights.as_chunks::<8>().0.iter().copied().map(f64::from_le_bytes);
+            // Before they had signs, two weights told less of how releases differ: these differ by too much from all others.
+            let (text, signed) = weights.strip_prefix(SIGNED).map_or((weights.as_str(), false), |text| (text, true));
+            let weights = BASE64.decode(text).map_err(|e| e.to_string())?;
+            let number = |bytes| if signed { f64::from_le_bytes(bytes) } else { f64::NAN };
+            let weights = weights.as_chunks::<8>().0.iter().copied().map(number);
             if weights.len() != pairs.len() {
                 return Err(format!("{} weights for {} places", weights.len(), pairs.len()));
             }

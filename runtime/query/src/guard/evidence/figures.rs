@@ -10,6 +10,7 @@ use domicile_policy::TRACE_PLACES;
 
 use super::kept::Kept;
 use super::layout::{Layout, ROWS, TrailOf, ValueOf, WeightOf};
+use crate::guard::exact::EXACT_MAX;
 use crate::guard::trace::add_bytes;
 
 /// The columns of the evidence: how many entities there are, the traces, and of each value how many entities have part
@@ -103,6 +104,17 @@ impl Figures<'_> {
         self.kept.number(self.kept.at.gross(sum), entry) * self.kept.at.scale(sum)
     }
 
+    /// A sum with its sign; no number where it may not be exact as a float, so that nobody takes it for one that hardly
+    /// differs from another.
+    fn net(&self, entry: usize, sum: usize) -> f64 {
+        let at = &self.kept.at;
+        let exact = !at.is_whole(sum) || self.kept.number(at.gross(sum), entry) < EXACT_MAX;
+        match at.net(sum).filter(|_| exact) {
+            Some(net) => self.kept.number(net, entry) * at.scale(sum),
+            None => f64::NAN,
+        }
+    }
+
     fn value(&self, value: ValueOf) -> Figure {
         let entries = self.entries.clone();
         match value {
@@ -141,7 +153,7 @@ impl Figures<'_> {
             let weight = match trail.weight {
                 None => 0.0,
                 Some(WeightOf::Rows) => rows as f64,
-                Some(WeightOf::Sum(sum)) => self.gross(entry, sum),
+                Some(WeightOf::Sum(sum)) => self.net(entry, sum),
             };
             let place = (kept.entity(entry) % TRACE_PLACES as u64) as u16;
             (rows > 0).then_some((place, marks, weight))

@@ -16,6 +16,14 @@ pub(in crate::guard) struct Layout {
     pub(in crate::guard) by_places: bool,
 }
 
+impl Layout {
+    /// Whether a sum is there as it is.
+    fn needs_net(&self, sum: usize) -> bool {
+        let weighs = |trail: &TrailOf| trail.weight == Some(WeightOf::Sum(sum));
+        self.values.contains(&ValueOf::Sum(sum)) || self.trails.iter().any(weighs)
+    }
+}
+
 /// Where the marks of rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::guard) enum VersionOf {
@@ -74,7 +82,7 @@ pub(in crate::guard) struct TrailOf {
 pub(in crate::guard) enum WeightOf {
     /// The rows that count.
     Rows,
-    /// What it has of this sum, without signs.
+    /// What it has of this sum, with its sign.
     Sum(usize),
 }
 
@@ -125,7 +133,7 @@ impl Columns {
             versions: layout.versions.len(),
             conditions: layout.conditions.len(),
             sums: layout.sums.iter().map(|sum| sum.number).collect(),
-            nets: (0..layout.sums.len()).map(|sum| layout.values.contains(&ValueOf::Sum(sum))).collect(),
+            nets: (0..layout.sums.len()).map(|sum| layout.needs_net(sum)).collect(),
         }
     }
 
@@ -162,6 +170,11 @@ impl Columns {
     pub(super) fn net(&self, sum: usize) -> Option<usize> {
         let before = self.nets[..sum].iter().filter(|is_net| **is_net).count();
         self.nets[sum].then(|| self.gross(self.sums.len()) + before)
+    }
+
+    /// Whether the sum is of whole numbers, or of a decimal's digits.
+    pub(super) fn is_whole(&self, sum: usize) -> bool {
+        matches!(self.sums[sum], Number::Whole { .. })
     }
 
     /// What one of the sum's last digits is worth.
