@@ -17,6 +17,7 @@ mod serve;
 mod signing_key;
 mod status;
 mod sync;
+mod together;
 mod token;
 
 use std::process::ExitCode;

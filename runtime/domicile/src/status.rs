@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::args::{ConfigVerb, RegionVerb, SecretVerb};
 use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
-use crate::policy;
 use crate::private_file;
 use crate::serve::{check_receipt_key, client_trust, plugin_trust};
+use crate::{policy, replication, together};
 
 pub(crate) async fn region(edge: &Edge, output: Output, verb: &RegionVerb) -> Result<(), Failure> {
     let RegionVerb::Status = verb;
@@ -33,13 +33,17 @@ pub(crate) async fn region(edge: &Edge, output: Output, verb: &RegionVerb) -> Re
 pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
     let ConfigVerb::Check { files } = verb;
     let mut checked = Vec::new();
-    for file in files {
-        let region = load_region(file).map_err(anyhow::Error::from)?;
-        let policies = policy::load(&region)?.set;
-        policy::check_known(file, &region, &policies)?;
+    let regions = files.iter().map(|file| load_region(file)).collect::<Result<Vec<_>, _>>();
+    let regions = regions.map_err(anyhow::Error::from)?;
+    let all: Vec<&RegionConfig> = regions.iter().map(|region| &region.config).collect();
+    for (file, region) in files.iter().zip(&regions) {
+        let policies = policy::load(region)?.set;
+        policy::check_known(file, region, &policies)?;
+        replication::load(region)?;
         plugin_trust(&region.config.plugins).map_err(|e| e.context(file.display().to_string()))?;
         client_trust(&region.config).map_err(|e| e.context(file.display().to_string()))?;
-        let problems = files_needed(&region.config);
+        let mut problems = files_needed(&region.config);
+        problems.extend(together::problems(&region.config, &all));
         let labels: Vec<String> = policies.policies().map(domicile_policy::Policy::label).collect();
         checked.push(json!({
             "file": file.display().to_string(), "region": region.config.id.as_str(),

@@ -235,7 +235,7 @@ fn judge(
         });
     }
     let Some(verdict) = all else { return Ok(None) };
-    if let Some(Err(what)) = Noised::of(fragment, catalog.policies(), &verdict)? {
+    if let Some(Err(what)) = Noised::of(fragment, catalog.policies(), &verdict, from)? {
         let to = to.first().unwrap_or(from);
         let border = Border { from, to, purpose, today };
         let denial = catalog.policies().unnoised(&fragment.facts, &border, &verdict, what);
@@ -258,9 +258,9 @@ impl AdmittedFragment {
     ///
     /// # Errors
     /// Where it cannot be, as it was found before it was admitted.
-    pub(crate) fn noised(&self, policies: &PolicySet) -> Result<Option<Noised>, QueryError> {
+    pub(crate) fn noised(&self, policies: &PolicySet, here: &RegionId) -> Result<Option<Noised>, QueryError> {
         let Some(verdict) = &self.verdict else { return Ok(None) };
-        let noised = Noised::of(&self.fragment, policies, verdict)?;
+        let noised = Noised::of(&self.fragment, policies, verdict, here)?;
         noised.transpose().map_err(|_| QueryError::PlanRefused)
     }
 }

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::physical_expr::create_physical_expr;
 use domicile_policy::{PolicySet, Verdict};
 use domicile_types::limits::DOMAIN_GROUPS_MAX;
-use domicile_types::{DatasetName, KeyValue};
+use domicile_types::{DatasetName, KeyValue, RegionId, Residency};
 
 use crate::QueryError;
 use crate::definition::Definition;
@@ -28,6 +28,8 @@ pub(crate) struct Listed<'l> {
     pub(crate) fixed: &'l [Fixed],
     pub(crate) verdict: &'l Verdict,
     pub(crate) policies: &'l PolicySet,
+    /// The region whose rows they are.
+    pub(crate) home: &'l RegionId,
 }
 
 impl Listed<'_> {
@@ -111,6 +113,14 @@ impl Listed<'_> {
         let dataset: DatasetName = table.parse().ok()?;
         let policy = self.policies.policy(&dataset).filter(|_| !self.verdict.masks.contains_key(&dataset))?;
         let mut values: Vec<String> = policy.domains.get(&column.name)?.iter().map(ToString::to_string).collect();
+        // Rows of other homes are not here, as everybody knows who knows the policy.
+        if let Residency::Column { column: of, homes, .. } = &policy.residency
+            && *of == column.name
+        {
+            let own: BTreeSet<String> =
+                homes.iter().filter(|(_, region)| *region == self.home).map(|(value, _)| text(value)).collect();
+            values.retain(|value| own.contains(value));
+        }
         // Of a table that is joined to itself nobody knows here which of its rows a filter picks.
         if self.definition.occurs_once(table) {
             let of_column = |fixed: &&Fixed| fixed.column.dataset == dataset && fixed.column.column == column.name;

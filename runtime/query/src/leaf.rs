@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::{Aggregate, LogicalPlan, LogicalPlanBuilder, col, ident};
 use datafusion::prelude::SessionContext;
 use domicile_policy::Verdict;
+use domicile_types::RegionId;
 use domicile_types::limits::FRAGMENT_ROWS_MAX;
 
 use crate::QueryError;
@@ -67,7 +68,7 @@ pub(crate) async fn execute(
     session: &SessionContext,
     recipient: &Recipient,
 ) -> Result<Released, QueryError> {
-    let Prepared { plan, guards, noised } = guarded(admitted, names, binder, region.mark_key)?;
+    let Prepared { plan, guards, noised } = guarded(admitted, names, binder, region.mark_key, &region.id)?;
     let schema: SchemaRef = Arc::clone(plan.schema().inner());
     let batches =
         region.compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result", binder.recheck()).await?;
@@ -93,7 +94,8 @@ pub(crate) async fn execute(
     let definition = Definition::of(region.mark_key, input, group)?;
     let indexes: Vec<usize> = names.iter().map(|(index, _)| *index).filter(|index| *index < keys).collect();
     let fixed = &admitted.fragment.fixed;
-    let listed = Listed { definition: &definition, fixed, verdict, policies: binder.policies() };
+    let (policies, home) = (binder.policies(), &region.id);
+    let listed = Listed { definition: &definition, fixed, verdict, policies, home };
     let domains = listed.domains(&indexes, input.schema(), group)?;
     // Noise comes before rounding, which would show how near a number is to the next step.
     let unrounded = Verdict { round_to: if noised.is_some() { 0 } else { verdict.round_to }, ..verdict.clone() };
@@ -155,8 +157,9 @@ pub(crate) fn plan(
     names: &[(usize, String)],
     binder: &Binder<'_>,
     key: MarkKey,
+    home: &RegionId,
 ) -> Result<LogicalPlan, QueryError> {
-    Ok(guarded(admitted, names, binder, key)?.plan)
+    Ok(guarded(admitted, names, binder, key, home)?.plan)
 }
 
 /// A plan, and how what it gives is judged and noised.
@@ -173,9 +176,10 @@ fn guarded(
     names: &[(usize, String)],
     binder: &Binder<'_>,
     key: MarkKey,
+    home: &RegionId,
 ) -> Result<Prepared, QueryError> {
     let mut guards = None;
-    let noised = admitted.noised(binder.policies())?;
+    let noised = admitted.noised(binder.policies(), home)?;
     let plan = match (&admitted.fragment.shape, &admitted.verdict) {
         (Shape::Rows(plan), _) => project(binder.bind(plan.clone())?, names, &[])?,
         (Shape::Groups { input, group, aggregates, linear }, Some(verdict))

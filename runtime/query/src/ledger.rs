@@ -39,7 +39,11 @@ impl Ledger {
             }
         })?;
         if let Some(detail) = broken {
-            let detail = format!("the ledger {} does not hold: {detail}; restore it from a backup", path.display());
+            let detail = format!(
+                "the ledger {} does not hold: {detail}; put a copy of it in its place, or move it away to begin a new one \
+                 and keep it as evidence",
+                path.display()
+            );
             return Err(QueryError::Execution(detail));
         }
         Ok(Self { journal, key, sequence: chain.receipts(), head: chain.head().to_owned(), sizes })

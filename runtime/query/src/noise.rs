@@ -19,6 +19,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use domicile_policy::{DifferentialPrivacy, PolicySet, Unnoised, Verdict};
+use domicile_types::RegionId;
 
 pub(crate) use bounded::bounded;
 pub(crate) use draw::Scale;
@@ -52,6 +53,7 @@ impl Noised {
         fragment: &Fragment,
         policies: &PolicySet,
         verdict: &Verdict,
+        home: &RegionId,
     ) -> Result<Option<Result<Self, Unnoised>>, QueryError> {
         let Some(terms) = verdict.differential_privacy else { return Ok(None) };
         let Shape::Groups { input, group, aggregates, .. } = &fragment.shape else {
@@ -65,7 +67,7 @@ impl Noised {
         };
         // The definition's own numbers do not matter for the values of keys.
         let definition = Definition::of(MarkKey(0), input, group)?;
-        let listed = Listed { definition: &definition, fixed: &fragment.fixed, verdict, policies };
+        let listed = Listed { definition: &definition, fixed: &fragment.fixed, verdict, policies, home };
         let indexes: Vec<usize> = (0..group.len()).collect();
         let keys = listed.keys(&indexes, input.schema(), group)?;
         let keys = keys.filter(|keys| Groups::count(keys).is_some()).ok_or(Unnoised::Keys);

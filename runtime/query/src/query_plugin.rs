@@ -126,7 +126,7 @@ pub(crate) async fn contribute(
     let partial = partial_of(region, &plugin, values, session.state(), plan, binder.recheck()).await?;
     let rows = partial.num_rows() as u64;
     let released = Released { schema: partial.schema(), batches: vec![partial], rows, suppressed: 0 };
-    let without_rows = without_rows(&admitted.fragment, &snapshot)?;
+    let without_rows = without_rows(&admitted.fragment, &region.reader, &snapshot)?;
     Ok(Done { released, as_of: snapshot.version, admitted, minimum_entities: 0, without_rows })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
-use domicile_store::Snapshot;
+use domicile_store::{Snapshot, StoreReader};
 use domicile_types::{DatasetName, RegionId};
 
 use crate::QueryError;
@@ -31,10 +31,19 @@ impl From<Lack> for QueryError {
 /// The reference datasets that a fragment reads and this region holds no rows of.
 ///
 /// # Errors
-/// Where a table of the fragment is none of the catalog's.
-pub(crate) fn without_rows(fragment: &Fragment, snapshot: &Snapshot) -> Result<Vec<String>, QueryError> {
-    let read = read_by(fragment)?;
-    Ok(read.into_iter().filter(|dataset| snapshot.rows(dataset) == 0).map(|dataset| dataset.to_string()).collect())
+/// Where a table of the fragment is none of the catalog's, or its rows cannot be read.
+pub(crate) fn without_rows(
+    fragment: &Fragment,
+    reader: &StoreReader,
+    snapshot: &Snapshot,
+) -> Result<Vec<String>, QueryError> {
+    let mut without = Vec::new();
+    for dataset in read_by(fragment)? {
+        if !reader.has_rows(snapshot, &dataset)? {
+            without.push(dataset.to_string());
+        }
+    }
+    Ok(without)
 }
 
 /// Who lacks reference data that another of those who answered, or this region, holds.
@@ -45,6 +54,7 @@ pub(crate) fn lacks(
     parts: &[Part],
     admitted: &AdmittedPlan,
     here: &RegionId,
+    reader: &StoreReader,
     snapshot: &Snapshot,
 ) -> Result<Vec<Lack>, QueryError> {
     let mut lacks = Vec::new();
@@ -52,7 +62,7 @@ pub(crate) fn lacks(
     for dataset in reads.iter().flatten().collect::<BTreeSet<_>>() {
         let lacking = |part: &&Part| part.without_rows.iter().any(|name| name == dataset.as_str());
         let holds = |part: &&Part| reads[part.fragment].contains(dataset) && !lacking(part);
-        let held_here = (snapshot.rows(dataset) > 0).then_some(here);
+        let held_here = reader.has_rows(snapshot, dataset)?.then_some(here);
         let Some(holder) = held_here.or_else(|| parts.iter().find(holds).map(|part| &part.home)) else { continue };
         let lack =
             |region: &RegionId| Lack { region: region.clone(), dataset: dataset.to_string(), holder: holder.clone() };

@@ -278,7 +278,7 @@ async fn execute(region: &Region, to: &Destination, question: Question<'_>) -> R
     let binder = ready.binder(region)?;
     let released = leaf::execute(region, &ready.admitted, &ready.names, &binder, &ready.session, &recipient).await?;
     let minimum_entities = ready.admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities);
-    let without_rows = without_rows(&ready.admitted.fragment, &ready.snapshot)?;
+    let without_rows = without_rows(&ready.admitted.fragment, &region.reader, &ready.snapshot)?;
     Ok(Done { released, as_of: ready.snapshot.version, admitted: ready.admitted, minimum_entities, without_rows })
 }
 
@@ -295,7 +295,7 @@ pub(crate) async fn explain_here(
 ) -> Result<String, QueryError> {
     let question = Question { catalog, sql, purpose: None, pins, partial_of: None };
     let ready = Ready::new(region, &Destination::within(&region.id, client), question).await?;
-    let plan = leaf::plan(&ready.admitted, &ready.names, &ready.binder(region)?, region.mark_key)?;
+    let plan = leaf::plan(&ready.admitted, &ready.names, &ready.binder(region)?, region.mark_key, &region.id)?;
     region.compute.explain(&ready.session, plan).await
 }
 

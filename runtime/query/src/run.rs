@@ -237,7 +237,8 @@ impl<'r> Query<'r> {
                 Err(other) => return Err(other),
             }
         }
-        for lack in lacks(&given, admitted, &self.region.id, &self.region.reader.snapshot())? {
+        let reader = &self.region.reader;
+        for lack in lacks(&given, admitted, &self.region.id, reader, &reader.snapshot())? {
             if !self.request.partial {
                 return Err(lack.into());
             }

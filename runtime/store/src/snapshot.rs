@@ -11,7 +11,7 @@ use arrow::datatypes::{SchemaRef, UInt8Type};
 use domicile_types::{DatasetName, SetName, Vector};
 
 use crate::bounds::Bounds;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Entry};
 use crate::lookup::{self, Sources};
 use crate::partition::PartitionKey;
 use crate::recent;
@@ -253,19 +253,23 @@ impl StoreReader {
         if actual > bytes_max {
             return Err(StoreError::TooLarge { unit: "bytes", actual, max: bytes_max });
         }
-        let mut batches = Vec::new();
-        for partition in snapshot.partitions(dataset)? {
-            for segment in &partition.segments {
-                for batch in SegmentReader::open::<&str>(segment, None)? {
-                    batches.push(RecordBatch::try_new(Arc::clone(&entry.stored), batch?.columns().to_vec())?);
-                }
+        let all = snapshot.partitions(dataset)?;
+        let segments = all.iter().flat_map(|partition| &partition.segments);
+        live(entry, segments, all.iter().flat_map(|partition| &partition.recent))
+    }
+
+    /// Whether a snapshot has any rows of a dataset, deleted ones not counted.
+    ///
+    /// # Errors
+    /// Where there is no such dataset, or its rows cannot be read.
+    pub fn has_rows(&self, snapshot: &Snapshot, dataset: &DatasetName) -> Result<bool, StoreError> {
+        let entry = self.catalog.entry(dataset)?;
+        for group in snapshot.partitions(dataset)?.iter().flat_map(|partition| partition.groups()) {
+            if !group.merge || live(entry, &group.segments, &group.recent)?.num_rows() > 0 {
+                return Ok(true);
             }
-            batches.extend(partition.recent.iter().cloned());
         }
-        let merged = rows::merged(&batches, &entry.stored, entry.primary_key())?;
-        let ops = merged.column(merged.num_columns() - 1).as_primitive::<UInt8Type>();
-        let live = BooleanArray::from_unary(ops, |op| op != OP_TOMBSTONE);
-        Ok(filter_record_batch(&merged, &live)?)
+        Ok(false)
     }
 
     /// The declared columns of a dataset.
@@ -283,4 +287,22 @@ impl StoreReader {
     pub fn stored_schema(&self, dataset: &DatasetName) -> Result<SchemaRef, StoreError> {
         Ok(Arc::clone(&self.catalog.entry(dataset)?.stored))
     }
+}
+
+/// The newest versions of the rows in these, without deleted ones.
+fn live<'s>(
+    entry: &Entry,
+    segments: impl IntoIterator<Item = &'s Arc<Segment>>,
+    recent: impl IntoIterator<Item = &'s RecordBatch>,
+) -> Result<RecordBatch, StoreError> {
+    let mut batches: Vec<RecordBatch> = recent.into_iter().cloned().collect();
+    for segment in segments {
+        for batch in SegmentReader::open::<&str>(segment, None)? {
+            batches.push(RecordBatch::try_new(Arc::clone(&entry.stored), batch?.columns().to_vec())?);
+        }
+    }
+    let merged = rows::merged(&batches, &entry.stored, entry.primary_key())?;
+    let ops = merged.column(merged.num_columns() - 1).as_primitive::<UInt8Type>();
+    let live = BooleanArray::from_unary(ops, |op| op != OP_TOMBSTONE);
+    Ok(filter_record_batch(&merged, &live)?)
 }

@@ -30,7 +30,7 @@ struct Link {
     asked: bool,
     failures: u32,
     retry_at_ms: u64,
-    /// When it last answered.
+    /// When it last answered or asked.
     heard_ms: Option<u64>,
     /// What it said that it has for good.
     acked: Vector,
@@ -55,7 +55,7 @@ pub struct ReplicaStatus {
     pub pending: usize,
     /// Bytes of them.
     pub pending_bytes: usize,
-    /// The other regions, and when each last answered, in Unix milliseconds.
+    /// The other regions, and when each last answered or asked, in Unix milliseconds.
     pub heard_ms: BTreeMap<RegionId, Option<u64>>,
     /// What each other region is known to have for good.
     pub acked: BTreeMap<RegionId, Vector>,
@@ -138,6 +138,13 @@ impl Replica {
             }
             Answer::SnapshotRequired => link.refuse(Refusal::SnapshotRequired, now_ms),
             Answer::NotPermitted => link.refuse(Refusal::NotPermitted, now_ms),
+        }
+    }
+
+    /// Takes note that a region asked something.
+    pub fn heard(&mut self, region: &RegionId, now_ms: u64) {
+        if let Some(link) = self.links.get_mut(region) {
+            link.heard_ms = Some(now_ms);
         }
     }
 

@@ -91,5 +91,10 @@ fn reference_data_that_a_region_lacks_is_no_smaller_total() -> Result<()> {
     let whole = world.ask("us-east", ZONED)?.sum("customers")?;
     assert_eq!(whole, world.ask("us-east", "SELECT count(*) AS customers FROM customer")?.sum("customers")?);
     assert!(partial.sum("customers")? < whole);
+
+    let headers = [("Content-Type", "text/csv")];
+    let deleted = world.edge("ap-south").rows("DELETE", "zones", &headers, format!("zone\n{rows}").as_bytes())?;
+    assert_eq!(deleted.status, 200, "{}", deleted.text());
+    problem(&edge.query(ZONED)?, 409, lacking, &["`ap-south` holds no rows"]);
     Ok(())
 }

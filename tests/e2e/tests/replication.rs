@@ -128,6 +128,12 @@ fn rows_go_everywhere_and_conflicts_are_settled_alike() -> Result<()> {
         let offer = all("offer").with_context(|| format!("{region} lists no conflict of `offer`"))?;
         assert_eq!(offer["reason"], "written first; largest value of `price`", "{region}");
     }
+    // All are under other laws than each other, so that no other region's copy counts.
+    let headers = [NDJSON, ("Acknowledge", "jurisdiction:2")];
+    let alone = cluster.edge("us-east").rows("POST", "product", &headers, row(3, "jug", 1).as_bytes())?;
+    assert!(alone.status == 400 && alone.text().contains("2 copies are wanted"), "{}", alone.text());
+    let odd = cluster.edge("us-east").rows("POST", "product", &[NDJSON, ("Acknowledge", "all")], b"")?;
+    assert!(odd.status == 400 && odd.text().contains("jurisdiction:COPIES"), "{}", odd.text());
     let shown = cluster.cli("us-east").run(&["sync", "conflicts"])?.success()?.stdout;
     assert!(shown.contains("product [\"1\"]") && shown.contains("written last"), "{shown}");
     let status = cluster.cli("us-east").run(&["sync", "status"])?.success()?.stdout;

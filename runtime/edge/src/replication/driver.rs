@@ -66,6 +66,9 @@ impl Driver {
     fn take(&mut self, command: Command, inbox: &mut Inbox) {
         match command {
             Command::Question { region, pull, reply } => {
+                if let Some(replica) = &mut self.replica {
+                    replica.heard(&region, now_unix_ms());
+                }
                 let until = Instant::now() + Duration::from_millis(limits::PULL_WAIT_MS);
                 self.lying.push(Lying { region, pull, reply, until });
             }

@@ -89,7 +89,13 @@ impl World {
         let (reader, snapshot) = (self.store.reader(), self.store.reader().snapshot());
         let none = BTreeMap::new();
         let binder = Binder::new(&admitted.admission, &self.catalog, &reader, &snapshot, plugins, session, none);
-        leaf::plan(admitted, names, &binder.of(admitted, &Secret::new(vec![7; 32]))?, MarkKey(7))
+        leaf::plan(
+            admitted,
+            names,
+            &binder.of(admitted, &Secret::new(vec![7; 32]))?,
+            MarkKey(7),
+            &"eu-central".parse().unwrap(),
+        )
     }
 }
 
