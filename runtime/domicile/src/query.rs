@@ -85,6 +85,11 @@ fn show(answer: &Value) {
     for (region, groups) in answer["suppressed_groups"].as_object().into_iter().flatten() {
         say!("up to {groups} groups were held back in {region}, which are too small or would give away one that is");
     }
+    let least = answer["minimum_entities"].as_object().into_iter().flatten();
+    let least: Vec<String> = least.map(|(region, least)| format!("{least} in {region}")).collect();
+    if !least.is_empty() {
+        say!("what is about fewer entities than these is left out: {}", least.join(", "));
+    }
     for (region, epsilon) in answer["epsilon"].as_object().into_iter().flatten() {
         say!("numbers of {region} have noise (differential privacy, epsilon {epsilon})");
     }

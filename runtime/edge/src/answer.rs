@@ -101,6 +101,10 @@ fn facts_headers(headers: &mut HeaderMap, facts: &AnswerFacts) {
             header::SUPPRESSED_GROUPS,
             list(facts.suppressed_groups.iter().map(|(region, groups)| format!("{region}={groups}")).collect()),
         ),
+        (
+            header::MINIMUM_ENTITIES,
+            list(facts.minimum_entities.iter().map(|(region, least)| format!("{region}={least}")).collect()),
+        ),
         (header::EPSILON, list(facts.epsilon.iter().map(|(region, epsilon)| format!("{region}={epsilon}")).collect())),
     ];
     for (name, value) in values {

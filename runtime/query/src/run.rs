@@ -333,6 +333,7 @@ impl<'r> Query<'r> {
             as_of: parts.as_of,
             border_bytes: parts.border_bytes,
             suppressed_groups: parts.suppressed,
+            minimum_entities: thresholds(&parts.receipts),
             epsilon: parts.epsilon_millionths.into_iter().map(|(home, it)| (home, it as f64 / 1e6)).collect(),
             plugins: self.used.clone(),
             receipts: parts.receipts.iter().map(receipt).collect(),
@@ -341,4 +342,15 @@ impl<'r> Query<'r> {
             elapsed_ms: self.started.elapsed().as_secs_f64() * 1e3,
         }
     }
+}
+
+/// Fewest entities that groups of each region needed, where they needed several.
+fn thresholds(receipts: &[SignedReceipt]) -> BTreeMap<String, u64> {
+    let several = receipts.iter().map(|signed| &signed.receipt).filter(|receipt| receipt.minimum_entities > 1);
+    let mut thresholds = BTreeMap::new();
+    for receipt in several {
+        let threshold = thresholds.entry(receipt.from.clone()).or_default();
+        *threshold = receipt.minimum_entities.max(*threshold);
+    }
+    thresholds
 }

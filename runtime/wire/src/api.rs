@@ -24,6 +24,8 @@ pub mod header {
     pub const AS_OF: &str = "as-of";
     /// Response: groups held back, by region.
     pub const SUPPRESSED_GROUPS: &str = "suppressed-groups";
+    /// Response: fewest entities that a group needs to leave a region, by region.
+    pub const MINIMUM_ENTITIES: &str = "minimum-entities";
     /// Response: the epsilon that the answer's noise has spent, by region.
     pub const EPSILON: &str = "epsilon";
     /// Request: `full` (the default) or `partial`.
@@ -118,6 +120,10 @@ pub struct AnswerFacts {
     /// Groups held back, by region, rounded up to a multiple of the threshold there; regions that held back none are
     /// left out.
     pub suppressed_groups: BTreeMap<String, u64>,
+    /// Fewest entities that a group needs to leave a region, by region, where it needs several. What a region leaves out
+    /// altogether, since it is about fewer, is told nowhere else: that would tell that somebody is there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub minimum_entities: BTreeMap<String, u64>,
     /// The epsilon of the noise that numbers of a region have (differential privacy); regions whose numbers have none
     /// are left out. Where the same was asked before, nothing is spent again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

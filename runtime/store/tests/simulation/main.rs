@@ -12,6 +12,7 @@ mod model;
 mod reader;
 mod rng;
 mod rot;
+mod runner;
 mod seeds;
 mod steps;
 mod tables;

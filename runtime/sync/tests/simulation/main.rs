@@ -11,6 +11,8 @@ mod node;
 mod reader;
 #[path = "../../../store/tests/simulation/rng.rs"]
 mod rng;
+#[path = "../../../store/tests/simulation/runner.rs"]
+mod runner;
 mod seeds;
 mod steps;
 mod tables;

@@ -1,12 +1,7 @@
 //! Runs worlds: one for each seed, all the same whenever they run.
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-
 use crate::disk::Lies;
+use crate::runner::{self, number};
 use crate::world::{Report, Setup, World};
 
 const SEEDS: u64 = 200;
@@ -34,48 +29,12 @@ fn run(seed: u64, setup: Setup, steps: usize) -> Result<Report, String> {
         world.live(steps)?;
         Ok(world.report)
     };
-    catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(format!("panicked: {}", text.unwrap_or_default()))
-    })
+    runner::lived(life)
 }
 
 /// The fewest steps after which a seed fails, and how.
 fn shrunk(seed: u64, setup: Setup) -> Option<(usize, String)> {
     (0..=STEPS).find_map(|steps| Some((steps, run(seed, setup, steps).err()?)))
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} has to be a number")))
-}
-
-/// What all seeds came across, or every seed that failed.
-fn run_all(seeds: u64, setup: Setup) -> Result<BTreeMap<&'static str, u64>, Vec<(u64, String)>> {
-    let next = AtomicU64::new(0);
-    let (total, failures) = (Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
-    let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
-                return;
-            }
-            match run(seed, setup, STEPS) {
-                Ok(report) => {
-                    let mut total = total.lock().unwrap();
-                    report.counts.iter().for_each(|(what, times)| *total.entry(*what).or_default() += times);
-                }
-                Err(text) => failures.lock().unwrap().push((seed, text)),
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(work);
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-    if failures.is_empty() { Ok(total.into_inner().unwrap()) } else { Err(failures) }
 }
 
 /// `DOMICILE_SIM_SEEDS` says how many, `DOMICILE_SIM_SEED` one to run alone, `DOMICILE_SIM_STEPS` how far;
@@ -89,11 +48,12 @@ fn every_seed_ends_with_the_same_rows_everywhere() {
         return;
     }
     let seeds = number("DOMICILE_SIM_SEEDS").unwrap_or(SEEDS);
-    match run_all(seeds, Setup::default()) {
+    match runner::run_all(seeds, |seed| run(seed, Setup::default(), STEPS).map(|report| report.counts)) {
         Ok(counts) => {
             println!("{seeds} seeds: {counts:#?}");
-            let missed: Vec<_> = ENCOUNTERS.iter().filter(|what| !counts.contains_key(*what)).collect();
-            assert!(seeds < SEEDS || missed.is_empty(), "never seen: {missed:?}");
+            if seeds >= SEEDS {
+                runner::check_seen(&counts, &ENCOUNTERS);
+            }
         }
         Err(failures) => {
             let shortest = failures.iter().filter_map(|(seed, _)| Some((*seed, shrunk(*seed, Setup::default())?)));
@@ -116,13 +76,9 @@ fn one_seed_is_one_course_of_events() {
     }
 }
 
-/// A bug on purpose: the simulation is worth something if it finds it.
 #[track_caller]
 fn check_caught(bug: &str, setup: Setup) {
-    const SEEDS_MAX: u64 = 1_000;
-    let caught = (0..SEEDS_MAX).find_map(|seed| Some((seed, run(seed, setup, STEPS).err()?)));
-    let (seed, text) = caught.unwrap_or_else(|| panic!("{bug}: {SEEDS_MAX} seeds do not notice"));
-    println!("{bug}: caught by seed {seed}: {text}");
+    runner::check_caught(bug, 1_000, |seed| run(seed, setup, STEPS).err());
 }
 
 #[test]
