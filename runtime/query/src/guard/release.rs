@@ -215,13 +215,15 @@ fn compare(groups: &mut [Group], traces: &[Traces], verdict: &Verdict) {
     }
 }
 
-/// Notes which groups come too near to others: rows of theirs are none of the others', and yet, where most entities have
-/// the same in two groups, what these differ by is what few have.
+/// Notes which groups come too near to others that could leave, too: rows of theirs are none of the others', and yet, where
+/// most entities have the same in two groups, what these differ by is what few have.
 fn compare_groups(groups: &mut [Group], traces: &[Traces], verdict: &Verdict) {
     let needs = Needs { strict: false, ..Asked::needs(verdict) };
+    let sound: Vec<usize> = (0..groups.len()).filter(|group| groups[*group].is_sound(verdict)).collect();
     for one in traces.iter().filter(|one| one.traces.iter().any(|trace| trace.weights().is_some())) {
-        let near = near_each_other(&one.traces, needs);
-        groups.iter_mut().zip(near).for_each(|(group, near)| group.is_near |= near);
+        let of_sound: Vec<Trace> = sound.iter().map(|group| one.traces[*group].clone()).collect();
+        let near = near_each_other(&of_sound, needs);
+        sound.iter().zip(near).for_each(|(group, near)| groups[*group].is_near |= near);
     }
 }
 
