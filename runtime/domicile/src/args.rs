@@ -315,6 +315,9 @@ pub(crate) enum PolicyVerb {
         /// The region's file.
         #[arg(value_name = "FILE")]
         config: PathBuf,
+        /// Check the files also where no trusted key has signed them yet.
+        #[arg(long)]
+        unsigned: bool,
     },
     /// Sign policy files: write the signature of each beside it, as FILE.sig.
     Sign {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use domicile_policy::Verdict;
+use domicile_policy::{Date, Verdict};
 use domicile_sandbox::Sandbox;
 use domicile_store::{Ack, Batch, Snapshot, Source, Store, StoreReader};
 use domicile_types::limits::{
@@ -156,7 +156,8 @@ impl Region {
         let ledger_path = parts.data_dir.join("ledger.jsonl");
         let ledger = Ledger::open(&ledger_path, parts.receipt_key)?;
         let receipt_key = ledger.key();
-        let history = History::open(&parts.data_dir.join("releases.jsonl"), MarkKey(parts.new_mark_key))?;
+        let history_path = parts.data_dir.join("releases.jsonl");
+        let history = History::open(&history_path, MarkKey(parts.new_mark_key), ledger.receipts())?;
         let mark_key = history.key();
         let heads = Heads::open(&parts.data_dir.join("heads.json"))?;
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(QUERY_MEMORY_BYTES_MAX, 1.0).build_arc()?;
@@ -362,8 +363,7 @@ impl Region {
     }
 
     pub(crate) fn today(&self) -> i32 {
-        const DAY_MS: u64 = 86_400_000;
-        i32::try_from(now_unix_ms() / DAY_MS).unwrap_or(i32::MAX)
+        Date::of_unix_ms(now_unix_ms()).0
     }
 }
 
