@@ -290,6 +290,15 @@ pub(crate) enum SyncVerb {
     Status,
     /// The rows that were written at two places at once, and which version of each counts.
     Conflicts,
+    /// Let another version of such a row count. It is written anew, over all that this region has by now.
+    Resolve {
+        /// The dataset.
+        dataset: String,
+        /// The key of the row, as `sync conflicts` shows it: `["7"]`.
+        key: String,
+        /// The version that is to count, as `sync conflicts` shows it: `eu-central.0:17`.
+        version: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -144,6 +144,7 @@ fn operate_here_routes() -> Router<Arc<Edge>> {
         .route("/v1/policies/reload", post(policies::reload))
         .route("/v1/sync/status", get(faces::status))
         .route("/v1/sync/conflicts", get(faces::list_conflicts))
+        .route("/v1/sync/conflicts/resolve", post(faces::resolve))
         .route("/v1/audit/receipts", get(audit::receipts))
         .route("/v1/audit/heads", get(audit::heads))
         .route("/v1/audit/key", get(audit::key))

@@ -25,4 +25,5 @@ pub use plugin::{MergeFailure, MergePlugin, Merged, NoPlugin};
 pub use reason::Reason;
 pub use resolve::{Resolved, resolve};
 pub use rules::Rules;
+pub(crate) use siblings::OP_TOMBSTONE;
 pub use siblings::{RowRef, Siblings, SiblingsError};

@@ -34,6 +34,16 @@ pub enum SyncError {
         /// The dataset.
         dataset: DatasetName,
     },
+    /// A version that a conflict does not have.
+    #[error("there is no version `{version}` in a conflict of row {key}; there are: {versions}")]
+    NoVersion {
+        /// The version that was asked for.
+        version: String,
+        /// The key of the row.
+        key: String,
+        /// Those that there are.
+        versions: String,
+    },
     /// Versions of a row do not belong together.
     #[error(transparent)]
     Siblings(#[from] SiblingsError),

@@ -13,6 +13,7 @@ mod message;
 mod pending;
 mod planted;
 mod replica;
+mod resolution;
 mod settle;
 mod siblings;
 mod stability;
@@ -25,4 +26,5 @@ pub use message::{Answer, Pull};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
 pub use replica::{Refusal, Replica, ReplicaStatus};
+pub use resolution::Resolution;
 pub use system::{CONFLICTS, SIBLINGS, SystemError, system_specs};
