@@ -273,6 +273,17 @@ pub enum StoreError {
         /// The dataset.
         dataset: DatasetName,
     },
+    /// An entry of a log whose rows do not say what they change.
+    #[error(
+        "entry {dot} does not say what it changes in the rows of dataset `{dataset}`, or names entries that it cannot \
+         know; bring the region that wrote it to the version of the others"
+    )]
+    EntryNotes {
+        /// Which entry.
+        dot: Dot,
+        /// The dataset.
+        dataset: DatasetName,
+    },
     /// An entry came before one that it follows.
     #[error("entry {dot} came before others that it follows; these have to be applied first")]
     EntryAhead {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domicile_store::{Collisions, DatasetSpec, Entry, Opened, Prepared, Store, Verdict};
+use domicile_store::{Collisions, DatasetSpec, Entry, Noting, Opened, Prepared, Store, Verdict};
 use domicile_types::{ConflictPolicy, ConflictPolicyError, DatasetName, Mark, limits};
 
 use crate::SyncError;
@@ -54,6 +54,13 @@ impl Policy {
     pub fn new(policy: ConflictPolicy, spec: &DatasetSpec) -> Result<Self, ConflictPolicyError> {
         let rules = Rules::new(&policy, &spec.dataset, &spec.residency)?;
         Ok(Self { policy, rules })
+    }
+
+    /// What lets rows say what they change; none where the policy does not ask. Every store with the dataset in a
+    /// replication set has to have it.
+    #[must_use]
+    pub fn noting(&self) -> Option<Arc<dyn Noting>> {
+        self.rules.noting()
     }
 
     /// Whether the version that was written last counts, whole.

@@ -20,7 +20,7 @@ mod rules;
 mod set_union;
 mod siblings;
 
-pub use note::{Replaced, note};
+pub use note::note;
 pub use plugin::{MergeFailure, MergePlugin, Merged, NoPlugin};
 pub use reason::Reason;
 pub use resolve::{Resolved, resolve};

@@ -90,6 +90,7 @@ impl Node {
             region: tables::region(self.index),
             specs: tables::specs(),
             sets: tables::sets(),
+            noting: BTreeMap::new(),
             cold: None,
             sizes: self.sizes.clone(),
             #[cfg(feature = "planted-bugs")]
