@@ -4,6 +4,7 @@
 #[path = "../../../store/tests/simulation/disk/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the simulation of the store needs the rest")]
 mod disk;
+mod batch;
 mod ending;
 mod model;
 mod net;
