@@ -84,6 +84,16 @@ impl Model {
         standing
     }
 
+    /// Of how many rows of stock, and of cards, several versions stand beside each other.
+    pub(crate) fn beside(&self, meant: &BTreeSet<usize>) -> (usize, usize) {
+        let several = |is_of_row: &dyn Fn(&Changes, i64) -> bool| {
+            let is_several = |id: &i64| self.standing(meant, |changes| is_of_row(changes, *id)).len() > 1;
+            (0..12).filter(is_several).count()
+        };
+        let stocks = several(&|changes, id| changes.stocks.contains_key(&id));
+        (stocks, several(&|changes, id| changes.cards.contains_key(&id)))
+    }
+
     fn moment(&self, at: usize) -> (Hlc, Dot) {
         (self.writes[at].hlc, self.writes[at].dot.clone())
     }

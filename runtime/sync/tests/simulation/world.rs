@@ -313,6 +313,9 @@ impl World {
             return Err(format!("region {index} has {visible:?} at [{applied}], and another one {first:?}"));
         }
         self.report.count("looks");
+        let (stocks, cards) = self.model.beside(&meant);
+        (0..stocks).for_each(|_| self.report.count("counts of several versions"));
+        (0..cards).for_each(|_| self.report.count("cards made up of several versions"));
         self.check_ledger(index, &meant, &listed)
     }
 
