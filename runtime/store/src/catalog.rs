@@ -39,11 +39,7 @@ pub fn stored_schema(specs: &[DatasetSpec], dataset: &DatasetName) -> Result<Sch
     stored_with(specs, dataset, None)
 }
 
-fn stored_with(
-    specs: &[DatasetSpec],
-    dataset: &DatasetName,
-    notes: Option<Field>,
-) -> Result<SchemaRef, StoreError> {
+fn stored_with(specs: &[DatasetSpec], dataset: &DatasetName, notes: Option<Field>) -> Result<SchemaRef, StoreError> {
     let spec = find(specs, dataset)
         .ok_or_else(|| StoreError::unknown(dataset, specs.iter().map(|spec| spec.dataset.name.as_str())))?;
     let entity = entity_type(specs, spec).map_err(|problem| StoreError::Spec { dataset: dataset.clone(), problem })?;

@@ -77,9 +77,8 @@ impl Noting for Notebook {
         at: &[Option<u32>],
     ) -> StringArray {
         let replaced = |at: Option<u32>| before.zip(at).map(|(rows, at)| RowRef { rows, index: at as usize });
-        let of = |(index, at): (usize, &Option<u32>)| {
-            note(&self.0, mark, RowRef { rows: written, index }, replaced(*at))
-        };
+        let of =
+            |(index, at): (usize, &Option<u32>)| note(&self.0, mark, RowRef { rows: written, index }, replaced(*at));
         at.iter().enumerate().map(of).collect()
     }
 

@@ -67,9 +67,8 @@ fn the_last_change_of_each_column_counts() {
     let row = |stock, sold| Item { stock: Some(stock), sold: Some(sold), ..Item::default() };
     // Both started from (1, false), which `eu.0:1` wrote at 5; one changed the stock and the other sold it.
     let others = r#""ordered","price","weight","tags","since""#;
-    let changed = |by: &str, new: &str, old: &str| {
-        format!(r#"{{"changed":{{"{by}":["{new}"],"eu.0:1@5":["{old}",{others}]}}}}"#)
-    };
+    let changed =
+        |by: &str, new: &str, old: &str| format!(r#"{{"changed":{{"{by}":["{new}"],"eu.0:1@5":["{old}",{others}]}}}}"#);
     let sold = version("us", 1, 10, noted(row(1, true), &changed("us.0:1@10", "sold", "stock")));
     let stocked = version("ap", 7, 11, noted(row(2, false), &changed("ap.0:7@11", "stock", "sold")));
     let rules = rules(RowPolicy::ColumnLww, &[]);

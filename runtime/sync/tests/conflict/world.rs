@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use domicile_sync::conflict::{
-    MergeFailure, MergePlugin, Merged, Resolved, RowRef, Rules, Siblings, note, resolve,
-};
+use domicile_sync::conflict::{MergeFailure, MergePlugin, Merged, Resolved, RowRef, Rules, Siblings, note, resolve};
 use domicile_types::{ColumnPolicy, Dot, Hlc, Mark, Origin, RowPolicy, Vector};
 use proptest::prelude::*;
 

@@ -168,7 +168,8 @@ impl Model {
         let items = ids(|changes| changes.items.keys().copied().collect());
         let stocks = ids(|changes| changes.stocks.keys().copied().collect());
         let cards = ids(|changes| changes.cards.keys().copied().collect());
-        let count = |id, count: Option<i64>| count.or(seen.stocks.get(&id).map(|(_, count)| *count)).unwrap_or_default();
+        let count =
+            |id, count: Option<i64>| count.or(seen.stocks.get(&id).map(|(_, count)| *count)).unwrap_or_default();
         let stock = |id| self.stock(meant, id).map(|(serial, known)| (id, (serial, count(id, known))));
         let mut visible = Visible {
             items: items.into_iter().filter_map(|id| Some((id, self.item(meant, id)?))).collect(),

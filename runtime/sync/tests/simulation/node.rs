@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use domicile_store::{Batch, DatasetSpec, Disk, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts};
+use domicile_store::{
+    Batch, DatasetSpec, Disk, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts,
+};
 use domicile_sync::{Applier, Policy, Pull, Replica};
 use domicile_types::{DatasetName, Dot, Hlc, Mark, Origin, Vector};
 

@@ -326,7 +326,8 @@ impl World {
         meant: &BTreeSet<usize>,
         listed: &[(String, String)],
     ) -> Result<(), String> {
-        let ids: BTreeSet<i64> = meant.iter().flat_map(|at| self.model.writes[*at].changes.items.keys().copied()).collect();
+        let ids: BTreeSet<i64> =
+            meant.iter().flat_map(|at| self.model.writes[*at].changes.items.keys().copied()).collect();
         for id in ids {
             let (seen, hidden) = self.model.ranked(meant, id);
             if hidden.is_empty() {
