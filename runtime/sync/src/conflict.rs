@@ -21,7 +21,7 @@ mod set_union;
 mod siblings;
 
 pub use note::note;
-pub use plugin::{MergeFailure, MergePlugin, Merged, NoPlugin};
+pub use plugin::{MergeFailure, MergePlugin, Merged, NoPlugin, Unavailable};
 pub use reason::Reason;
 pub use resolve::{Resolved, resolve};
 pub use rules::Rules;

@@ -10,7 +10,7 @@ use domicile_types::{DatasetName, Dot, MERGE_COLUMN, Mark, SetName};
 
 use crate::SyncError;
 use crate::apply::Policy;
-use crate::conflict::{NoPlugin, Siblings, resolve};
+use crate::conflict::{Siblings, resolve};
 use crate::ledger::{self, Conflict};
 use crate::planted::{Mistake, Planted};
 use crate::siblings::{self, KeyTexts, Standing};
@@ -55,7 +55,8 @@ pub(crate) fn settle(
     let mut replaced = BTreeMap::new();
     for met in met {
         let siblings = versions.of(&met, opened)?;
-        let mut resolved = resolve(&policy.rules, &siblings, &NoPlugin);
+        let unavailable = |source| SyncError::Plugin { dataset: opened.dataset.clone(), source };
+        let mut resolved = resolve(&policy.rules, &siblings, policy.plugin.as_ref()).map_err(unavailable)?;
         if mistake.is(Planted::CountsTwice) {
             resolved.row = as_last_noted(&resolved.row, &siblings)?;
         }

@@ -1,9 +1,9 @@
 //! What column policies make of values.
 
-use domicile_sync::conflict::{NoPlugin, resolve};
+use domicile_sync::conflict::NoPlugin;
 use domicile_types::{ColumnPolicy, RowPolicy};
 
-use crate::table::{DELETED, Item, Version, after, batch, item, rules, siblings, version};
+use crate::table::{DELETED, Item, Version, after, batch, item, resolve, rules, siblings, version};
 
 /// Versions of `eu`, `us`, `ap` in the order in which they were written.
 fn versions(items: &[Item]) -> Vec<Version> {

@@ -1,9 +1,9 @@
 //! What writers say of their changes.
 
-use domicile_sync::conflict::{NoPlugin, RowRef, Rules, note, resolve};
+use domicile_sync::conflict::{NoPlugin, RowRef, Rules, note};
 use domicile_types::{ColumnPolicy, RowPolicy};
 
-use crate::table::{DELETED, Item, batch, item, rules, siblings, version};
+use crate::table::{DELETED, Item, batch, item, resolve, rules, siblings, version};
 
 /// The note of `written` as `sa.0:9` at 90 over `replaced`, under a policy of rows and counters.
 fn noted(row: RowPolicy, counters: &[&str], written: &Item, replaced: Option<&Item>) -> Option<String> {

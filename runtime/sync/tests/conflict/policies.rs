@@ -1,9 +1,9 @@
 //! What each policy makes of a row.
 
-use domicile_sync::conflict::{NoPlugin, resolve};
+use domicile_sync::conflict::NoPlugin;
 use domicile_types::RowPolicy;
 
-use crate::table::{DELETED, Item, Version, item, rules, siblings, version};
+use crate::table::{DELETED, Item, Version, item, resolve, rules, siblings, version};
 
 fn stock(stock: i64) -> Item {
     Item { stock: Some(stock), ..Item::default() }

@@ -1,12 +1,12 @@
 //! Sets of versions, whatever is in them and however they came together.
 
 use arrow::array::RecordBatch;
-use domicile_sync::conflict::{NoPlugin, Resolved, Rules, Siblings, SiblingsError, resolve};
+use domicile_sync::conflict::{Resolved, Rules, Siblings, SiblingsError};
 use domicile_types::Mark;
 use proptest::prelude::*;
 
-use crate::table::{DELETED, Item, Version, after, batch, item, siblings, version};
-use crate::world::{Picking, any_rules};
+use crate::table::{DELETED, Item, Version, after, batch, item, resolve, siblings, version};
+use crate::world::{Failing, Picking, any_rules};
 
 fn dots(siblings: &Siblings) -> Vec<String> {
     siblings.marks().iter().map(|mark| mark.dot.to_string()).collect()
@@ -152,7 +152,7 @@ proptest! {
         }
         prop_assert_eq!(&all, &siblings(&versions));
         check_same(&resolve(&rules, &all, &Picking), &expect);
-        check_same(&resolve(&rules, &all, &NoPlugin), &resolve(&rules, &siblings(&versions), &NoPlugin));
+        check_same(&resolve(&rules, &all, &Failing), &resolve(&rules, &siblings(&versions), &Failing));
     }
 
     #[test]

@@ -3,30 +3,43 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use domicile_sync::conflict::{MergeFailure, MergePlugin, Merged, Resolved, RowRef, Rules, Siblings, note, resolve};
+use domicile_sync::conflict::{
+    MergeFailure, MergePlugin, Merged, Resolved, RowRef, Rules, Siblings, Unavailable, note,
+};
 use domicile_types::{ColumnPolicy, Dot, Hlc, Mark, Origin, RowPolicy, Vector};
 use proptest::prelude::*;
 
-use crate::table::{DELETED, Item, batch, item, origin, rules};
+use crate::table::{DELETED, Item, batch, item, origin, resolve, rules};
 
 pub(crate) const REGIONS: [&str; 3] = ["ap", "eu", "us"];
 
 /// A plugin that depends on every version: it fails, deletes or picks by the sum of their stocks.
+#[derive(Debug)]
 pub(crate) struct Picking;
 
 impl MergePlugin for Picking {
-    fn merge(&self, siblings: &Siblings) -> Result<Merged, MergeFailure> {
+    fn merge(&self, siblings: &Siblings) -> Result<Result<Merged, MergeFailure>, Unavailable> {
         let rows = (0..siblings.count()).filter(|index| !siblings.version(*index).is_tombstone());
         let rows: Vec<RecordBatch> = rows.map(|index| siblings.rows().slice(index, 1)).collect();
         let sum = rows.iter().fold(0_i64, |sum, row| sum.wrapping_add(item(row).stock.unwrap_or(0)));
-        match sum.rem_euclid(5) {
+        Ok(match sum.rem_euclid(5) {
             0 => Err(MergeFailure { problem: "0".to_owned() }),
             1 => Ok(Merged::Tombstone),
             _ => {
                 let first = item(&rows[0]);
                 Ok(Merged::Row(batch(&[Item { stock: Some(sum), sold: Some(true), ..first }])))
             }
-        }
+        })
+    }
+}
+
+/// A plugin that never answers.
+#[derive(Debug)]
+pub(crate) struct Failing;
+
+impl MergePlugin for Failing {
+    fn merge(&self, _: &Siblings) -> Result<Result<Merged, MergeFailure>, Unavailable> {
+        Ok(Err(MergeFailure { problem: "it fails".to_owned() }))
     }
 }
 

@@ -17,4 +17,5 @@ mod runner;
 mod seeds;
 mod steps;
 mod tables;
+mod waiting;
 mod world;

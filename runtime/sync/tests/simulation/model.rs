@@ -98,9 +98,14 @@ impl Model {
         (self.writes[at].hlc, self.writes[at].dot.clone())
     }
 
-    /// Of the writes of an item among these that none of them was written over, the one that is seen, and the others.
-    pub(crate) fn ranked(&self, meant: &BTreeSet<usize>, id: i64) -> (Option<usize>, Vec<usize>) {
-        let mut standing = self.standing(meant, |changes| changes.items.contains_key(&id));
+    /// Of the writes of an item or a row of stock among these that none of them was written over, the one that is seen,
+    /// and the others.
+    pub(crate) fn ranked(
+        &self,
+        meant: &BTreeSet<usize>,
+        is_of_row: impl Fn(&Changes) -> bool,
+    ) -> (Option<usize>, Vec<usize>) {
+        let mut standing = self.standing(meant, is_of_row);
         if standing.is_empty() {
             return (None, standing);
         }
@@ -118,7 +123,7 @@ impl Model {
 
     /// What an item has to be where exactly these writes count.
     fn item(&self, meant: &BTreeSet<usize>, id: i64) -> Option<Item> {
-        let (seen, others) = self.ranked(meant, id);
+        let (seen, others) = self.ranked(meant, |changes| changes.items.contains_key(&id));
         let (serial, peak) = self.writes[seen?].changes.items[&id]?;
         let peaks = others.iter().filter_map(|at| Some(self.writes[*at].changes.items[&id]?.1));
         let greatest = peaks.chain([peak]).max().filter(|_| self.rule.peaks);
@@ -127,8 +132,8 @@ impl Model {
 
     /// Serial of a row of stock, and its count where it was never deleted: then all that was added anywhere, once.
     fn stock(&self, meant: &BTreeSet<usize>, id: i64) -> Option<(i64, Option<i64>)> {
-        let last = *self.standing(meant, |changes| changes.stocks.contains_key(&id)).last()?;
-        let serial = self.writes[last].changes.stocks[&id]?.serial;
+        let (seen, _) = self.ranked(meant, |changes| changes.stocks.contains_key(&id));
+        let serial = self.writes[seen?].changes.stocks[&id]?.serial;
         let all = meant.iter().filter_map(|at| self.writes[*at].changes.stocks.get(&id));
         let count = all.map(|stock| Some(stock.as_ref()?.added)).sum();
         Some((serial, count))

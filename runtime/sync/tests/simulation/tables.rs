@@ -53,24 +53,25 @@ impl Rule {
     /// What becomes of rows of a dataset.
     pub(crate) fn policy_of(self, name: &str) -> ConflictPolicy {
         match name {
-            ITEM => self.policy(),
+            ITEM => {
+                let columns = self.peaks.then(|| ("peak".to_owned(), ColumnPolicy::Max));
+                ConflictPolicy { row: self.row_policy(), columns: columns.into_iter().collect() }
+            }
             STOCK => {
                 let columns = [("count".to_owned(), ColumnPolicy::Counter)].into();
-                ConflictPolicy { row: RowPolicy::Lww, columns }
+                ConflictPolicy { row: self.row_policy(), columns }
             }
             CARD => ConflictPolicy { row: RowPolicy::ColumnLww, ..ConflictPolicy::default() },
             _ => ConflictPolicy::default(),
         }
     }
 
-    fn policy(self) -> ConflictPolicy {
-        let row = match self.row {
+    fn row_policy(self) -> RowPolicy {
+        match self.row {
             RowRule::Last => RowPolicy::Lww,
             RowRule::First => RowPolicy::FirstWrite,
             RowRule::Origin => RowPolicy::OriginPriority((0..7).map(region).collect()),
-        };
-        let columns = self.peaks.then(|| ("peak".to_owned(), ColumnPolicy::Max));
-        ConflictPolicy { row, columns: columns.into_iter().collect() }
+        }
     }
 }
 
