@@ -67,8 +67,9 @@ pub enum StoreError {
     },
     /// A dataset is described otherwise than when its rows were stored.
     #[error(
-        "dataset `{dataset}` has rows that were stored under another description: other columns, another primary key \
-         or another division; put its dataset file back as it was, or load the rows into a new dataset"
+        "dataset `{dataset}` has rows that were stored under another description: other columns, another primary key, \
+         another division, or a conflict policy that notes changes (`counter`, `column_lww`) where the present one does \
+         not, or the other way round; put its dataset file back as it was, or load the rows into a new dataset"
     )]
     Redescribed {
         /// The dataset.

@@ -49,8 +49,8 @@ impl Store {
             let partitions = draft.snapshot.partitions(&member.about.dataset)?;
             let sources = Sources { partitions: &partitions, written: &[] };
             let schema = rows.schema();
-            let wanted: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            let wanted: Vec<&str> = wanted.into_iter().filter(|name| *name != OP_COLUMN).collect();
+            let names = schema.fields().iter().map(|field| field.name().as_str());
+            let wanted: Vec<&str> = names.filter(|name| *name != OP_COLUMN).collect();
             let found = lookup::newest(&sources, &columns_of(rows, key)?, key, &wanted)?;
             let mut columns = rows.columns().to_vec();
             let notes: ArrayRef = Arc::new(noting.notes(mark, rows, found.rows.as_ref(), &found.at));

@@ -136,6 +136,10 @@ fn a_row_that_was_deleted_starts_anew() {
     check(world.store(), &[(2, "0.1+20")]);
     write(&mut world, &[(1, 4)]);
     check(world.store(), &[(1, "0.3+4"), (2, "0.1+20")]);
+    // An entry without rows only says that it is there.
+    write(&mut world, &[]);
+    write(&mut world, &[(1, 5)]);
+    check(world.store(), &[(1, "0.3+4 0.5+1"), (2, "0.1+20")]);
 }
 
 #[test]
