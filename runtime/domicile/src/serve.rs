@@ -120,8 +120,8 @@ pub(crate) fn store_parts(files: &RegionFiles, threads: ObjectThreads) -> anyhow
     let cold = cold.map(|url| ObjectFiles::open(url.as_str(), std::env::vars(), threads)).transpose();
     let cold = cold.and_then(|cold| cold.map(|cold| cold.create().map(|()| cold)).transpose());
     let cold = cold.context("the cold storage, `cold_url`")?.map(|cold| Arc::new(cold) as Arc<dyn Objects>);
-    let sets = replication::sets_of(files);
-    Ok((StoreParts { cold, sets, ..StoreParts::local(dir, files.config.id.clone(), specs) }, policies))
+    let (sets, noting) = (replication::sets_of(files), replication::noting(files)?);
+    Ok((StoreParts { cold, sets, noting, ..StoreParts::local(dir, files.config.id.clone(), specs) }, policies))
 }
 
 /// The region. What it needs is there before anything is made.

@@ -83,7 +83,7 @@ impl Prepared {
     /// The partitions that its rows lie in; some more than once.
     pub(crate) fn partitions(&self) -> Box<dyn Iterator<Item = &PartitionKey> + '_> {
         match &self.content {
-            Content::Logged { rows, .. } | Content::Carried { rows, .. } => {
+            Content::Logged { rows, .. } | Content::Unnoted { rows, .. } | Content::Carried { rows, .. } => {
                 Box::new(rows.parts.iter().map(|(key, _)| key))
             }
             Content::Written(written) => Box::new(written.segments().iter().map(|segment| &segment.entry.partition)),
@@ -96,6 +96,8 @@ impl Prepared {
 pub(crate) enum Content {
     /// For the write-ahead log.
     Logged { body: Body, rows: Checked },
+    /// For the write-ahead log, once the rows say what they change.
+    Unnoted { description: Description, rows: Checked },
     /// An entry that was written elsewhere, for the write-ahead log too.
     Carried {
         entry: Entry,
@@ -368,7 +370,12 @@ impl<'a> Work<'a> {
                     idempotency: about.idempotency.clone(),
                     rule: Rule::of(self.target.entry, about.values.iter().cloned()),
                 };
-                Content::Logged { body: Body::encode(&description, &rows_of.rows)?, rows: rows_of }
+                // Deletions have nothing to say.
+                let says = self.target.entry.noting.is_some() && self.target.operation == Operation::Upsert;
+                match says {
+                    true => Content::Unnoted { description, rows: rows_of },
+                    false => Content::Logged { body: Body::encode(&description, &rows_of.rows)?, rows: rows_of },
+                }
             }
         };
         Ok(Prepared { about, content, _lease: self.preparer.lease.clone() })

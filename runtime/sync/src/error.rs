@@ -1,6 +1,6 @@
 //! Every way in which sync fails.
 
-use crate::conflict::SiblingsError;
+use crate::conflict::{SiblingsError, Unavailable};
 use arrow::error::ArrowError;
 use domicile_store::StoreError;
 use domicile_types::{DatasetName, Dot, NameError, SetName};
@@ -47,6 +47,14 @@ pub enum SyncError {
     /// Versions of a row do not belong together.
     #[error(transparent)]
     Siblings(#[from] SiblingsError),
+    /// The plugin that resolves conflicts cannot be asked here now.
+    #[error("concurrent versions of dataset `{dataset}` wait for the plugin that resolves its conflicts: {source}")]
+    Plugin {
+        /// The dataset.
+        dataset: DatasetName,
+        /// What is lacking.
+        source: Unavailable,
+    },
     /// A name that is kept is none.
     #[error("what is kept about concurrent versions has a name that is none: {0}")]
     Name(#[from] NameError),

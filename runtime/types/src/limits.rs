@@ -280,6 +280,9 @@ pub const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
 pub const LOG_RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes in memory of the rows of one entry of a replication set's log.
 pub const ENTRY_DECODED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The same where rows say what they change. Where versions meet, a row says what all of their writers changed, and the
+/// rows of the entry still have to fit into one record of the log.
+pub const NOTED_ENTRY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Idempotency keys that a store remembers; the oldest are forgotten first.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use domicile_store::{Batch, DatasetSpec, Disk, Format, Operation, Sizes, Source, Store, StoreError, StoreParts};
+use domicile_store::{
+    Batch, DatasetSpec, Disk, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts,
+};
 use domicile_sync::{Applier, Policy, Pull, Replica};
-use domicile_types::{ConflictPolicy, Dot, Hlc, Mark, Origin, Vector};
+use domicile_types::{DatasetName, Dot, Hlc, Mark, Origin, Vector};
 
 use crate::disk::{Lies, SimDisk};
 use crate::reader::Cache;
@@ -33,6 +35,7 @@ pub(crate) struct Node {
     pub(crate) store: Option<Store>,
     pub(crate) replica: Replica,
     applier: Applier,
+    noting: BTreeMap<DatasetName, Arc<dyn Noting>>,
     sizes: Sizes,
     regions: usize,
     #[cfg(feature = "planted-bugs")]
@@ -60,7 +63,8 @@ impl Node {
             disk: SimDisk::new(rng.next(), lies),
             store: None,
             replica: Replica::new(tables::set(regions), tables::region(index)),
-            applier: applier(rule),
+            applier: Applier::new(policies(rule)),
+            noting: policies(rule).into_iter().filter_map(|(name, policy)| Some((name, policy.noting()?))).collect(),
             #[cfg(feature = "planted-bugs")]
             rule,
             sizes: sizes(rng),
@@ -90,6 +94,7 @@ impl Node {
             region: tables::region(self.index),
             specs: tables::specs(),
             sets: tables::sets(),
+            noting: self.noting.clone(),
             cold: None,
             sizes: self.sizes.clone(),
             #[cfg(feature = "planted-bugs")]
@@ -99,7 +104,7 @@ impl Node {
         #[cfg(feature = "planted-bugs")]
         {
             self.replica = Replica::new(tables::set(self.regions), tables::region(self.index)).planted(self.sync);
-            self.applier = applier(self.rule).planted(self.sync);
+            self.applier = Applier::new(policies(self.rule)).planted(self.sync);
         }
         self.store = Some(store);
         Ok(())
@@ -175,14 +180,13 @@ impl Node {
     }
 }
 
-fn applier(rule: Rule) -> Applier {
+fn policies(rule: Rule) -> BTreeMap<DatasetName, Policy> {
     let replicated = tables::specs().into_iter().filter(|spec| tables::sets().contains_key(&spec.dataset.name));
     let policy = |spec: DatasetSpec| {
-        let is_item = spec.dataset.name.as_str() == tables::ITEM;
-        let policy = if is_item { rule.policy() } else { ConflictPolicy::default() };
+        let policy = rule.policy_of(spec.dataset.name.as_str());
         (spec.dataset.name.clone(), Policy::new(policy, &spec).unwrap())
     };
-    Applier::new(replicated.map(policy).collect())
+    replicated.map(policy).collect()
 }
 
 /// Small enough that everything that happens to large stores happens here.

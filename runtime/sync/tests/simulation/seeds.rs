@@ -8,8 +8,10 @@ const SEEDS: u64 = 200;
 const STEPS: usize = 80;
 
 /// What two hundred worlds have to come across; a simulation that does not is worth less than it looks.
-const ENCOUNTERS: [&str; 12] = [
+const ENCOUNTERS: [&str; 14] = [
     "acknowledged writes",
+    "cards made up of several versions",
+    "counts of several versions",
     "cuts",
     "ended processes",
     "entries applied at once, or alone",
@@ -137,6 +139,11 @@ mod planted {
     #[test]
     fn taking_repetitions_for_poison_is_caught() {
         check("repetition taken for poison", Planted::RepetitionIsPoison);
+    }
+
+    #[test]
+    fn counting_twice_is_caught() {
+        check("a counter counts twice on conflict", Planted::CountsTwice);
     }
 
     #[test]
