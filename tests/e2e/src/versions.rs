@@ -4,11 +4,10 @@
 //! most writes whether they knew of each other, and of the others that this cannot be told; these are held to less.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
-
-/// By log, up to which number its entries were applied.
-pub type Vector = BTreeMap<String, u64>;
+use domicile_harness::replicated::Vector;
 
 /// One write of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +62,12 @@ impl Write {
         (at(&self.knew) + 1, at(&self.knew_at_most))
     }
 
+    /// Where it stands, as far as that is known.
+    fn name(&self) -> String {
+        let (first, last) = self.numbers();
+        if first == last { format!("{}:{first}", self.log) } else { format!("{}:{first}…{last}", self.log) }
+    }
+
     fn surely_knew(&self, other: &Self) -> bool {
         self.knew.get(&other.log).is_some_and(|number| *number >= other.numbers().1)
     }
@@ -71,6 +76,18 @@ impl Write {
         self != other
             && (self.log != other.log || self.numbers().0 > other.numbers().0)
             && self.knew_at_most.get(&other.log).is_some_and(|number| *number >= other.numbers().0)
+    }
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let vector = |vector: &Vector| {
+            let numbers = vector.iter().map(|(log, number)| format!("{log}:{number}"));
+            numbers.collect::<Vec<_>>().join(" ")
+        };
+        let or_not = if self.is_acknowledged { "" } else { ", not acknowledged" };
+        let (knew, at_most) = (vector(&self.knew), vector(&self.knew_at_most));
+        write!(f, "{}: {:?}{or_not}, knew {knew}, at most {at_most}", self.name(), self.label)
     }
 }
 
@@ -84,8 +101,8 @@ struct History<'w> {
 /// Checks what regions show against all that was written.
 ///
 /// # Errors
-/// Where an acknowledged write is lost, a write that another was written over is shown, a conflict is missing, or one is
-/// listed that was none.
+/// Where an acknowledged write is lost, a write that another was written over is shown, a conflict is missing where one
+/// of its versions was written, or one is listed that was none.
 pub fn check(writes: &[Write], regions: &BTreeMap<String, Shown>) -> Result<Checked> {
     let mut by_key: BTreeMap<i64, Vec<&Write>> = BTreeMap::new();
     writes.iter().for_each(|write| by_key.entry(write.key).or_default().push(write));
@@ -114,7 +131,7 @@ pub fn check(writes: &[Write], regions: &BTreeMap<String, Shown>) -> Result<Chec
         history.stored = history.writes.iter().enumerate().filter_map(is_stored).collect();
         for (region, listed) in &found {
             let shown = regions[*region].rows.get(&key);
-            history.check(shown, listed, &mut checked).with_context(|| format!("{region}, row {key}"))?;
+            history.check(region, shown, listed, &mut checked).with_context(|| format!("{region}, row {key}"))?;
         }
     }
     Ok(checked)
@@ -134,18 +151,24 @@ impl History<'_> {
         listed.versions.iter().map(find).collect()
     }
 
-    fn check(&self, shown: Option<&String>, listed: &[BTreeSet<usize>], checked: &mut Checked) -> Result<()> {
+    fn check(
+        &self,
+        region: &str,
+        shown: Option<&String>,
+        listed: &[BTreeSet<usize>],
+        checked: &mut Checked,
+    ) -> Result<()> {
         let is_shown = |index: usize| self.writes[index].label.as_ref() == shown;
         // Whoever wrote last without others' knowledge is shown; more than one deletion may be.
         let current = |index: &usize| is_shown(*index) && !self.surely_overwritten(*index);
         if !self.stored.iter().any(current) && (shown.is_some() || self.acknowledged().next().is_some()) {
-            bail!("{shown:?} is shown, which others were written over: {:?}", self.writes);
+            bail!("{shown:?} is shown, which others were written over");
         }
         for index in self.acknowledged() {
             let is_listed = listed.iter().any(|versions| versions.contains(&index));
             let write = self.writes[index];
             let is_followed = self.stored.iter().any(|later| self.writes[*later].may_have_known(write));
-            ensure!(is_shown(index) || is_listed || is_followed, "an acknowledged write is lost: {write:?}");
+            ensure!(is_shown(index) || is_listed || is_followed, "an acknowledged write is lost: {write}");
             checked.acknowledged += 1;
             checked.listed += usize::from(is_listed);
         }
@@ -153,16 +176,42 @@ impl History<'_> {
             for (one, other) in pairs(versions.iter().copied()) {
                 let (one, other) = (self.writes[one], self.writes[other]);
                 let is_none = one.surely_knew(other) || other.surely_knew(one);
-                ensure!(!is_none, "one of these knew of the other, and yet they are a conflict: {one:?}, {other:?}");
+                ensure!(!is_none, "one of these knew of the other, and yet they are a conflict:\n{one}\n{other}");
             }
         }
-        for (one, other) in pairs(self.acknowledged()).filter(|pair| self.surely_met(*pair)) {
+        let is_here = |index: usize| self.writes[index].log.starts_with(region);
+        let met = pairs(self.acknowledged()).filter(|pair| is_here(pair.0) || is_here(pair.1));
+        for (one, other) in met.filter(|pair| self.surely_met(*pair)) {
             let is_listed = listed.iter().any(|versions| versions.contains(&one) && versions.contains(&other));
-            let (one, other) = (self.writes[one], self.writes[other]);
-            ensure!(is_listed, "neither of these knew of the other, and no conflict lists both: {one:?}, {other:?}");
+            ensure!(
+                is_listed,
+                "neither of these knew of the other, and no conflict lists both:\n{}\n{}\nothers of that time:\n{}\n{}",
+                self.writes[one],
+                self.writes[other],
+                self.beside((one, other)),
+                self.all_listed(listed)
+            );
             checked.met += 1;
         }
         Ok(())
+    }
+
+    /// Those of the other writes that are neither before both of these nor after both.
+    fn beside(&self, (one, other): (usize, usize)) -> String {
+        let (one, other) = (self.writes[one], self.writes[other]);
+        let is_far = |write: &Write| {
+            (one.surely_knew(write) && other.surely_knew(write)) || (write.surely_knew(one) && write.surely_knew(other))
+        };
+        let near = self.writes.iter().filter(|write| **write != one && **write != other && !is_far(write));
+        near.map(|write| format!("  {write}\n")).collect()
+    }
+
+    fn all_listed(&self, listed: &[BTreeSet<usize>]) -> String {
+        let names = |versions: &BTreeSet<usize>| {
+            let names = versions.iter().map(|index| self.writes[*index].name());
+            format!("  listed: {}\n", names.collect::<Vec<_>>().join(", "))
+        };
+        listed.iter().map(names).collect()
     }
 
     fn acknowledged(&self) -> impl Iterator<Item = usize> + Clone {
@@ -216,7 +265,7 @@ mod tests {
     fn check_found(writes: &[Write], label: &str, conflicts: &[&[(String, u64, Option<String>)]], expect: &str) {
         let conflicts = conflicts.iter().map(|versions| Listed { key: 1, versions: versions.to_vec() }).collect();
         let rows = BTreeMap::from([(1, label.to_owned())]);
-        let found = check(writes, &BTreeMap::from([("here".to_owned(), Shown { rows, conflicts })]));
+        let found = check(writes, &BTreeMap::from([("a".to_owned(), Shown { rows, conflicts })]));
         let found = found.map_or_else(|error| format!("{error:#}"), |checked| format!("{checked:?}"));
         assert!(found.contains(expect), "{found}");
     }

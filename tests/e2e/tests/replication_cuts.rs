@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use domicile_harness::workspace::REGIONS;
 use domicile_harness::{Cluster, Edge, Mode, Network, Options};
 use domicile_tests::numbers::{Numbers, setting};
-use domicile_tests::replicated::{self, EVENTS, ITEMS};
-use domicile_tests::versions::{self, Vector, Write};
+use domicile_tests::replicated::{self, EVENTS, ITEMS, Vector};
+use domicile_tests::versions::{self, Write};
 
 const SECONDS: u64 = 15;
 /// Items that all writers write.

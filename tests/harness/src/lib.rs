@@ -13,6 +13,7 @@ pub mod policies;
 mod ports;
 pub mod questions;
 pub mod regions;
+pub mod replicated;
 pub mod workspace;
 
 pub use answer::Answer;
