@@ -18,8 +18,9 @@ use domicile_tests::versions::{self, Write};
 const SECONDS: u64 = 15;
 /// Items that all writers write.
 const ITEMS_COUNT: u64 = 24;
-/// A network stays broken for this share of the time, and whole for a third of that.
-const SHARE: u32 = 10;
+/// The network stays broken for this share of the time, or at least so long, and whole for a third of that.
+const SHARE: u32 = 12;
+const BROKEN_MIN: Duration = Duration::from_millis(1_500);
 /// Longest that nothing may be acknowledged anywhere.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Writes that have to be acknowledged while the network is broken.
@@ -105,6 +106,7 @@ struct Troubles {
 /// Breaks the network and ends regions, until the time is over.
 fn trouble(cluster: &mut Cluster, numbers: &mut Numbers, time: Duration, acks: &Receiver<()>) -> Result<Troubles> {
     let (started, network) = (Instant::now(), cluster.network().clone());
+    let broken = BROKEN_MIN.max(time / SHARE);
     let mut troubles = Troubles::default();
     for round in 0.. {
         if started.elapsed() >= time && round >= 3 {
@@ -135,17 +137,17 @@ fn trouble(cluster: &mut Cluster, numbers: &mut Numbers, time: Duration, acks: &
         }
         let ends = (round == 1 || numbers.below(2) == 0).then(|| REGIONS[numbers.below(3) as usize]);
         if let Some(region) = ends {
-            hold(acks, time / SHARE / 2, 1)?;
+            hold(acks, broken / 2, 1)?;
             println!("{:?}: {region} ends", started.elapsed());
             cluster.kill(region)?;
-            hold(acks, time / SHARE / 2, WRITES_MEANWHILE)?;
+            hold(acks, broken / 2, WRITES_MEANWHILE)?;
             cluster.resume(region)?;
             troubles.kills += 1;
         } else {
-            hold(acks, time / SHARE, WRITES_MEANWHILE)?;
+            hold(acks, broken, WRITES_MEANWHILE)?;
         }
         network.heal()?;
-        hold(acks, time / SHARE / 3, 1)?;
+        hold(acks, broken / 3, 1)?;
     }
     network.set_delay(Duration::ZERO);
     Ok(troubles)
