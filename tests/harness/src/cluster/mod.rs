@@ -84,11 +84,7 @@ impl Cluster {
         };
         let files = regions::copy_for_test(&regions_dir, dir.path(), &changes)?;
         make_secrets(binary, &files)?;
-        let network = match options.record {
-            Some((asking, asked)) => Network::recorded(&files, asking, asked)?,
-            None if options.meter || options.links => Network::between(&files, options.meter)?,
-            None => Network::default(),
-        };
+        let network = Network::between(&files, options)?;
         let log_dir = dir.path().to_path_buf();
         let mut cluster = Self::start_with(binary, files, &log_dir, Some(dir))?;
         cluster.network = network;

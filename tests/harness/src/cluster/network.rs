@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::link::{Link, Mode, Observe, Traffic};
+use super::options::Options;
 use super::recorder::Recorder;
 use super::tap::{Exchange, Tap};
 use crate::regions::{self, RegionFile};
@@ -26,26 +27,24 @@ struct Way {
 }
 
 impl Network {
-    /// Puts a link in front of each peer of each region, metered or not.
-    pub(super) fn between(files: &[RegionFile], meter: bool) -> Result<Self> {
+    /// Puts a link in front of each peer of each region, as far as the options ask for it.
+    pub(super) fn between(files: &[RegionFile], options: &Options) -> Result<Self> {
         let mut network = Self::default();
         for asking in files {
             for asked in files.iter().filter(|file| file.id != asking.id) {
-                let tap = meter.then(|| Arc::new(Tap::new(&asking.id, &asked.id)));
-                network.add(asking, asked, tap.clone().map(|tap| tap as Arc<dyn Observe>))?;
-                network.taps.extend(tap);
+                if options.record == Some((asking.id.as_str(), asked.id.as_str())) {
+                    let recorder = Arc::new(Recorder::default());
+                    network.recorder = Some(Arc::clone(&recorder));
+                    network.add(asking, asked, Some(recorder))?;
+                } else if options.meter {
+                    let tap = Arc::new(Tap::new(&asking.id, &asked.id));
+                    network.taps.push(Arc::clone(&tap));
+                    network.add(asking, asked, Some(tap))?;
+                } else if options.links {
+                    network.add(asking, asked, None)?;
+                }
             }
         }
-        Ok(network)
-    }
-
-    /// Puts a recorder between a region and a peer that it asks.
-    pub(super) fn recorded(files: &[RegionFile], asking: &str, asked: &str) -> Result<Self> {
-        let file =
-            |id: &str| files.iter().find(|file| file.id == id).with_context(|| format!("there is no region `{id}`"));
-        let recorder = Arc::new(Recorder::default());
-        let mut network = Self { recorder: Some(Arc::clone(&recorder)), ..Self::default() };
-        network.add(file(asking)?, file(asked)?, Some(recorder))?;
         Ok(network)
     }
 

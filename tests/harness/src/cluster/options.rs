@@ -31,7 +31,7 @@ pub struct Options {
     /// Regions that answer clients with a token only. Where there are any, all regions trust a key that
     /// [`Cluster::token`] signs with, and [`Cluster::edge`] asks as an operator who stands there.
     pub tokens_only: Vec<&'static str>,
-    /// A region and a peer of it: what the first asks of the second goes through a recorder.
+    /// A region and a peer of it: what the first asks of the second goes through a recorder, and past no meter.
     pub record: Option<(&'static str, &'static str)>,
     /// Whether all that regions ask of each other goes through meters.
     pub meter: bool,
