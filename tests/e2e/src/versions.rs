@@ -101,8 +101,8 @@ struct History<'w> {
 /// Checks what regions show against all that was written.
 ///
 /// # Errors
-/// Where an acknowledged write is lost, a write that another was written over is shown, a conflict is missing where one
-/// of its versions was written, or one is listed that was none.
+/// Where an acknowledged write is lost, a write that another was written over is shown, a conflict is missing, or one is
+/// listed that was none.
 pub fn check(writes: &[Write], regions: &BTreeMap<String, Shown>) -> Result<Checked> {
     let mut by_key: BTreeMap<i64, Vec<&Write>> = BTreeMap::new();
     writes.iter().for_each(|write| by_key.entry(write.key).or_default().push(write));
@@ -131,7 +131,7 @@ pub fn check(writes: &[Write], regions: &BTreeMap<String, Shown>) -> Result<Chec
         history.stored = history.writes.iter().enumerate().filter_map(is_stored).collect();
         for (region, listed) in &found {
             let shown = regions[*region].rows.get(&key);
-            history.check(region, shown, listed, &mut checked).with_context(|| format!("{region}, row {key}"))?;
+            history.check(shown, listed, &mut checked).with_context(|| format!("{region}, row {key}"))?;
         }
     }
     Ok(checked)
@@ -151,13 +151,7 @@ impl History<'_> {
         listed.versions.iter().map(find).collect()
     }
 
-    fn check(
-        &self,
-        region: &str,
-        shown: Option<&String>,
-        listed: &[BTreeSet<usize>],
-        checked: &mut Checked,
-    ) -> Result<()> {
+    fn check(&self, shown: Option<&String>, listed: &[BTreeSet<usize>], checked: &mut Checked) -> Result<()> {
         let is_shown = |index: usize| self.writes[index].label.as_ref() == shown;
         // Whoever wrote last without others' knowledge is shown; more than one deletion may be.
         let current = |index: &usize| is_shown(*index) && !self.surely_overwritten(*index);
@@ -179,9 +173,7 @@ impl History<'_> {
                 ensure!(!is_none, "one of these knew of the other, and yet they are a conflict:\n{one}\n{other}");
             }
         }
-        let is_here = |index: usize| self.writes[index].log.starts_with(region);
-        let met = pairs(self.acknowledged()).filter(|pair| is_here(pair.0) || is_here(pair.1));
-        for (one, other) in met.filter(|pair| self.surely_met(*pair)) {
+        for (one, other) in pairs(self.acknowledged()).filter(|pair| self.surely_met(*pair)) {
             let is_listed = listed.iter().any(|versions| versions.contains(&one) && versions.contains(&other));
             ensure!(
                 is_listed,
