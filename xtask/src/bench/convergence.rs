@@ -28,13 +28,13 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) struct ConvergenceArguments {
     /// Writes at each delay.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
-    samples: u32,
+    pub(crate) samples: u32,
     /// For how long one region is cut off from the others, in seconds.
     #[arg(long, default_value_t = 60)]
-    partition_seconds: u64,
+    pub(crate) partition_seconds: u64,
     /// Profile of the binary.
     #[arg(long, value_enum, default_value_t = Profile::Dev)]
-    profile: Profile,
+    pub(crate) profile: Profile,
 }
 
 /// Times at one delay, in milliseconds.
