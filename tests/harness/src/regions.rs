@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
+use crate::ports;
 use crate::workspace::REGIONS;
 
 /// What a region file says about where things are.
@@ -69,6 +70,8 @@ pub struct Changes {
     pub replication: Vec<(String, String)>,
     /// Regions that run signed plugins only, each with a public key that it trusts.
     pub trusted_keys: Vec<(&'static str, String)>,
+    /// Other jurisdictions than the project's own, of some regions.
+    pub jurisdictions: Vec<(&'static str, Vec<&'static str>)>,
     /// The public key of clients' tokens that every region trusts, and the regions that answer nobody without one.
     pub clients: Option<(String, Vec<&'static str>)>,
 }
@@ -80,8 +83,7 @@ pub struct Changes {
 /// Where a file cannot be read or written, or no port is free.
 pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<RegionFile>> {
     // All ports are held until all are found, so that they differ.
-    let listeners: Vec<TcpListener> =
-        REGIONS.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>().context("no free port")?;
+    let listeners: Vec<TcpListener> = REGIONS.iter().map(|_| ports::listen()).collect::<Result<_>>()?;
     let addresses: Vec<String> =
         listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect::<Result<_>>()?;
     let datasets = datasets_dir(from, to, &changes.datasets)?;
@@ -111,9 +113,25 @@ pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<Re
         let backups = Value::Array(vec![path_value(&to.join(format!("{id}.backups")))?]);
         section(&mut table, "storage")?.insert("backup_urls".to_owned(), backups);
         move_peers(&mut table, to, &addresses)?;
+        for (region, codes) in &changes.jurisdictions {
+            under_law(&mut table, region, codes)?;
+        }
         fs::write(to.join(format!("{id}.toml")), toml::to_string(&table)?)?;
     }
     read_all(to)
+}
+
+/// Makes one region's file, its own or a peer's, say that a region is in these jurisdictions.
+fn under_law(table: &mut Table, region: &str, codes: &[&str]) -> Result<()> {
+    let is_it = |table: &&mut Table| table.get("id").and_then(Value::as_str) == Some(region);
+    let peers = table.get_mut("peer").and_then(Value::as_array_mut).into_iter().flatten();
+    let found = match peers.filter_map(Value::as_table_mut).find(is_it) {
+        Some(peer) => peer,
+        None => section(table, "region")?,
+    };
+    let codes = codes.iter().map(|code| Value::String((*code).to_owned())).collect();
+    found.insert("jurisdictions".to_owned(), Value::Array(codes));
+    Ok(())
 }
 
 /// Lets a region run plugins only that one of its keys signed, where it has any.
