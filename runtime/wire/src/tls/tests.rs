@@ -1,0 +1,1 @@
+//! PEM, names and sentences.
