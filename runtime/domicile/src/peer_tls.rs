@@ -39,7 +39,10 @@ pub(crate) async fn open(config: &RegionConfig, file: &Path) -> anyhow::Result<O
     let (taken, shown) = load(&config.id, &tls)?;
     let listener = TcpListener::bind(tls.listen).await.with_context(|| {
         let address = tls.listen;
-        format!("{address} cannot be listened on; is another process using it? (`peers` of [listen] in {})", file.display())
+        format!(
+            "{address} cannot be listened on; is another process using it? (`peers` of [listen] in {})",
+            file.display()
+        )
     })?;
     Ok(Some((listener, Certificates { region: config.id.clone(), tls, taken, shown: watch::Sender::new(shown) })))
 }

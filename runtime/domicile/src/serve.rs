@@ -47,7 +47,9 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     let region = tokio::task::spawn_blocking({
         let shown = peer_tls.as_ref().map(|(_, certificates)| certificates.current());
         move || start(files, shown)
-    }).await.map_err(anyhow::Error::from)??;
+    })
+    .await
+    .map_err(anyhow::Error::from)??;
     let region = Arc::new(region);
     let edge = Edge::new(Arc::clone(&region), limits.load_bytes_max, limits.body_silence).with_backups_at(backup_urls);
     let edge = Arc::new(edge.with_replication(Replication::start(&region, replicated.sets, &replicated.applier)));

@@ -13,9 +13,7 @@ use axum::Router;
 use axum::http::Request;
 use axum::response::Response;
 use domicile_types::RegionId;
-use domicile_types::limits::{
-    PEER_CONNECTION_AGE_MAX, PEER_CONNECTIONS_MAX, PEER_HANDSHAKES_MAX, QUERY_TIMEOUT_MAX,
-};
+use domicile_types::limits::{PEER_CONNECTION_AGE_MAX, PEER_CONNECTIONS_MAX, PEER_HANDSHAKES_MAX, QUERY_TIMEOUT_MAX};
 use domicile_wire::tls::{PeerStream, PeerTls, TlsError};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;

@@ -157,11 +157,8 @@ fn operate_here_routes() -> Router<Arc<Edge>> {
 
 /// What the front door answers; peers too, where they have no door of their own.
 fn front_routes(edge: Arc<Edge>, peers_elsewhere: bool) -> Router {
-    let for_peers = if peers_elsewhere {
-        Router::new().route("/v1/peer/{*path}", any(peers::elsewhere))
-    } else {
-        peer_routes()
-    };
+    let for_peers =
+        if peers_elsewhere { Router::new().route("/v1/peer/{*path}", any(peers::elsewhere)) } else { peer_routes() };
     let described = Router::new().route("/v1/datasets", get(data::list));
     let routes = open_routes()
         .merge(for_peers)
@@ -249,11 +246,7 @@ pub async fn serve(
     }
 }
 
-async fn at_peer_door(
-    edge: Arc<Edge>,
-    door: Option<PeerDoor>,
-    stopping: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+async fn at_peer_door(edge: Arc<Edge>, door: Option<PeerDoor>, stopping: watch::Receiver<bool>) -> std::io::Result<()> {
     if let Some(door) = door {
         let peers: Vec<_> = edge.region.peers().iter().map(|peer| peer.id.clone()).collect();
         door.serve(finished(peer_routes(), edge), &peers, stopping).await;

@@ -16,8 +16,8 @@ use domicile_types::limits::{
 };
 use domicile_types::{RegionId, Secret};
 use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
-use domicile_wire::tls::PeerTls;
 use domicile_wire::receipt::{LedgerHead, SignedReceipt};
+use domicile_wire::tls::PeerTls;
 use domicile_wire::token::RawToken;
 use ed25519_dalek::SigningKey;
 use tokio::sync::{Semaphore, watch};

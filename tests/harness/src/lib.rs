@@ -12,6 +12,8 @@ pub mod peer;
 pub mod policies;
 pub mod questions;
 pub mod regions;
+pub mod tls;
+pub mod tls_client;
 pub mod workspace;
 
 pub use answer::Answer;

@@ -33,7 +33,9 @@ pub enum TlsError {
     #[error("`key` in [tls] is no private key in PEM; it has a line `-----BEGIN PRIVATE KEY-----`")]
     NoKey,
     /// A key of another certificate.
-    #[error("`key` in [tls] is not the key of the certificate of `{region}`; name the two files that were made together")]
+    #[error(
+        "`key` in [tls] is not the key of the certificate of `{region}`; name the two files that were made together"
+    )]
     OtherKey {
         /// The region.
         region: RegionId,
@@ -169,7 +171,8 @@ pub(super) fn of_caller(error: &io::Error, here: &RegionId) -> TlsError {
 
 /// Of a peer that is called, or that does not accept the certificate of the region `own`.
 pub(super) fn of_peer(error: &io::Error, own: &RegionId, peer: &RegionId) -> TlsRefused {
-    let refuses = |why: &str, what: String| format!("`{peer}` does not accept the certificate of `{own}`: {why}; {what}");
+    let refuses =
+        |why: &str, what: String| format!("`{peer}` does not accept the certificate of `{own}`: {why}; {what}");
     TlsRefused(match inside(error) {
         Some(rustls::Error::InvalidCertificate(error @ CertificateError::NotValidForNameContext { .. })) => format!(
             "the certificate shown there {}, not for `{peer}`; correct the `url` of that peer, or give `{peer}` its own \
@@ -203,7 +206,9 @@ fn own_renewal(own: &RegionId) -> String {
 }
 
 fn not_for_peers(peer: &RegionId) -> String {
-    format!("what answers there is no listener for peers; `url` is to be the address in `peers` of [listen] of `{peer}`")
+    format!(
+        "what answers there is no listener for peers; `url` is to be the address in `peers` of [listen] of `{peer}`"
+    )
 }
 
 /// A peer that ended the connection without a word.
