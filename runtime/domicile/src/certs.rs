@@ -6,7 +6,7 @@ use clap::Subcommand;
 use domicile_types::limits::CERTIFICATE_DAYS_MAX;
 use domicile_types::{RegionId, Secret};
 use domicile_wire::client::now_unix_ms;
-use domicile_wire::tls::{PeerTls, Pem};
+use domicile_wire::tls::{PeerTls, Pem, TlsError};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     date_time_ymd,
@@ -135,7 +135,10 @@ impl Authority {
         let key = key.serialize_pem();
         let secret = Secret::new(key.as_bytes());
         let pem = Pem { certificate: certificate.as_bytes(), key: &secret, authority: self.pem.as_bytes() };
-        PeerTls::new(&names.region, pem, now_unix_ms() / 1000).map_err(|e| foreign(e.to_string()))?;
+        PeerTls::new(&names.region, pem, now_unix_ms() / 1000).map_err(|error| match error {
+            TlsError::NoDnsName { .. } => Failure::usage(error),
+            error => foreign(error.to_string()),
+        })?;
         Ok(Made { names, certificate, key })
     }
 }

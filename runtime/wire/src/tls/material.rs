@@ -43,12 +43,12 @@ impl Material {
     pub(super) fn read(region: &RegionId, pem: Pem<'_>) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let unusable = |detail: String| TlsError::Unusable { detail };
+        let name = server_name(region)?;
         let chain = certificates("certificate", pem.certificate)?;
         let found = region_of(&chain[0])?;
         if found != *region {
             return Err(TlsError::OtherRegion { expected: region.clone(), found });
         }
-        let name = server_name(region)?;
         let key = PrivateKeyDer::from_pem_slice(pem.key.expose()).map_err(|_| TlsError::NoKey)?;
         let key = provider.key_provider.load_private_key(key).map_err(|e| unusable(e.to_string()))?;
         let own = CertifiedKey::new(chain, key);
