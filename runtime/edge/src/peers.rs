@@ -114,13 +114,17 @@ pub(crate) async fn ping(State(edge): Shared, request: Request<Body>) -> Handled
     signed(&edge, request, 0, async |_, _| Ok(Vec::new().into())).await
 }
 
-/// Whatever peers ask, where they are to ask at a door of their own.
-pub(crate) async fn elsewhere() -> Refusal {
-    Refusal::new(Problem::new(
-        421,
-        "peers-elsewhere",
-        "Peers ask elsewhere",
-        "this region answers its peers over mutual TLS only, at the address in `peers` of [listen] in its file; correct \
-         the `url` that the asking region has for it",
-    ))
+/// Whatever peers ask, where they are to ask at a door of their own. A peer is told so in a reply that it believes.
+pub(crate) async fn elsewhere(State(edge): Shared, request: Request<Body>) -> Response {
+    let told = || {
+        Refusal::new(Problem::new(
+            421,
+            "peers-elsewhere",
+            "Peers ask elsewhere",
+            "this region answers its peers over mutual TLS only, at the address in `peers` of [listen] in its file; \
+             correct the `url` that the asking region has for it",
+        ))
+    };
+    let answer = signed(&edge, request, BODY_BYTES_MAX, async |_, _| Err(told())).await;
+    answer.unwrap_or_else(|_| told().into_response())
 }

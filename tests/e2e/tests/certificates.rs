@@ -266,3 +266,22 @@ fn a_peer_that_does_not_accept_a_certificate_says_why() -> Result<()> {
     await_reason(&cluster, "ap-south", "eu-central", Some("not for `eu-central`; correct the `url`"))?;
     Ok(())
 }
+
+#[test]
+fn a_region_without_certificates_is_told_where_peers_ask() -> Result<()> {
+    let mut cluster = start()?;
+    let file = &cluster.file("ap-south").config;
+    let mut plain = fs::read_to_string(file)?;
+    for id in ["eu-central", "us-east"] {
+        let (door, front) = (cluster.file(id).peer_address(), &cluster.file(id).url);
+        plain = plain.replace(&format!("https://{door}"), front);
+    }
+    let (before, tls) = plain.split_once("[tls]").context("no [tls]")?;
+    let (_, after) = tls.split_once("\n[").context("nothing behind it")?;
+    let plain = format!("{before}[{after}");
+    let lines = plain.lines().filter(|line| !line.starts_with("peers = ")).map(|line| format!("{line}\n"));
+    fs::write(file, lines.collect::<String>())?;
+    cluster.stop("ap-south")?;
+    cluster.resume("ap-south")?;
+    await_reason(&cluster, "ap-south", "us-east", Some("answers its peers over mutual TLS only"))
+}

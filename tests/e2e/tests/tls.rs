@@ -17,6 +17,8 @@ use domicile_tests::world::shared;
 const PING: (&str, &str) = ("GET", "/v1/peer/ping");
 /// Connections that are left half open: more than a region has handshakes under way.
 const HALF_OPEN: usize = 200;
+/// Connections that one region may hold to another.
+const CONNECTIONS: usize = 16;
 /// Longest that something may take that happens by itself.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -260,5 +262,24 @@ fn half_open_connections_stop_nobody() -> Result<()> {
         _ => Err(error),
     })?;
     assert!(!told.starts_with(b"HTTP"), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn a_peer_with_many_connections_loses_the_oldest() -> Result<()> {
+    let cluster = start(&over_tls())?;
+    let shown = cluster.authority()?.certify(&["ap-south"], VALID)?;
+    let caller = Caller {
+        address: cluster.file("eu-central").peer_address(),
+        region: "eu-central",
+        authority: &cluster.authority()?.pem,
+        shown: Some(&shown),
+        alpn: &["h2"],
+    };
+    let headers = peer::signature_for(&cluster, Way { from: "ap-south", to: "eu-central" }, PING, b"")?;
+    // Those of the region itself, which has the same certificate, count as well.
+    let (ended, answer) = caller.crowd(CONNECTIONS + 4, PING.1, &headers)?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!((4..8).contains(&ended), "{ended} connections ended");
     Ok(())
 }

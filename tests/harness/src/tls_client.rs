@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::Response;
 use crate::tls::Shown;
@@ -46,12 +47,42 @@ impl Caller<'_> {
         runtime.block_on(answer).context("no answer in time")?
     }
 
-    async fn exchange(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Response> {
+    /// Opens this many connections, one behind the other, and sends a request on another one. Says how many of them the
+    /// region ends then, once it ends any, and what it answers.
+    ///
+    /// # Errors
+    /// As for [`Caller::send`], and where a connection does not come about or none ends.
+    pub fn crowd(&self, connections: usize, path: &str, headers: &[(&str, String)]) -> Result<(usize, Response)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let work = async {
+            let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+            for _ in 0..connections {
+                let (mut open, ended) = (self.connect().await?, ended.clone());
+                tokio::spawn(async move {
+                    // What it says is left unread; the end is what counts.
+                    let _ = tokio::io::copy(&mut open, &mut tokio::io::sink()).await;
+                    let _ = ended.send(());
+                });
+            }
+            let answer = self.exchange("GET", path, headers, b"").await?;
+            ends.recv().await.context("no connection was open")?;
+            Ok((1 + std::iter::from_fn(|| ends.try_recv().ok()).count(), answer))
+        };
+        runtime.block_on(async { tokio::time::timeout(TIMEOUT, work).await }).context("nothing ends in time")?
+    }
+
+    /// A connection on which the region has spoken: it does once it has accepted our certificate, and says why where it
+    /// has not.
+    async fn connect(&self) -> Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(self.region.to_owned())?;
         let tcp = TcpStream::connect(self.address).await?;
         let mut tls = TlsConnector::from(Arc::new(self.config()?)).connect(name, tcp).await?;
-        // It speaks first once it has accepted our certificate, and says why where it has not.
         ensure!(!tls.fill_buf().await?.is_empty(), "the connection was ended without a word");
+        Ok(tls)
+    }
+
+    async fn exchange(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Response> {
+        let tls = self.connect().await?;
         let executor = TokioExecutor::new();
         let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, TokioIo::new(tls)).await?;
         tokio::spawn(connection);

@@ -55,11 +55,12 @@ impl PeerTls {
     pub fn new(region: &RegionId, pem: Pem<'_>, now_unix_s: u64) -> Result<Self, TlsError> {
         let material = Material::read(region, pem)?;
         material.holds_at(now_unix_s)?;
+        let (clients, servers) = (Arc::clone(&material.clients), Arc::clone(&material.servers));
         let unusable = |error: rustls::Error| TlsError::Unusable { detail: error.to_string() };
         let mut server = ServerConfig::builder_with_provider(Arc::clone(&material.provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(unusable)?
-            .with_client_cert_verifier(material.clients.clone())
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(material.shown());
         server.alpn_protocols = vec![ALPN.to_vec()];
         server.session_storage = Arc::new(NoServerSessionStorage {});
@@ -67,7 +68,7 @@ impl PeerTls {
         let mut client = ClientConfig::builder_with_provider(Arc::clone(&material.provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(unusable)?
-            .with_webpki_verifier(material.servers.clone())
+            .with_webpki_verifier(servers)
             .with_client_cert_resolver(material.shown());
         client.alpn_protocols = vec![ALPN.to_vec()];
         client.resumption = rustls::client::Resumption::disabled();

@@ -1,5 +1,7 @@
 //! PEM, names and what is said of them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use domicile_types::Secret;
 use domicile_types::limits::CERTIFICATES_MAX;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd};
