@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::audit::AuditVerb;
 use crate::author::AuthorVerb;
+use crate::certs::CertsVerb;
 use crate::token::TokenVerb;
 
 /// The one argument with which a region starts this program to compile a plugin. It is no verb for people.
@@ -71,6 +72,9 @@ pub(crate) enum Verb {
     /// Make a region's secret.
     #[command(subcommand)]
     Secret(SecretVerb),
+    /// Make certificates with which regions prove to each other who they are.
+    #[command(subcommand)]
+    Certs(CertsVerb),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -17,6 +17,7 @@ use domicile_types::limits::{
 use domicile_types::{RegionId, Secret};
 use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
 use domicile_wire::receipt::{LedgerHead, SignedReceipt};
+use domicile_wire::tls::PeerTls;
 use domicile_wire::token::RawToken;
 use ed25519_dalek::SigningKey;
 use tokio::sync::{Semaphore, watch};
@@ -70,6 +71,8 @@ pub struct RegionParts {
     pub secret: Secret,
     /// The other regions.
     pub peers: Vec<Peer>,
+    /// What is shown to them, where they are reached over TLS.
+    pub peer_tls: Option<PeerTls>,
     /// Longest a query may take where the caller says nothing.
     pub query_timeout: Duration,
 }
@@ -162,9 +165,13 @@ impl Region {
         let heads = Heads::open(&parts.data_dir.join("heads.json"))?;
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(QUERY_MEMORY_BYTES_MAX, 1.0).build_arc()?;
         let edges = parts.peers.iter().map(|peer| &peer.id).chain([&parts.id]).cloned().collect();
+        let client = PeerClient::new(parts.id.clone(), parts.secret.clone());
         Ok(Self {
             edges,
-            client: PeerClient::new(parts.id.clone(), parts.secret.clone()),
+            client: match parts.peer_tls {
+                Some(tls) => client.over_tls(tls, &parts.peers),
+                None => client,
+            },
             id: parts.id,
             policies: Owner::start("policies", POLICY_RELOADS_MAX, policy_keeper).map_err(thread)?,
             catalog: current,

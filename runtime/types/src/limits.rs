@@ -160,6 +160,21 @@ pub const QUERY_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Age at which a peer's signed request is refused.
 pub const PEER_REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a file with certificates or a private key.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Certificates in one such file.
+pub const CERTIFICATES_MAX: usize = 32;
+/// Longest that certificates from `domicile certs init` hold, in days.
+pub const CERTIFICATE_DAYS_MAX: u32 = 3650;
+/// Longest that a TLS handshake between regions may take.
+pub const PEER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// TLS handshakes that a region has under way at once as the one that is asked. One more ends the oldest of them, so that
+/// connections which only stay half open stop nobody.
+pub const PEER_HANDSHAKES_MAX: usize = 128;
+/// Connections over TLS that one region holds to another as the one that asks. One more ends the oldest of them.
+pub const PEER_CONNECTIONS_MAX: usize = 16;
+/// Longest that a connection over TLS takes new requests: the next one shows its certificate again.
+pub const PEER_CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
 /// Longest that requests in flight may take to end once the region drains.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pairs of rows that a join without an equality may compare.

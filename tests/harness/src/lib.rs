@@ -14,6 +14,8 @@ mod ports;
 pub mod questions;
 pub mod regions;
 pub mod replicated;
+pub mod tls;
+pub mod tls_client;
 pub mod workspace;
 
 pub use answer::Answer;

@@ -1,5 +1,6 @@
 //! Three real processes of the one binary, started, stopped and started again.
 
+mod around;
 mod clients;
 mod http2;
 mod link;
@@ -15,9 +16,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::regions::{self, Changes, RegionFile};
-use crate::{Cli, Edge, workspace};
-use clients::Clients;
+use crate::regions::RegionFile;
+use crate::{Cli, Edge};
+use around::Around;
 pub use link::{Bytes, Mode, Traffic};
 pub use network::Network;
 pub use options::Options;
@@ -31,8 +32,7 @@ pub struct Cluster {
     binary: PathBuf,
     regions: Vec<Region>,
     reaper: Reaper,
-    network: Network,
-    clients: Option<Clients>,
+    around: Around,
     dir: Option<TempDir>,
 }
 
@@ -70,25 +70,10 @@ impl Cluster {
 
     fn try_for_test(binary: &Path, options: &Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("domicile-").tempdir()?;
-        let regions_dir = workspace::regions_dir();
-        let tokens = !options.tokens_only.is_empty();
-        let clients = tokens.then(|| Clients::new(binary, dir.path())).transpose()?;
-        let changes = Changes {
-            clients: clients.as_ref().map(|clients| (clients.public_key().to_owned(), options.tokens_only.clone())),
-            policies_dirs: options.policies_dirs(&regions_dir.join("policies"), dir.path())?,
-            limits: options.limits.clone(),
-            datasets: options.datasets.clone(),
-            replication: options.replication.clone(),
-            trusted_keys: options.trusted_keys.clone(),
-            jurisdictions: options.jurisdictions.clone(),
-        };
-        let files = regions::copy_for_test(&regions_dir, dir.path(), &changes)?;
-        make_secrets(binary, &files)?;
-        let network = Network::between(&files, options)?;
+        let (files, around) = Around::prepare(binary, dir.path(), options)?;
         let log_dir = dir.path().to_path_buf();
         let mut cluster = Self::start_with(binary, files, &log_dir, Some(dir))?;
-        cluster.network = network;
-        cluster.clients = clients.map(|clients| clients.with_operators(&cluster.regions)).transpose()?;
+        cluster.around = around.with_operators(&cluster.regions)?;
         Ok(cluster)
     }
 
@@ -98,8 +83,7 @@ impl Cluster {
             .into_iter()
             .map(|file| Region { log: log_dir.join(format!("{}.log", file.id)), file, process: None })
             .collect();
-        let (binary, network) = (binary.to_path_buf(), Network::default());
-        let mut cluster = Self { binary, regions, reaper, network, clients: None, dir };
+        let mut cluster = Self { binary: binary.to_path_buf(), regions, reaper, around: Around::default(), dir };
         for index in 0..cluster.regions.len() {
             cluster.spawn(index)?;
         }
@@ -133,18 +117,10 @@ impl Cluster {
     /// Where there is no region of that id.
     pub fn edge(&self, id: &str) -> Edge {
         let edge = Edge::new(&self.file(id).url);
-        match self.clients.as_ref().and_then(|clients| clients.operator(id)) {
+        match self.around.operator(id) {
             Some(token) => edge.with_token(token),
             None => edge,
         }
-    }
-
-    /// A token that all regions trust, made by `domicile token new` with these arguments.
-    ///
-    /// # Errors
-    /// Where the regions trust no key, or no such token can be made.
-    pub fn token(&self, arguments: &[&str]) -> Result<String> {
-        self.clients.as_ref().context("no region asks for tokens")?.token(arguments)
     }
 
     /// The command line, pointed at the edge of a region.
@@ -153,32 +129,6 @@ impl Cluster {
     /// Where there is no region of that id.
     pub fn cli(&self, id: &str) -> Cli {
         Cli::new(&self.binary, &self.file(id).url)
-    }
-
-    /// The file of the key that signs such tokens.
-    ///
-    /// # Errors
-    /// Where the regions trust no key.
-    pub fn client_key(&self) -> Result<&Path> {
-        Ok(self.clients.as_ref().context("no region asks for tokens")?.key_file())
-    }
-
-    /// What went through the recorder so far, both ways.
-    pub fn recorded(&self) -> Vec<u8> {
-        self.network.recording()
-    }
-
-    /// What regions asked of each other so far, where it was metered.
-    ///
-    /// # Errors
-    /// Where something passed that is no HTTP/2.
-    pub fn metered(&self) -> Result<Vec<Exchange>> {
-        self.network.exchanges()
-    }
-
-    /// What is between the regions. Without [`Options::links`] and [`Options::meter`] it has no links.
-    pub fn network(&self) -> &Network {
-        &self.network
     }
 
     /// What a region has logged so far.

@@ -49,7 +49,7 @@ impl Network {
     }
 
     fn add(&mut self, asking: &RegionFile, asked: &RegionFile, observer: Option<Arc<dyn Observe>>) -> Result<()> {
-        let link = Link::start(asked.url.trim_start_matches("http://"), observer)?;
+        let link = Link::start(asked.peer_address(), observer)?;
         regions::redirect_peer(&asking.config, &asked.id, &link.address())?;
         self.ways.push(Way { asking: asking.id.clone(), asked: asked.id.clone(), link });
         Ok(())

@@ -37,6 +37,8 @@ pub struct Options {
     pub meter: bool,
     /// Whether all that regions ask of each other goes through links that can be cut and delayed.
     pub links: bool,
+    /// Whether regions meet over mutual TLS, with certificates of [`super::Cluster::authority`].
+    pub tls: bool,
 }
 
 impl Options {
