@@ -31,13 +31,12 @@ pub struct Opened {
 /// Rows of an entry that are here already, in versions of which some were written without knowing of the entry.
 #[derive(Debug)]
 pub struct Collisions {
-    /// Positions of the rows among the entry's. Where the newest version here comes from an entry that is not kept any
-    /// more, and so was known to the writer, the row is left out.
+    /// Positions of the rows among the entry's.
     pub rows: UInt32Array,
     /// The versions that count here, one each, as they were logged.
     pub stored: RecordBatch,
-    /// Where each of them comes from.
-    pub marks: Vec<Arc<Mark>>,
+    /// Where each of them comes from; none where that entry is not kept any more, and so was known to the writer.
+    pub marks: Vec<Option<Arc<Mark>>>,
     /// The version of the store that this is true of.
     pub version: u64,
 }
@@ -154,11 +153,9 @@ impl Store {
         let (mut rows, mut versions, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         for (row, at) in (0..).zip(found.at) {
             let Some(at) = at else { continue };
-            if let Some(place) = writer(&kept, seqs.value(at as usize)) {
-                rows.push(row);
-                versions.push(at);
-                marks.push(Arc::clone(&place.mark));
-            }
+            rows.push(row);
+            versions.push(at);
+            marks.push(writer(&kept, seqs.value(at as usize)).map(|place| Arc::clone(&place.mark)));
         }
         let columns: Vec<usize> = (1..stored.num_columns()).collect();
         let stored = take_record_batch(&stored.project(&columns)?, &UInt32Array::from(versions))?;

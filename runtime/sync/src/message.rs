@@ -10,6 +10,8 @@ pub struct Pull {
     pub set: SetName,
     /// What the asking region has applied; all of it is durable there.
     pub have: Vector,
+    /// What has come to it as well, and waits there for other entries: each log's without gaps after `have`.
+    pub holds: Vector,
     /// The regions whose logs are wanted; all where none is named.
     pub regions: Vec<RegionId>,
     /// By how many milliseconds the clock of the region that is asked is ahead of the asking one's, as far as its entries

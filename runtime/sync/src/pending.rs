@@ -70,6 +70,17 @@ impl Pending {
         None
     }
 
+    /// What waits, of each log without gaps after `applied`.
+    pub(crate) fn holds(&self, applied: &Vector) -> Vector {
+        let mut holds = Vector::new();
+        for (origin, seq) in self.entries.keys() {
+            if holds.get(origin).max(applied.get(origin)) + 1 == *seq {
+                holds.advance(origin, *seq);
+            }
+        }
+        holds
+    }
+
     /// Forgets what is applied by now.
     pub(crate) fn prune(&mut self, applied: &Vector) {
         let bytes = &mut self.bytes;

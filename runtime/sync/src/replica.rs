@@ -117,6 +117,7 @@ impl Replica {
             let pull = Pull {
                 set: self.set.name.clone(),
                 have: state.applied.clone(),
+                holds: self.pending.holds(&state.applied),
                 // Its own, too: after it came back from a backup, the others have what it lost.
                 regions: [region, &self.me].into_iter().chain(others).cloned().collect(),
                 ahead_ms: self.pending.ahead_ms(region, latest_ms),
@@ -186,7 +187,9 @@ impl Replica {
         link.acked.join(&pull.have);
         link.ahead_ms = pull.ahead_ms;
         let bytes_max = pull.bytes_max.min(limits::PULL_BYTES_MAX);
-        match store.locate(&self.set.name, &pull.have, &pull.regions, bytes_max) {
+        let mut known = pull.have.clone();
+        known.join(&pull.holds);
+        match store.locate(&self.set.name, &known, &pull.regions, bytes_max) {
             Ok(located) if located.is_empty() => Ok(None),
             Ok(located) => Ok(Some(Answer::Entries { entries: located.read()?, more: located.more })),
             Err(StoreError::EntriesGone { .. }) => Ok(Some(Answer::SnapshotRequired)),

@@ -117,10 +117,11 @@ fn meetings(store: &Store, opened: &Opened, collisions: &Collisions) -> Result<V
     let known = siblings::known(store, &opened.dataset, texts.all(), applied)?;
     let mut met = Vec::new();
     for (at, row) in collisions.rows.values().iter().enumerate() {
-        let (newest, key) = (&collisions.marks[at].dot, &texts.all()[at]);
-        // What was written over all of them stands alone.
-        let before = known.get(key).filter(|dots| dots.contains(newest)).cloned();
-        let before = before.unwrap_or_else(|| vec![newest.clone()]);
+        let (newest, key) = (collisions.marks[at].as_ref().map(|mark| &mark.dot), &texts.all()[at]);
+        // What was written over all of them stands alone. What is not kept any more cannot be told from it, and is known
+        // to every writer, as is whatever it was written over.
+        let before = known.get(key).filter(|dots| newest.is_none_or(|newest| dots.contains(newest)));
+        let before = before.cloned().unwrap_or_else(|| newest.into_iter().cloned().collect());
         let follows = &opened.mark().follows;
         let beside: Vec<Dot> = before.iter().filter(|dot| !follows.contains(dot)).cloned().collect();
         if !beside.is_empty() {

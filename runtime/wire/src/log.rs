@@ -21,6 +21,8 @@ pub struct PullBody {
     pub set: String,
     /// What the asking region has.
     pub have: Numbers,
+    /// What waits there as well.
+    pub holds: Numbers,
     /// The regions whose logs are wanted; all where none is named.
     pub regions: Vec<String>,
     /// By how many milliseconds the answering region's clock is too far ahead, as the asking one sees it.

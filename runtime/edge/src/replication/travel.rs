@@ -18,6 +18,7 @@ pub(super) async fn pull(region: &Region, peer: &RegionId, pull: &Pull) -> Optio
     let body = PullBody {
         set: pull.set.to_string(),
         have: numbers(&pull.have),
+        holds: numbers(&pull.holds),
         regions: pull.regions.iter().map(RegionId::to_string).collect(),
         ahead_ms: pull.ahead_ms,
         bytes_max: pull.bytes_max,
@@ -58,10 +59,12 @@ fn read(answer: &Bytes) -> Option<Answer> {
 pub(super) fn question(body: &Bytes) -> Result<Pull, Refusal> {
     let not_one = |what: &str| Refusal::bad_request(format!("the body is no question for entries: {what}"));
     let body: PullBody = serde_json::from_slice(body).map_err(|error| not_one(&error.to_string()))?;
+    let known = |numbers| vector(numbers).ok_or_else(|| not_one("a region has no name that one can have"));
     let regions = body.regions.iter().map(|region| region.parse()).collect::<Result<_, _>>();
     Ok(Pull {
         set: body.set.parse().map_err(|_| not_one("the set has no name that one can have"))?,
-        have: vector(&body.have).ok_or_else(|| not_one("a region has no name that one can have"))?,
+        have: known(&body.have)?,
+        holds: known(&body.holds)?,
         regions: regions.map_err(|_| not_one("a region has no name that one can have"))?,
         ahead_ms: body.ahead_ms,
         bytes_max: body.bytes_max,

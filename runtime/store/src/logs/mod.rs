@@ -119,7 +119,7 @@ impl Logs {
         self.sets.values().filter_map(unstable).min()
     }
 
-    /// Entries of a dataset that count and that `mark` does not follow.
+    /// Entries of a dataset that count, even if others' rows do instead of all of theirs, and that `mark` does not follow.
     pub(crate) fn concurrent<'l>(
         &'l self,
         mark: &'l Mark,
@@ -128,10 +128,10 @@ impl Logs {
         let places = self.sets.get(&mark.set).filter(|set| !mark.follows.covers(&set.state.applied));
         let places = places.into_iter().flat_map(|set| set.places.iter());
         places
-            .filter(move |place| place.dataset == *dataset && place.rows > 0 && !mark.follows.contains(&place.mark.dot))
+            .filter(move |place| place.dataset == *dataset && place.has_rows && !mark.follows.contains(&place.mark.dot))
     }
 
-    /// The entries of a dataset that can still be read.
+    /// The entries of a dataset that can still be read, and have rows that count.
     pub(crate) fn kept<'l>(&'l self, set: &SetName, dataset: &'l DatasetName) -> impl Iterator<Item = &'l Place> {
         self.places(set).filter(move |place| place.dataset == *dataset && place.rows > 0)
     }
