@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domicile_types::{ColumnPolicy, ConflictPolicy, ConflictPolicyError, Dataset, RegionId, RowPolicy, nearest};
+use domicile_types::{
+    ColumnPolicy, ConflictPolicy, ConflictPolicyError, Dataset, Digest, RegionId, RowPolicy, nearest,
+};
 use serde::Deserialize;
 
 use crate::ConfigError;
@@ -16,7 +18,8 @@ const PLUGIN_PREFIX: &str = "wasm:";
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawConflict {
     row: Option<Spanned<String>>,
-    origins: Option<Spanned<Vec<Spanned<Parsed<RegionId>>>>>,
+    origins: Option<Origins>,
+    sha256: Option<Spanned<Parsed<Digest>>>,
     #[serde(default)]
     columns: BTreeMap<Spanned<String>, Spanned<RawColumn>>,
 }
@@ -32,7 +35,7 @@ enum RawColumn {
 
 /// The policy, which fits the dataset.
 pub(crate) fn policy(raw: RawConflict, dataset: &Dataset, source: &Source<'_>) -> Result<ConflictPolicy, ConfigError> {
-    let RawConflict { row, origins, columns } = raw;
+    let RawConflict { row, origins, sha256, columns } = raw;
     let places = Places {
         row: row.as_ref().map_or(0, |row| row.span().start),
         origins: origins.iter().flat_map(|list| list.get_ref()).map(|origin| origin.span().start).collect(),
@@ -40,7 +43,7 @@ pub(crate) fn policy(raw: RawConflict, dataset: &Dataset, source: &Source<'_>) -
     };
     let of = |(name, policy): (Spanned<String>, Spanned<RawColumn>)| (name.into_inner(), policy.into_inner().policy());
     let columns = columns.into_iter().map(of).collect();
-    let policy = ConflictPolicy { row: row_policy(row, origins, source)?, columns };
+    let policy = ConflictPolicy { row: row_policy(row, origins, sha256, source)?, columns };
     policy.check(dataset).map_err(|problem| {
         let at = source.at(places.of(&problem, &policy));
         ConfigError::Conflict { at, source: problem }
@@ -64,6 +67,7 @@ type Origins = Spanned<Vec<Spanned<Parsed<RegionId>>>>;
 fn row_policy(
     row: Option<Spanned<String>>,
     origins: Option<Origins>,
+    sha256: Option<Spanned<Parsed<Digest>>>,
     source: &Source<'_>,
 ) -> Result<RowPolicy, ConfigError> {
     const WORDS: [&str; 6] = ["lww", "first_write", "origin_priority", "column_lww", "manual", "wasm:PLUGIN"];
@@ -77,6 +81,11 @@ fn row_policy(
         let problem = format!("`origins` belongs to `row = \"origin_priority\"`, and this policy is `{word}`");
         return Err(ConfigError::Invalid { at: source.at(origins.span().start), problem });
     }
+    let code = sha256.as_ref().map(|sha256| sha256.get_ref().0);
+    if let Some(sha256) = sha256.filter(|_| !word.starts_with(PLUGIN_PREFIX)) {
+        let problem = format!("`sha256` belongs to `row = \"{PLUGIN_PREFIX}PLUGIN\"`, and this policy is `{word}`");
+        return Err(ConfigError::Invalid { at: source.at(sha256.span().start), problem });
+    }
     let at = at.unwrap_or_else(|| source.at(0));
     match word {
         "lww" => Ok(RowPolicy::Lww),
@@ -85,7 +94,10 @@ fn row_policy(
         "manual" => Ok(RowPolicy::Manual),
         "origin_priority" => Err(ConfigError::MissingKey { at, key: "origins".to_owned() }),
         _ => match word.strip_prefix(PLUGIN_PREFIX).map(str::parse) {
-            Some(Ok(plugin)) => Ok(RowPolicy::Wasm(plugin)),
+            Some(Ok(plugin)) => match code {
+                Some(sha256) => Ok(RowPolicy::Wasm { plugin, sha256 }),
+                None => Err(ConfigError::MissingKey { at, key: "sha256".to_owned() }),
+            },
             Some(Err(problem)) => Err(ConfigError::Invalid { at, problem: format!("{problem}") }),
             None => Err(ConfigError::UnknownValue {
                 at,

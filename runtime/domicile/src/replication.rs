@@ -6,13 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use domicile_config::{Peer, RegionFiles};
 use domicile_store::{DatasetSpec, Noting};
-use domicile_sync::{Applier, CONFLICTS, Policy, SIBLINGS};
-use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, RowPolicy, SetName};
+use domicile_sync::{CONFLICTS, Policy, SIBLINGS};
+use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, SetName};
 
 /// What a region replicates, and how it settles conflicts.
 pub(crate) struct Replicated {
     pub(crate) sets: Vec<ReplicationSet>,
-    pub(crate) applier: Arc<Applier>,
+    pub(crate) policies: BTreeMap<DatasetName, Policy>,
 }
 
 /// The sets that the region is in.
@@ -43,7 +43,7 @@ pub(crate) fn system_specs(files: &RegionFiles) -> anyhow::Result<Vec<DatasetSpe
 /// What the region is to replicate.
 ///
 /// # Errors
-/// Where a set or a conflict policy asks for what this version cannot do.
+/// Where a set asks for what it cannot have, or a dataset cannot have its conflict policy.
 pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
     for set in own(files) {
         let law = &files.config.jurisdictions;
@@ -59,21 +59,17 @@ pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
             );
         }
     }
-    let applier = Arc::new(Applier::new(policies(files)?));
-    Ok(Replicated { sets: own(files).cloned().collect(), applier })
+    Ok(Replicated { sets: own(files).cloned().collect(), policies: policies(files)? })
 }
 
 /// What becomes of conflicts, by dataset.
 ///
 /// # Errors
-/// Where a conflict policy asks for what this version cannot do.
+/// Where a dataset cannot have its conflict policy.
 fn policies(files: &RegionFiles) -> anyhow::Result<BTreeMap<DatasetName, Policy>> {
     let replicated = sets_of(files);
     let mut policies = BTreeMap::new();
     for file in files.datasets.iter().filter(|file| replicated.contains_key(&file.dataset.name)) {
-        if let RowPolicy::Wasm(_) = file.conflict.row {
-            bail!("{}: this version has no conflict policy `wasm` yet; take another one", file.path);
-        }
         let spec = DatasetSpec { dataset: file.dataset.clone(), residency: Residency::Reference };
         let policy = Policy::new(file.conflict.clone(), &spec).with_context(|| file.path.clone())?;
         policies.insert(file.dataset.name.clone(), policy);
@@ -84,7 +80,7 @@ fn policies(files: &RegionFiles) -> anyhow::Result<BTreeMap<DatasetName, Policy>
 /// What lets rows say what they change, by dataset.
 ///
 /// # Errors
-/// Where a conflict policy asks for what this version cannot do.
+/// Where a dataset cannot have its conflict policy.
 pub(crate) fn noting(files: &RegionFiles) -> anyhow::Result<BTreeMap<DatasetName, Arc<dyn Noting>>> {
     let of = |(dataset, policy): (DatasetName, Policy)| Some((dataset, policy.noting()?));
     Ok(policies(files)?.into_iter().filter_map(of).collect())

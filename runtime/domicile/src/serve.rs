@@ -52,7 +52,7 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     .map_err(anyhow::Error::from)??;
     let region = Arc::new(region);
     let edge = Edge::new(Arc::clone(&region), limits.load_bytes_max, limits.body_silence).with_backups_at(backup_urls);
-    let edge = Arc::new(edge.with_replication(Replication::start(&region, replicated.sets, &replicated.applier)));
+    let edge = Arc::new(edge.with_replication(Replication::start(&region, replicated.sets, replicated.policies)));
     let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
     let stop = async move {
         tokio::select! {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domicile_store::{Collisions, DatasetSpec, Entry, Noting, Opened, Prepared, Store, Verdict};
-use domicile_types::{ConflictPolicy, ConflictPolicyError, DatasetName, Mark, limits};
+use domicile_types::{ConflictPolicy, ConflictPolicyError, DatasetName, Digest, Mark, PluginName, RowPolicy, limits};
 
 use crate::SyncError;
 use crate::conflict::{MergePlugin, NoPlugin, Rules};
@@ -62,6 +62,15 @@ impl Policy {
     pub fn with_plugin(mut self, plugin: Arc<dyn MergePlugin>) -> Self {
         self.plugin = plugin;
         self
+    }
+
+    /// The plugin that it names, and its code.
+    #[must_use]
+    pub fn names_plugin(&self) -> Option<(&PluginName, &Digest)> {
+        match &self.policy.row {
+            RowPolicy::Wasm { plugin, sha256 } => Some((plugin, sha256)),
+            _ => None,
+        }
     }
 
     /// What lets rows say what they change; none where the policy does not ask. Every store with the dataset in a

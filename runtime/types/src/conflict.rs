@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{ColumnType, Dataset, DatasetError, DatasetName, PluginName, RegionId, Residency};
+use crate::{ColumnType, Dataset, DatasetError, DatasetName, Digest, PluginName, RegionId, Residency};
 
 /// Hidden column: what the writers of a row changed, for policies that combine their changes. A JSON text that belongs
 /// to the conflict resolution of sync.
@@ -22,8 +22,13 @@ pub enum RowPolicy {
     OriginPriority(Vec<RegionId>),
     /// Each column's last change counts, whichever version it came with.
     ColumnLww,
-    /// What a plugin of the world `merge` makes of them.
-    Wasm(PluginName),
+    /// What a plugin of the world `merge` makes of them. The same code everywhere, whatever version of it is active.
+    Wasm {
+        /// The plugin.
+        plugin: PluginName,
+        /// Its code.
+        sha256: Digest,
+    },
     /// The last written, until somebody decides: all versions are kept and listed.
     Manual,
 }
@@ -204,7 +209,7 @@ impl fmt::Display for RowPolicy {
             Self::FirstWrite => f.write_str("first_write"),
             Self::OriginPriority(_) => f.write_str("origin_priority"),
             Self::ColumnLww => f.write_str("column_lww"),
-            Self::Wasm(plugin) => write!(f, "wasm:{plugin}"),
+            Self::Wasm { plugin, .. } => write!(f, "wasm:{plugin}"),
             Self::Manual => f.write_str("manual"),
         }
     }

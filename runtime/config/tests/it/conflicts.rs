@@ -37,7 +37,12 @@ fn every_policy_is_read() {
     check(&row("first_write"), RowPolicy::FirstWrite, &[]);
     check(&row("column_lww"), RowPolicy::ColumnLww, &[]);
     check(&row("manual"), RowPolicy::Manual, &[]);
-    check(&row("wasm:stock_rules"), RowPolicy::Wasm("stock_rules".parse().unwrap()), &[]);
+    let code = "0123456789abcdef".repeat(4);
+    check(
+        &format!("{}\nsha256 = \"{code}\"", row("wasm:stock_rules")),
+        RowPolicy::Wasm { plugin: "stock_rules".parse().unwrap(), sha256: code.parse().unwrap() },
+        &[],
+    );
     check(
         "[conflict]\nrow = \"origin_priority\"\norigins = [\"us-east\", \"eu-central\"]",
         RowPolicy::OriginPriority(["us-east", "eu-central"].map(|region| region.parse().unwrap()).into()),
@@ -69,6 +74,15 @@ fn words_that_are_none_are_refused_where_they_stand() {
     check_refused(
         "[conflict.columns]\nstock = \"count\"",
         "d.toml:5:9: unknown value `count`; did you mean `counter`?",
+    );
+    check_refused("[conflict]\nrow = \"wasm:stock\"", "d.toml:5:7: key `sha256` is missing in this table");
+    check_refused(
+        "[conflict]\nrow = \"wasm:stock\"\nsha256 = \"abc\"",
+        "d.toml:6:10: a SHA-256 digest has 64 hexadecimal digits",
+    );
+    check_refused(
+        &format!("[conflict]\nrow = \"lww\"\nsha256 = \"{}\"", "0".repeat(64)),
+        "d.toml:6:10: `sha256` belongs to `row = \"wasm:PLUGIN\"`, and this policy is `lww`",
     );
     check_refused("[conflict]\nrow = 5", "d.toml:5:7: invalid type: integer `5`, expected a text");
 }

@@ -2,6 +2,7 @@
 
 mod driver;
 pub(crate) mod faces;
+mod rule;
 mod travel;
 mod turn;
 
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domicile_query::Region;
-use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
+use domicile_sync::{Answer, Applier, Policy, Pull, Replica, ReplicaStatus};
 use domicile_types::{Acknowledge, DatasetName, RegionId, ReplicationSet, SetName, Vector, limits};
 use domicile_wire::Problem;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +20,7 @@ use tokio::task::AbortHandle;
 
 use crate::problems::Refusal;
 use driver::Driver;
+use rule::DeployedRule;
 
 /// What the task of a set is told.
 #[derive(Debug)]
@@ -58,8 +60,15 @@ impl Drop for Part {
 }
 
 impl Replication {
-    /// Starts to replicate these sets, as far as the region is in them.
-    pub fn start(region: &Arc<Region>, sets: Vec<ReplicationSet>, applier: &Arc<Applier>) -> Self {
+    /// Starts to replicate these sets, as far as the region is in them, and settles conflicts as their datasets' policies
+    /// say.
+    pub fn start(region: &Arc<Region>, sets: Vec<ReplicationSet>, policies: BTreeMap<DatasetName, Policy>) -> Self {
+        let with_plugin = |policy: Policy| match policy.names_plugin().map(|code| DeployedRule::new(region, code)) {
+            Some(rule) => policy.with_plugin(Arc::new(rule)),
+            None => policy,
+        };
+        let policies = policies.into_iter().map(|(dataset, policy)| (dataset, with_plugin(policy))).collect();
+        let applier = Arc::new(Applier::new(policies));
         let own = sets.into_iter().filter(|set| set.regions.contains(region.id()));
         let part = |set: ReplicationSet| {
             let (commands, waiting) = mpsc::channel(limits::PULLS_WAITING_MAX);
@@ -69,7 +78,7 @@ impl Replication {
             let driver = Driver {
                 region: Arc::clone(region),
                 replica: Some(replica),
-                applier: Arc::clone(applier),
+                applier: Arc::clone(&applier),
                 waiting,
                 commands: commands.downgrade(),
                 lying: Vec::new(),

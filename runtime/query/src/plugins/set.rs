@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use domicile_sandbox::{Interface, LogLine, Plugin, PluginMetrics, Value};
-use domicile_types::{PluginName, QueryId};
+use domicile_types::{Digest, PluginName, QueryId};
 use domicile_wire::api::PluginPin;
 use domicile_wire::plugins::{NotTaken, PluginState, PluginUse, PluginVersion, Release, VersionRef};
 
@@ -132,6 +132,13 @@ impl PluginSet {
     /// Kept versions that do not run here, and why.
     pub fn refused(&self) -> &[NotTaken] {
         &self.refused
+    }
+
+    /// A deployed version by its code, whatever its release says; none where it is not here, or not trusted here.
+    pub fn with_code(&self, name: &PluginName, sha256: &Digest) -> Option<&Arc<Plugin>> {
+        let code = sha256.to_string();
+        let same = |deployed: &&Arc<Deployed>| deployed.plugin.id().name == *name && deployed.version.sha256 == code;
+        self.deployed.iter().find(same).map(|deployed| &deployed.plugin)
     }
 
     /// All that this region knows of plugins.

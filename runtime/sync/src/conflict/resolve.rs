@@ -99,7 +99,7 @@ fn choose(rules: &Rules, siblings: &Siblings, plugin: &dyn MergePlugin) -> Resul
         RowPolicy::ColumnLww if siblings.version(last).is_tombstone() => Choice::Version(last, Reason::WrittenLast),
         RowPolicy::ColumnLww => Choice::Columns,
         RowPolicy::Manual => Choice::Version(last, Reason::Undecided),
-        RowPolicy::Wasm(name) => {
+        RowPolicy::Wasm { plugin: name, .. } => {
             let made = plugin.merge(siblings)?.and_then(|merged| made(rules, siblings, merged, name));
             made.unwrap_or_else(|failure| {
                 Choice::Version(last, Reason::PluginFailed { plugin: name.clone(), problem: failure.problem })

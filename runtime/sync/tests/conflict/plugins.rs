@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use domicile_sync::conflict::{MergeFailure, MergePlugin, Merged, NoPlugin, Reason, Rules, Siblings, Unavailable};
-use domicile_types::{ColumnPolicy, ConflictPolicy, Residency, RowPolicy};
+use domicile_types::{ColumnPolicy, ConflictPolicy, Residency};
 
 use crate::table::{DELETED, Item, Version, batch, dataset, item, resolve, siblings, version};
+use crate::world::wasm;
 
 /// A plugin that is a function of the versions' rows.
 struct Of<F>(F);
@@ -33,7 +34,7 @@ fn rules(columns: &[(&str, ColumnPolicy)], homes: bool) -> Rules {
     let mut dataset = dataset();
     dataset.columns[1].nullable = false;
     let columns = columns.iter().map(|(name, policy)| ((*name).to_owned(), *policy)).collect();
-    let policy = ConflictPolicy { row: RowPolicy::Wasm("rule".parse().unwrap()), columns };
+    let policy = ConflictPolicy { row: wasm("rule"), columns };
     let follows = Residency::Follows { dataset: "customer".parse().unwrap(), column: "stock".to_owned() };
     Rules::new(&policy, &dataset, if homes { &follows } else { &Residency::Reference }).unwrap()
 }

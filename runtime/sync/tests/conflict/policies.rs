@@ -4,6 +4,7 @@ use domicile_sync::conflict::NoPlugin;
 use domicile_types::RowPolicy;
 
 use crate::table::{DELETED, Item, Version, item, resolve, rules, siblings, version};
+use crate::world::wasm;
 
 fn stock(stock: i64) -> Item {
     Item { stock: Some(stock), ..Item::default() }
@@ -130,7 +131,7 @@ fn changes_are_compared_by_their_moments() {
 #[test]
 fn deletions_of_all_are_a_deletion() {
     let versions = [version("eu", 4, 10, DELETED), version("us", 1, 11, DELETED)];
-    for policy in [RowPolicy::Lww, RowPolicy::ColumnLww, RowPolicy::Wasm("x".parse().unwrap())] {
+    for policy in [RowPolicy::Lww, RowPolicy::ColumnLww, wasm("x")] {
         check(policy, &versions, (None, Some("us.0:1"), "written last"));
     }
 }

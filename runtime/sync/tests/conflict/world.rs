@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use domicile_sync::conflict::{
     MergeFailure, MergePlugin, Merged, Resolved, RowRef, Rules, Siblings, Unavailable, note,
 };
-use domicile_types::{ColumnPolicy, Dot, Hlc, Mark, Origin, RowPolicy, Vector};
+use domicile_types::{ColumnPolicy, Digest, Dot, Hlc, Mark, Origin, RowPolicy, Vector};
 use proptest::prelude::*;
 
 use crate::table::{DELETED, Item, batch, item, origin, resolve, rules};
@@ -43,6 +43,10 @@ impl MergePlugin for Failing {
     }
 }
 
+pub(crate) fn wasm(plugin: &str) -> RowPolicy {
+    RowPolicy::Wasm { plugin: plugin.parse().unwrap(), sha256: Digest([7; 32]) }
+}
+
 pub(crate) fn any_row_policy() -> impl Strategy<Value = RowPolicy> {
     let regions = proptest::sample::subsequence(vec!["us", "eu", "ap"], 1..=3).prop_shuffle();
     let priority = regions
@@ -53,7 +57,7 @@ pub(crate) fn any_row_policy() -> impl Strategy<Value = RowPolicy> {
         priority,
         Just(RowPolicy::ColumnLww),
         Just(RowPolicy::Manual),
-        Just(RowPolicy::Wasm("picking".parse().unwrap())),
+        Just(wasm("picking")),
     ]
 }
 

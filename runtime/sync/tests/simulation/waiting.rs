@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domicile_store::{Batch, Entry, Format, Operation, Source, Store, StoreParts};
 use domicile_sync::conflict::{MergeFailure, MergePlugin, Merged, Siblings, Unavailable};
 use domicile_sync::{Applier, Policy};
-use domicile_types::{ConflictPolicy, RowPolicy, Vector};
+use domicile_types::{ConflictPolicy, Digest, RowPolicy, Vector};
 
 use crate::disk::{Lies, SimDisk};
 use crate::reader::{self, Cache};
@@ -46,7 +46,7 @@ fn entries(store: &Store, have: &Vector) -> Vec<Entry> {
 fn applier(plugin: Option<Arc<dyn MergePlugin>>) -> Applier {
     let specs = tables::specs();
     let spec = specs.iter().find(|spec| spec.dataset.name.as_str() == CARD).unwrap();
-    let row = RowPolicy::Wasm("first".parse().unwrap());
+    let row = RowPolicy::Wasm { plugin: "first".parse().unwrap(), sha256: Digest([7; 32]) };
     let policy = Policy::new(ConflictPolicy { row, ..ConflictPolicy::default() }, spec).unwrap();
     let policy = match plugin {
         None => policy,
