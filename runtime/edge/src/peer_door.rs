@@ -46,7 +46,7 @@ type Met = Result<Proven, (SocketAddr, TlsError)>;
 #[derive(Debug)]
 struct Proven {
     peer: RegionId,
-    stream: PeerStream,
+    stream: PeerStream<TcpStream>,
     /// Tells when other certificates than those of the handshake count.
     renewed: watch::Receiver<PeerTls>,
 }

@@ -19,7 +19,7 @@ use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
 use crate::peer::{Signed, Way, sign_request, verify_reply};
-use crate::tls::{Dialer, PeerTls, TlsRefused};
+use crate::tls::{Dial, Dialer, PeerTls, Tcp, TlsRefused};
 use crate::token::RawToken;
 use crate::{Problem, WireError};
 
@@ -89,6 +89,8 @@ pub struct PeerClient {
     region: RegionId,
     secret: Secret,
     http: ArcSwap<Client<Dialer, RequestBody>>,
+    /// What is under TLS and HTTP.
+    below: Arc<dyn Dial>,
     /// The peers that are reached over TLS.
     over_tls: Vec<Peer>,
     requests: AtomicU64,
@@ -97,8 +99,13 @@ pub struct PeerClient {
 impl PeerClient {
     /// A client that speaks for `region`.
     pub fn new(region: RegionId, secret: Secret) -> Self {
-        let http = ArcSwap::from_pointee(asking(Dialer::plain(connector())));
-        Self { region, secret, http, over_tls: Vec::new(), requests: AtomicU64::new(0) }
+        Self::over(region, secret, Arc::new(Tcp(connector())))
+    }
+
+    /// The same, whose connections something else opens.
+    pub fn over(region: RegionId, secret: Secret, below: Arc<dyn Dial>) -> Self {
+        let http = ArcSwap::from_pointee(asking(Dialer::plain(Arc::clone(&below))));
+        Self { region, secret, http, below, over_tls: Vec::new(), requests: AtomicU64::new(0) }
     }
 
     /// The same client, which reaches these peers, and no others, over TLS.
@@ -111,7 +118,7 @@ impl PeerClient {
 
     /// Opens new connections with these certificates from now on; what is under way ends on the old ones.
     pub fn renew(&self, tls: PeerTls) {
-        self.http.store(Arc::new(asking(Dialer::over_tls(connector(), tls, &self.over_tls))));
+        self.http.store(Arc::new(asking(Dialer::over_tls(Arc::clone(&self.below), tls, &self.over_tls))));
     }
 
     /// Sends a request to `peer` and waits for the whole, authentic answer.

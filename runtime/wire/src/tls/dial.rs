@@ -1,7 +1,8 @@
-//! How one region opens connections to others: over TCP, and over TLS where it has certificates.
+//! How one region opens connections to others: over TCP, or what stands for it, and over TLS where it has certificates.
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -14,8 +15,7 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncBufReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
@@ -25,37 +25,66 @@ use crate::tls::error::{self, TlsRefused};
 use crate::tls::material::{region_of, server_name};
 use crate::tls::{ALPN, PeerTls};
 
-type DialError = Box<dyn Error + Send + Sync>;
+/// Why there is no connection.
+pub type DialError = Box<dyn Error + Send + Sync>;
+
+/// What comes of opening a connection.
+pub type Dialing = Pin<Box<dyn Future<Output = Result<Box<dyn ByteStream>, DialError>> + Send>>;
+
+/// A connection under TLS and HTTP.
+pub trait ByteStream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> ByteStream for S {}
+
+/// Opens connections: TCP, or a simulated network.
+pub trait Dial: Debug + Send + Sync {
+    /// Opens one to the host and port of a URI.
+    fn dial(&self, uri: Uri) -> Dialing;
+}
+
+/// Over TCP.
+#[derive(Debug)]
+pub(crate) struct Tcp(pub(crate) HttpConnector);
+
+impl Dial for Tcp {
+    fn dial(&self, uri: Uri) -> Dialing {
+        let mut connector = self.0.clone();
+        Box::pin(async move {
+            let opened = connector.call(uri).await?;
+            Ok(Box::new(opened.into_inner()) as Box<dyn ByteStream>)
+        })
+    }
+}
 
 /// Opens connections to peers.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
-    tcp: HttpConnector,
+    below: Arc<dyn Dial>,
     tls: Option<Arc<OverTls>>,
 }
 
 #[derive(Debug)]
 struct OverTls {
     tls: PeerTls,
-    /// Where each peer is, for [`HttpConnector`].
+    /// Where each peer is.
     places: BTreeMap<String, (RegionId, Uri)>,
 }
 
 impl Dialer {
-    /// Over TCP alone.
-    pub(crate) fn plain(tcp: HttpConnector) -> Self {
-        Self { tcp, tls: None }
+    /// Without TLS.
+    pub(crate) fn plain(below: Arc<dyn Dial>) -> Self {
+        Self { below, tls: None }
     }
 
     /// Over TLS, to these peers only.
-    pub(crate) fn over_tls(tcp: HttpConnector, tls: PeerTls, peers: &[Peer]) -> Self {
+    pub(crate) fn over_tls(below: Arc<dyn Dial>, tls: PeerTls, peers: &[Peer]) -> Self {
         let place = |peer: &Peer| {
             let authority = peer.url.split_once("://").map_or(peer.url.as_str(), |(_, authority)| authority);
             let uri = format!("http://{authority}").parse().ok()?;
             Some((peer.id.to_string(), (peer.id.clone(), uri)))
         };
         let places = peers.iter().filter_map(place).collect();
-        Self { tcp, tls: Some(Arc::new(OverTls { tls, places })) }
+        Self { below, tls: Some(Arc::new(OverTls { tls, places })) }
     }
 
     /// The origin that requests to a peer are addressed to. Over TLS that is its id, so that no connection to one peer
@@ -70,22 +99,22 @@ impl Service<Uri> for Dialer {
     type Error = DialError;
     type Future = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DialError>> {
-        self.tcp.poll_ready(cx).map_err(Into::into)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let Some(over) = self.tls.clone() else {
-            let opened = self.tcp.call(uri);
-            return Box::pin(async move { Ok(Dialed::Plain(opened.await?)) });
+            let opened = self.below.dial(uri);
+            return Box::pin(async move { Ok(Dialed::Plain(TokioIo::new(opened.await?))) });
         };
-        let mut tcp = self.tcp.clone();
+        let below = Arc::clone(&self.below);
         Box::pin(async move {
             let place = uri.host().and_then(|host| over.places.get(host));
             let (peer, place) = place.ok_or_else(|| TlsRefused(format!("{uri} is no peer")))?;
-            let opened = tcp.call(place.clone()).await?;
+            let opened = below.dial(place.clone()).await?;
             let own = &over.tls.material.region;
-            let handshake = handshake(&over.tls, peer, opened.into_inner());
+            let handshake = handshake(&over.tls, peer, opened);
             let stream = tokio::time::timeout(PEER_HANDSHAKE_TIMEOUT, handshake).await.map_err(|_| {
                 let timeout_ms = PEER_HANDSHAKE_TIMEOUT.as_millis();
                 TlsRefused(format!("`{peer}` and `{own}` did not agree on a connection within {timeout_ms} ms"))
@@ -96,11 +125,15 @@ impl Service<Uri> for Dialer {
 }
 
 /// A connection counts once the peer has said something: before that, it may still refuse our certificate.
-async fn handshake(tls: &PeerTls, peer: &RegionId, tcp: TcpStream) -> Result<TlsStream<TcpStream>, TlsRefused> {
+async fn handshake(
+    tls: &PeerTls,
+    peer: &RegionId,
+    below: Box<dyn ByteStream>,
+) -> Result<TlsStream<Box<dyn ByteStream>>, TlsRefused> {
     let own = &tls.material.region;
     let name = server_name(peer).map_err(|e| TlsRefused(e.to_string()))?;
     let failed = |e: io::Error| error::of_peer(&e, own, peer);
-    let mut stream = TlsConnector::from(Arc::clone(&tls.client)).connect(name, tcp).await.map_err(failed)?;
+    let mut stream = TlsConnector::from(Arc::clone(&tls.client)).connect(name, below).await.map_err(failed)?;
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() != Some(ALPN) {
         return Err(TlsRefused(format!("`{peer}` does not speak HTTP/2 there; is the `url` of that peer right?")));
@@ -119,14 +152,14 @@ async fn handshake(tls: &PeerTls, peer: &RegionId, tcp: TcpStream) -> Result<Tls
 /// A connection to a peer.
 #[derive(Debug)]
 pub(crate) enum Dialed {
-    Plain(TokioIo<TcpStream>),
-    Tls(TokioIo<Box<TlsStream<TcpStream>>>),
+    Plain(TokioIo<Box<dyn ByteStream>>),
+    Tls(TokioIo<Box<TlsStream<Box<dyn ByteStream>>>>),
 }
 
 impl Connection for Dialed {
     fn connected(&self) -> Connected {
         match self {
-            Self::Plain(io) => io.connected(),
+            Self::Plain(_) => Connected::new(),
             Self::Tls(_) => Connected::new().negotiated_h2(),
         }
     }

@@ -14,11 +14,11 @@ use domicile_types::RegionId;
 use domicile_types::limits::PEER_HANDSHAKE_TIMEOUT;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub(crate) use dial::Dialer;
+pub use dial::{ByteStream, Dial, DialError, Dialing};
+pub(crate) use dial::{Dialer, Tcp};
 pub use error::TlsError;
 pub(crate) use error::TlsRefused;
 pub use material::{Pem, region_of};
@@ -29,7 +29,7 @@ use crate::tls::material::Material;
 const ALPN: &[u8] = b"h2";
 
 /// A connection that a peer has opened and proved who it is on.
-pub type PeerStream = TlsStream<TcpStream>;
+pub type PeerStream<S> = TlsStream<S>;
 
 /// What a region shows to its peers and accepts of them. Cheap to clone.
 #[derive(Clone)]
@@ -88,9 +88,9 @@ impl PeerTls {
     /// # Errors
     /// Where whoever is there shows no certificate that counts, speaks something else, or takes longer than
     /// [`PEER_HANDSHAKE_TIMEOUT`].
-    pub async fn accept(&self, tcp: TcpStream) -> Result<(RegionId, PeerStream), TlsError> {
+    pub async fn accept<S: ByteStream>(&self, below: S) -> Result<(RegionId, PeerStream<S>), TlsError> {
         let own = &self.material.region;
-        let handshake = TlsAcceptor::from(Arc::clone(&self.server)).accept(tcp);
+        let handshake = TlsAcceptor::from(Arc::clone(&self.server)).accept(below);
         let stream = tokio::time::timeout(PEER_HANDSHAKE_TIMEOUT, handshake).await;
         let stream = stream.map_err(|_| TlsError::Slow { timeout_ms: PEER_HANDSHAKE_TIMEOUT.as_millis() })?;
         let stream = stream.map_err(|error| error::of_caller(&error, own))?;
