@@ -292,6 +292,22 @@ pub(crate) enum KeyVerb {
 pub(crate) enum SyncVerb {
     /// What has arrived from which region, and what waits.
     Status,
+    /// Ask no other region for rows of a set, and apply none, until `resume`. Others still get this region's rows.
+    Pause {
+        /// The replication set.
+        set: String,
+        /// Only what this region writes: it is not asked, and its rows wait, with all that was written knowing of them.
+        #[arg(long, value_name = "REGION")]
+        from: Option<String>,
+    },
+    /// Go on with a set that is paused.
+    Resume {
+        /// The replication set.
+        set: String,
+        /// Only with what this region writes.
+        #[arg(long, value_name = "REGION")]
+        from: Option<String>,
+    },
     /// The rows that were written at two places at once, and which version of each counts.
     Conflicts,
     /// Let another version of such a row count. It is written anew, over all that this region has by now.

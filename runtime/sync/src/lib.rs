@@ -6,10 +6,13 @@
 //! applies what comes.
 
 mod apply;
+mod budget;
 pub mod conflict;
 mod error;
+mod lag;
 mod ledger;
 mod message;
+mod pause;
 mod pending;
 mod planted;
 mod replica;
@@ -21,8 +24,10 @@ mod system;
 
 pub use apply::{Applied, Applier, Policy};
 pub use error::SyncError;
+pub use lag::LogLag;
 pub use ledger::{ListedConflict, conflicts};
-pub use message::{Answer, Pull};
+pub use message::{Answer, News, Pull};
+pub use pause::Pauses;
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
 pub use replica::{Refusal, Replica, ReplicaStatus};

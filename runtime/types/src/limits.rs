@@ -357,3 +357,5 @@ pub const SYNC_TICK_MS: u64 = 100;
 pub const CONFLICTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Milliseconds for which a write waits until other regions have it.
 pub const ACKNOWLEDGE_TIMEOUT_MS: u64 = 15_000;
+/// Logs of one set that a region keeps in mind as being behind.
+pub const SET_LOGS_MAX: usize = 1_024;

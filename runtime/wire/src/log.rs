@@ -27,6 +27,27 @@ pub struct PullBody {
     pub ahead_ms: u64,
     /// Bytes that the entries may have, unless one alone has more.
     pub bytes_max: u64,
+    /// How far the asking region's own log goes beyond what it knows the answering one to have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reaches: Vec<ReachBody>,
+}
+
+/// How far a log goes beyond what somebody has of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReachBody {
+    /// The region whose log it is.
+    pub region: String,
+    /// How often its store was restored.
+    pub epoch: u32,
+    /// The last entry that they have.
+    pub from: u64,
+    /// The last entry that there is.
+    pub to: u64,
+    /// Bytes of the entries in between.
+    pub bytes: u64,
+    /// When the first of these was written, in Unix milliseconds.
+    pub oldest_ms: Option<u64>,
 }
 
 /// What an answer is.
@@ -42,13 +63,19 @@ pub enum PullKind {
 }
 
 /// The head of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PullHead {
     /// What it is.
     pub kind: PullKind,
     /// Whether there are more entries.
     pub more: bool,
+    /// How far logs go beyond what the asking region has, the entries that follow included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reaches: Vec<ReachBody>,
+    /// Since when the answering region asks the asking one for nothing, since that is paused, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_ms: Option<u64>,
 }
 
 /// The numbers of a vector.
@@ -65,8 +92,8 @@ pub fn vector(numbers: &Numbers) -> Option<Vector> {
 }
 
 /// An answer as it travels; none where its head cannot be written.
-pub fn encode_answer(head: PullHead, entries: &[u8]) -> Option<Vec<u8>> {
-    let head = serde_json::to_vec(&head).ok()?;
+pub fn encode_answer(head: &PullHead, entries: &[u8]) -> Option<Vec<u8>> {
+    let head = serde_json::to_vec(head).ok()?;
     let length = u32::try_from(head.len()).ok()?;
     Some([&length.to_le_bytes()[..], &head, entries].concat())
 }
@@ -84,8 +111,8 @@ mod tests {
 
     #[test]
     fn answers_travel_and_nonsense_is_told() {
-        let head = PullHead { kind: PullKind::Entries, more: true };
-        let answer: Option<Bytes> = encode_answer(head, b"rows").map(Bytes::from);
+        let head = PullHead { kind: PullKind::Entries, more: true, reaches: Vec::new(), paused_ms: Some(7) };
+        let answer: Option<Bytes> = encode_answer(&head, b"rows").map(Bytes::from);
         assert_eq!(answer.as_ref().and_then(decode_answer), Some((head, Bytes::from_static(b"rows"))));
         for cut in 0..24 {
             assert_eq!(answer.as_ref().and_then(|answer| decode_answer(&answer.slice(..cut))), None, "{cut} bytes");
