@@ -4,7 +4,7 @@ use domicile_wire::client::{full, now_unix_ms};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
-use crate::args::SyncVerb;
+use crate::args::{ConflictsVerb, SyncVerb};
 use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
 
@@ -16,7 +16,18 @@ pub(crate) async fn run(edge: &Edge, output: Output, verb: &SyncVerb) -> Result<
         }
         SyncVerb::Pause { set, from } => change(edge, output, "pause", set, from.as_deref()).await?,
         SyncVerb::Resume { set, from } => change(edge, output, "resume", set, from.as_deref()).await?,
-        SyncVerb::Conflicts => {
+        SyncVerb::Conflicts { verb: Some(ConflictsVerb::Replay { dataset, policy, origins, key }) } => {
+            let mut wanted = url::form_urlencoded::Serializer::new(String::new());
+            wanted.append_pair("dataset", dataset);
+            for (name, value) in [("policy", policy), ("origins", origins), ("key", key)] {
+                if let Some(value) = value {
+                    wanted.append_pair(name, value);
+                }
+            }
+            let answer = edge.get(&format!("/v1/sync/conflicts/replay?{}", wanted.finish())).await?;
+            output.show(&answer, || replayed(&answer));
+        }
+        SyncVerb::Conflicts { verb: None } => {
             let answer = edge.get("/v1/sync/conflicts").await?;
             output.show(&answer, || conflicts(&answer));
         }
@@ -122,4 +133,18 @@ fn conflicts(answer: &Value) {
         return;
     }
     table(&["row", "versions", "counts", "why"].map(str::to_owned), &rows);
+}
+
+fn replayed(answer: &Value) {
+    let row = |replayed: &Value| {
+        let differs = if replayed["differs"] == true { "another one" } else { "the same" };
+        let shown = ["key", "winner_now", "winner_then", "reason_then"].map(|name| text(&replayed[name]));
+        shown.into_iter().chain([differs.to_owned()]).collect()
+    };
+    let rows: Vec<Vec<String>> = items(&answer["conflicts"]).map(row).collect();
+    if !rows.is_empty() {
+        table(&["row", "counts now", "would count", "why", "that is"].map(str::to_owned), &rows);
+    }
+    let (differ, compared) = (text(&answer["differ"]), text(&answer["compared"]));
+    say!("with `{}`, {differ} of {compared} conflicts would have come out differently", text(&answer["policy"]));
 }

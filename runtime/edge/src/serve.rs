@@ -26,7 +26,7 @@ use crate::clients::{Needs, guarded};
 use crate::metrics::Metrics;
 use crate::peer_door::PeerDoor;
 use crate::problems::Refusal;
-use crate::replication::{Replication, faces, pauses, status};
+use crate::replication::{Replication, faces, pauses, replay, status};
 use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, policies, query};
 
 /// An edge: a region and what its front door needs besides.
@@ -151,6 +151,7 @@ fn operate_here_routes() -> Router<Arc<Edge>> {
         .route("/v1/sync/pause", post(pauses::pause))
         .route("/v1/sync/resume", post(pauses::resume))
         .route("/v1/sync/conflicts", get(faces::list_conflicts))
+        .route("/v1/sync/conflicts/replay", get(replay::replay))
         .route("/v1/sync/conflicts/resolve", post(faces::resolve))
         .route("/v1/audit/receipts", get(audit::receipts))
         .route("/v1/audit/heads", get(audit::heads))

@@ -15,6 +15,7 @@ mod message;
 mod pause;
 mod pending;
 mod planted;
+mod replay;
 mod replica;
 mod resolution;
 mod settle;
@@ -30,6 +31,7 @@ pub use message::{Answer, News, Pull};
 pub use pause::Pauses;
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
+pub use replay::{Replay, ReplayError, Replayed};
 pub use replica::{Refusal, Replica, ReplicaStatus};
 pub use resolution::Resolution;
 pub use system::{CONFLICTS, SIBLINGS, SystemError, system_specs};

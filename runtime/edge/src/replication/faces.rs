@@ -35,7 +35,7 @@ pub(crate) async fn list_conflicts(State(edge): Shared) -> Handled {
     Ok(json(&json_value!({"region": edge.region.id().as_str(), "conflicts": listed})))
 }
 
-async fn listed(edge: &Edge) -> Result<Vec<ListedConflict>, Refusal> {
+pub(super) async fn listed(edge: &Edge) -> Result<Vec<ListedConflict>, Refusal> {
     if edge.replication().sets.is_empty() {
         return Ok(Vec::new());
     }

@@ -5,6 +5,7 @@ mod driver;
 pub(crate) mod faces;
 mod gauges;
 pub(crate) mod pauses;
+pub(crate) mod replay;
 pub(crate) mod status;
 mod travel;
 mod turn;
@@ -54,6 +55,7 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct Replication {
     sets: BTreeMap<SetName, Part>,
+    applier: Arc<Applier>,
 }
 
 #[derive(Debug)]
@@ -87,7 +89,7 @@ impl Replication {
     ) -> Result<Self, QueryError> {
         let own = sets.into_iter().filter(|set| set.regions.contains(region.id()));
         let part = |set: ReplicationSet| Ok((set.name.clone(), Part::start(region, set, applier, data_dir)?));
-        Ok(Self { sets: own.map(part).collect::<Result<_, QueryError>>()? })
+        Ok(Self { sets: own.map(part).collect::<Result<_, QueryError>>()?, applier: Arc::clone(applier) })
     }
 
     /// Holds where rows of a dataset may be written here now.
