@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use domicile_config::{Peer, RegionFiles};
+use domicile_edge::Links;
 use domicile_store::{DatasetSpec, Noting};
 use domicile_sync::{Applier, CONFLICTS, Policy, SIBLINGS};
 use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, RowPolicy, SetName};
@@ -13,6 +14,7 @@ use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, RowPol
 pub(crate) struct Replicated {
     pub(crate) sets: Vec<ReplicationSet>,
     pub(crate) applier: Arc<Applier>,
+    pub(crate) links: Links,
 }
 
 /// The sets that the region is in.
@@ -60,7 +62,8 @@ pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
         }
     }
     let applier = Arc::new(Applier::new(policies(files)?));
-    Ok(Replicated { sets: own(files).cloned().collect(), applier })
+    let links = files.config.peers.iter().map(|peer| (peer.id.clone(), peer.log)).collect();
+    Ok(Replicated { sets: own(files).cloned().collect(), applier, links })
 }
 
 /// What becomes of conflicts, by dataset.

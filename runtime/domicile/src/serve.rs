@@ -52,7 +52,7 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     .map_err(anyhow::Error::from)??;
     let region = Arc::new(region);
     let edge = Edge::new(Arc::clone(&region), limits.load_bytes_max, limits.body_silence).with_backups_at(backup_urls);
-    let replication = Replication::start(&region, replicated.sets, &replicated.applier, &data_dir);
+    let replication = Replication::start(&region, replicated.sets, &replicated.applier, &replicated.links, &data_dir);
     let edge = Arc::new(edge.with_replication(replication.map_err(anyhow::Error::from)?));
     let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
     let stop = async move {

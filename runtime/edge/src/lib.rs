@@ -25,5 +25,5 @@ mod replication;
 mod serve;
 
 pub use peer_door::PeerDoor;
-pub use replication::Replication;
+pub use replication::{Links, Replication};
 pub use serve::{Edge, serve};

@@ -8,6 +8,7 @@ mod error;
 pub mod explain;
 pub mod frame;
 pub mod log;
+mod pace;
 pub mod peer;
 pub mod plugins;
 pub mod policies;
@@ -19,4 +20,5 @@ pub mod tls;
 pub mod token;
 
 pub use error::WireError;
+pub use pace::Pace;
 pub use problem::Problem;

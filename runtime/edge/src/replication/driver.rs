@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::pauses::{PauseChange, PauseFile};
 use super::travel::{self, Arrived};
 use super::turn::{Done, Lying, Turn};
-use super::{Command, Known};
+use super::{Command, Known, Links};
 
 /// The state of a set, and what its task is told.
 pub(super) struct Driver {
@@ -30,6 +30,7 @@ pub(super) struct Driver {
     pub(super) publish: watch::Sender<Known>,
     pub(super) status: watch::Sender<ReplicaStatus>,
     pub(super) pause_file: PauseFile,
+    pub(super) links: Links,
 }
 
 /// What came in since the last turn.
@@ -137,8 +138,9 @@ impl Driver {
     /// Asks another region, beside everything else.
     fn pull(&self, peer: RegionId, pull: Pull) {
         let (region, commands) = (Arc::clone(&self.region), self.commands.clone());
+        let compression = self.links.get(&peer).and_then(|link| link.compression);
         tokio::spawn(async move {
-            let answer = travel::pull(&region, &peer, &pull).await;
+            let answer = travel::pull(&region, &peer, &pull, compression).await;
             if let Some(commands) = commands.upgrade() {
                 // Where the task has ended, nobody waits for it.
                 let _ = commands.send(Command::Answered { region: peer, answer }).await;

@@ -22,8 +22,11 @@ use crate::serve::{Edge, Handled, Shared, json};
 /// `POST /v1/peer/log`
 pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled {
     let work = async |caller: RegionId, body: Bytes| {
-        let answer = edge.replication().ask(caller, travel::question(&body)?).await;
-        let written = travel::written(&answer);
+        let (pull, compression) = travel::question(&body)?;
+        let answer = edge.replication().ask(caller, pull).await;
+        // Packing takes a while.
+        let written = tokio::task::spawn_blocking(move || travel::written(&answer, compression.as_deref())).await;
+        let written = written.ok().flatten();
         Ok(written.ok_or_else(|| QueryError::Execution("entries cannot be encoded".to_owned()))?.into())
     };
     signed(&edge, request, BODY_BYTES_MAX, work).await

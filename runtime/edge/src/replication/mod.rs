@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use domicile_query::{QueryError, Region};
 use domicile_store::StoreError;
 use domicile_sync::{Answer, Applier, News, Pauses, Pull, Replica, ReplicaStatus};
-use domicile_types::{Acknowledge, DatasetName, RegionId, ReplicationSet, SetName, Vector, limits};
+use domicile_types::{Acknowledge, DatasetName, LogLink, RegionId, ReplicationSet, SetName, Vector, limits};
 use domicile_wire::Problem;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -41,6 +41,9 @@ enum Command {
     /// Somebody wants it paused, or to go on.
     Pause { change: PauseChange, reply: oneshot::Sender<Result<Pauses, StoreError>> },
 }
+
+/// How entries come from each other region.
+pub type Links = BTreeMap<RegionId, LogLink>;
 
 /// What is known of the other regions.
 #[derive(Debug, Clone, Default)]
@@ -85,10 +88,11 @@ impl Replication {
         region: &Arc<Region>,
         sets: Vec<ReplicationSet>,
         applier: &Arc<Applier>,
+        links: &Links,
         data_dir: &Path,
     ) -> Result<Self, QueryError> {
         let own = sets.into_iter().filter(|set| set.regions.contains(region.id()));
-        let part = |set: ReplicationSet| Ok((set.name.clone(), Part::start(region, set, applier, data_dir)?));
+        let part = |set: ReplicationSet| Ok((set.name.clone(), Part::start(region, set, applier, links, data_dir)?));
         Ok(Self { sets: own.map(part).collect::<Result<_, QueryError>>()?, applier: Arc::clone(applier) })
     }
 
@@ -146,6 +150,7 @@ impl Part {
         region: &Arc<Region>,
         set: ReplicationSet,
         applier: &Arc<Applier>,
+        links: &Links,
         data_dir: &Path,
     ) -> Result<Self, QueryError> {
         let (commands, waiting) = mpsc::channel(limits::PULLS_WAITING_MAX);
@@ -153,6 +158,11 @@ impl Part {
         let pause_file = PauseFile::of(data_dir, &set.name);
         let mut replica = Replica::new(set.clone(), region.id().clone());
         replica.pause(pause_file.read()?);
+        for (peer, link) in links {
+            if let Some(bytes_per_s) = link.bytes_per_s_max {
+                replica = replica.limited(peer, bytes_per_s);
+            }
+        }
         let (publish, known) = watch::channel(Known::default());
         let (status, shown) = watch::channel(ReplicaStatus::default());
         let driver = Driver {
@@ -166,6 +176,7 @@ impl Part {
             publish,
             status,
             pause_file,
+            links: links.clone(),
         };
         let task = tokio::spawn(driver.run()).abort_handle();
         Ok(Self { set, commands, fenced, known, status: shown, task })

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use domicile_query::Region;
 use domicile_store::{Entry, Reach};
 use domicile_sync::{Answer, News, Pull};
-use domicile_types::{Origin, RegionId, limits};
+use domicile_types::{LogCompression, Origin, RegionId, limits};
+use domicile_wire::Pace;
 use domicile_wire::log::{
-    LOG_PATH, PullBody, PullHead, PullKind, ReachBody, decode_answer, encode_answer, numbers, vector,
+    LOG_PATH, PullBody, PullHead, PullKind, ReachBody, ZSTD, decode_answer, encode_answer, numbers, vector,
 };
 use http::Method;
 
@@ -18,7 +19,12 @@ use crate::problems::Refusal;
 pub(super) type Arrived = (Answer, u64);
 
 /// Asks another region. None where it does not answer, or not in a way that can be understood.
-pub(super) async fn pull(region: &Region, peer: &RegionId, pull: &Pull) -> Option<Arrived> {
+pub(super) async fn pull(
+    region: &Region,
+    peer: &RegionId,
+    pull: &Pull,
+    compression: Option<LogCompression>,
+) -> Option<Arrived> {
     let known = region.peers().iter().find(|known| known.id == *peer)?;
     let body = PullBody {
         set: pull.set.to_string(),
@@ -27,16 +33,23 @@ pub(super) async fn pull(region: &Region, peer: &RegionId, pull: &Pull) -> Optio
         ahead_ms: pull.ahead_ms,
         bytes_max: pull.bytes_max,
         reaches: pull.reaches.iter().map(reach_body).collect(),
+        compression: compression.map(|LogCompression::Zstd| ZSTD.to_owned()),
     };
     let body = Bytes::from(serde_json::to_vec(&body).ok()?);
-    let timeout = Duration::from_millis(limits::PULL_TIMEOUT_MS);
-    match region.client().send(known, Method::POST, LOG_PATH, body, timeout).await {
+    let pace = Pace {
+        bytes_max: limits::PULL_ANSWER_BYTES_MAX,
+        silence_max: Duration::from_millis(limits::PULL_TIMEOUT_MS),
+        bytes_per_s_min: limits::PULL_BYTES_PER_S_MIN,
+    };
+    match region.client().send_patiently(known, (Method::POST, LOG_PATH), body, pace).await {
         Ok(answer) => {
-            let read = read(&answer.body);
+            let bytes = answer.body.len() as u64;
+            // Unpacking takes a while.
+            let read = tokio::task::spawn_blocking(move || read(&answer.body)).await.ok().flatten();
             if read.is_none() {
                 tracing::warn!(%peer, "an answer about the logs of a replication set cannot be read");
             }
-            Some((read?, answer.body.len() as u64))
+            Some((read?, bytes))
         }
         Err(error) => {
             tracing::debug!(%peer, %error, "no entries from a peer");
@@ -74,24 +87,28 @@ fn reach(body: &ReachBody) -> Option<Reach> {
     Some(Reach { origin, from: *from, to: *to, bytes: *bytes, oldest_ms: *oldest_ms })
 }
 
-/// The question that another region's body is.
-pub(super) fn question(body: &Bytes) -> Result<Pull, Refusal> {
+/// The question that another region's body is, and how it wants the entries packed.
+///
+/// # Errors
+/// Where it is none.
+pub(super) fn question(body: &Bytes) -> Result<(Pull, Option<String>), Refusal> {
     let not_one = |what: &str| Refusal::bad_request(format!("the body is no question for entries: {what}"));
     let body: PullBody = serde_json::from_slice(body).map_err(|error| not_one(&error.to_string()))?;
     let regions = body.regions.iter().map(|region| region.parse()).collect::<Result<_, _>>();
     let reaches = body.reaches.iter().map(reach).collect::<Option<_>>();
-    Ok(Pull {
+    let pull = Pull {
         set: body.set.parse().map_err(|_| not_one("the set has no name that one can have"))?,
         have: vector(&body.have).ok_or_else(|| not_one("a region has no name that one can have"))?,
         regions: regions.map_err(|_| not_one("a region has no name that one can have"))?,
         ahead_ms: body.ahead_ms,
         bytes_max: body.bytes_max,
         reaches: reaches.ok_or_else(|| not_one("a region has no name that one can have"))?,
-    })
+    };
+    Ok((pull, body.compression))
 }
 
-/// The answer as bytes.
-pub(super) fn written(answer: &Answer) -> Option<Vec<u8>> {
+/// The answer as bytes, packed as it is wanted.
+pub(super) fn written(answer: &Answer, compression: Option<&str>) -> Option<Vec<u8>> {
     let nothing = News::default();
     let (kind, more, entries, news) = match answer {
         Answer::Entries { entries, more, news } => (PullKind::Entries, *more, entries.as_slice(), news),
@@ -101,5 +118,6 @@ pub(super) fn written(answer: &Answer) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(entries.iter().map(Entry::encoded_len).sum());
     entries.iter().try_for_each(|entry| entry.encode(&mut bytes)).ok()?;
     let reaches = news.reaches.iter().map(reach_body).collect();
-    encode_answer(&PullHead { kind, more, reaches, paused_ms: news.paused_ms }, &bytes)
+    let head = PullHead { kind, more, reaches, paused_ms: news.paused_ms, zstd_bytes: None };
+    encode_answer(head, &bytes, compression)
 }
