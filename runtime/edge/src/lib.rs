@@ -23,6 +23,7 @@ mod problems;
 mod query;
 mod replication;
 mod serve;
+mod session;
 
 pub use peer_door::PeerDoor;
 pub use replication::{Links, Replication};

@@ -17,27 +17,28 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Takes an entry in, unless there is no room for it: then it is asked for again later.
-    pub(crate) fn push(&mut self, entry: Entry, applied: &Vector) {
+    /// Takes an entry in, unless there is no room for it: then it is asked for again later. Says whether it was not here
+    /// before.
+    pub(crate) fn push(&mut self, entry: Entry, applied: &Vector) -> bool {
         let dot = &entry.mark.dot;
         if self.mistake.is(Planted::RepetitionIsPoison) {
             if applied.contains(dot) {
                 self.suspects.insert(dot.origin.clone());
             }
             if self.suspects.contains(&dot.origin) {
-                return;
+                return false;
             }
         }
         let is_next = applied.get(&dot.origin) + 1 == dot.seq;
         let has_room = self.bytes + entry.encoded_len() <= limits::PENDING_ENTRIES_BYTES_MAX;
         if applied.contains(dot) || !(has_room || is_next) {
-            return;
+            return false;
         }
         let key = (dot.origin.clone(), dot.seq);
         self.bytes += entry.encoded_len();
-        if let Some(known) = self.entries.insert(key, entry) {
-            self.bytes -= known.encoded_len();
-        }
+        let known = self.entries.insert(key, entry);
+        self.bytes -= known.as_ref().map_or(0, Entry::encoded_len);
+        known.is_none()
     }
 
     /// Takes entries out that can be applied one after the other, at most `max`: each is the next of its log, follows

@@ -151,6 +151,7 @@ impl Replay {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use domicile_types::{Column, ColumnType, Dataset, Residency};
 

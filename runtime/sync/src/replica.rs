@@ -178,10 +178,23 @@ impl Replica {
                 self.learn(news, state);
                 let is_held = |entry: &Entry| self.pauses.holds(&entry.mark.dot.origin);
                 let of_set = entries.into_iter().filter(|entry| entry.mark.set == self.set.name && !is_held(entry));
-                of_set.for_each(|entry| self.pending.push(entry, &state.applied));
+                let (mut any, mut new) = (false, false);
+                for entry in of_set {
+                    (any, new) = (true, self.pending.push(entry, &state.applied) || new);
+                }
+                // What waits for others, or finds no room, would come at once again.
+                if any && !new {
+                    self.rest(region, now_ms);
+                }
             }
             Answer::SnapshotRequired => link.refuse(Refusal::SnapshotRequired, now_ms),
             Answer::NotPermitted => link.refuse(Refusal::NotPermitted, now_ms),
+        }
+    }
+
+    fn rest(&mut self, region: &RegionId, now_ms: u64) {
+        if let Some(link) = self.links.get_mut(region) {
+            link.retry_at_ms = now_ms.saturating_add(limits::PULL_REPEAT_MS);
         }
     }
 
@@ -237,7 +250,9 @@ impl Replica {
 
     /// Puts entries back that could not be applied.
     pub fn put_back(&mut self, entries: Vec<Entry>, state: &SetState) {
-        entries.into_iter().for_each(|entry| self.pending.push(entry, &state.applied));
+        for entry in entries {
+            self.pending.push(entry, &state.applied);
+        }
     }
 
     /// Answers a question of `region`; none where there is nothing to say yet, so that it should be answered later.

@@ -351,6 +351,8 @@ pub const CLOCK_DRIFT_MS_MAX: u64 = 500;
 pub const HEARTBEAT_MS: u64 = 1_000;
 /// Milliseconds until a region that did not answer is asked again, at most.
 pub const PULL_RETRY_MS_MAX: u64 = 5_000;
+/// Milliseconds until a region is asked again whose answer had nothing but what waits here already.
+pub const PULL_REPEAT_MS: u64 = 1_000;
 /// Questions for entries of one set that wait for an answer.
 pub const PULLS_WAITING_MAX: usize = 64;
 /// Milliseconds for which a question for entries waits where there is nothing new.
@@ -365,3 +367,7 @@ pub const CONFLICTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const ACKNOWLEDGE_TIMEOUT_MS: u64 = 15_000;
 /// Logs of one set that a region keeps in mind as being behind.
 pub const SET_LOGS_MAX: usize = 1_024;
+/// Characters of a session: what a client takes along of what it has written and read.
+pub const SESSION_BYTES_MAX: usize = 4_096;
+/// Longest that a question waits for what its session has seen.
+pub const SESSION_WAIT_MAX: Duration = Duration::from_secs(10);

@@ -14,6 +14,7 @@ pub mod plugins;
 pub mod policies;
 pub mod problem;
 pub mod receipt;
+pub mod session;
 pub mod signature;
 mod stream;
 pub mod tls;

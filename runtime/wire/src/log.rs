@@ -127,6 +127,7 @@ pub fn decode_answer(answer: &Bytes) -> Option<(PullHead, Bytes)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

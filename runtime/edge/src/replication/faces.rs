@@ -11,6 +11,7 @@ use domicile_sync::{ListedConflict, Resolution, SyncError, conflicts};
 use domicile_types::RegionId;
 use domicile_types::limits::{BODY_BYTES_MAX, CONFLICTS_BYTES_MAX};
 use domicile_wire::Problem;
+use domicile_wire::session::Session;
 use serde::Deserialize;
 use serde_json::json as json_value;
 
@@ -18,6 +19,7 @@ use super::travel;
 use crate::peers::signed;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
+use crate::session::with_session;
 
 /// `POST /v1/peer/log`
 pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled {
@@ -86,5 +88,6 @@ pub(crate) async fn resolve(State(edge): Shared, body: Body) -> Handled {
     edge.replication().acknowledged(&edge.region, &spec.dataset.name, None).await?;
     tracing::info!(dataset = wanted.dataset, key = wanted.key, counts = wanted.version, "conflict resolved");
     let (dataset, key) = (wanted.dataset, wanted.key);
-    Ok(json(&json_value!({"dataset": dataset, "key": key, "counts": wanted.version, "version": version})))
+    let answer = json(&json_value!({"dataset": dataset, "key": key, "counts": wanted.version, "version": version}));
+    Ok(with_session(&edge, answer, Session::default(), edge.replication().set_of(&spec.dataset.name)))
 }

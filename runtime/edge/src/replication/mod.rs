@@ -133,6 +133,21 @@ impl Replication {
         }
     }
 
+    /// The set that a dataset is in.
+    pub(crate) fn set_of(&self, dataset: &DatasetName) -> Option<&SetName> {
+        self.sets.values().find(|part| part.set.datasets.contains(dataset)).map(|part| &part.set.name)
+    }
+
+    /// The sets that this region takes part in.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &SetName> {
+        self.sets.keys()
+    }
+
+    /// Whether all or a part of a set is paused here.
+    pub(crate) fn is_paused(&self, set: &SetName) -> bool {
+        self.sets.get(set).is_some_and(|part| !part.status.borrow().pauses.is_empty())
+    }
+
     /// The answer to a question of another region.
     async fn ask(&self, region: RegionId, pull: Pull) -> Answer {
         let Some(part) = self.sets.get(&pull.set) else { return Answer::NotPermitted };
