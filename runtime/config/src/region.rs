@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domicile_types::{RegionId, limits};
+use domicile_types::{LogCompression, LogLink, RegionId, limits};
 use serde::Deserialize;
 
 use crate::clients::{Clients, RawClients};
@@ -67,6 +67,8 @@ pub struct Peer {
     pub secret_file: PathBuf,
     /// Jurisdictions whose law holds there; empty only where this region trusts no clients' tokens.
     pub jurisdictions: Vec<String>,
+    /// How entries of replication sets come from there.
+    pub log: LogLink,
 }
 
 /// Limits that a region may set. Sizes only lower than the program's own; times up to `limits::QUERY_TIMEOUT_MAX`.
@@ -161,6 +163,14 @@ struct RawPeer {
     url: Spanned<Parsed<PeerUrl>>,
     secret_file: PathBuf,
     jurisdictions: Option<Spanned<Vec<String>>>,
+    log_compression: Option<RawCompression>,
+    log_bytes_per_s_max: Option<Spanned<i64>>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum RawCompression {
+    Zstd,
 }
 
 impl RegionConfig {
@@ -273,7 +283,12 @@ impl Source<'_> {
             }
             peer.jurisdictions.as_ref().map_or(Ok(()), |codes| self.jurisdictions(codes))?;
             let jurisdictions = peer.jurisdictions.map(Spanned::into_inner).unwrap_or_default();
-            peers.push(Peer { id, url, secret_file: folder.join(peer.secret_file), jurisdictions });
+            let bytes = peer.log_bytes_per_s_max.as_ref();
+            let log = LogLink {
+                compression: peer.log_compression.map(|RawCompression::Zstd| LogCompression::Zstd),
+                bytes_per_s_max: self.number("log_bytes_per_s_max", bytes, limits::LOG_BYTES_PER_S_MAX)?,
+            };
+            peers.push(Peer { id, url, secret_file: folder.join(peer.secret_file), jurisdictions, log });
         }
         Ok(peers)
     }

@@ -292,8 +292,27 @@ pub(crate) enum KeyVerb {
 pub(crate) enum SyncVerb {
     /// What has arrived from which region, and what waits.
     Status,
+    /// Ask no other region for rows of a set, and apply none, until `resume`. Others still get this region's rows.
+    Pause {
+        /// The replication set.
+        set: String,
+        /// Only what this region writes: it is not asked, and its rows wait, with all that was written knowing of them.
+        #[arg(long, value_name = "REGION")]
+        from: Option<String>,
+    },
+    /// Go on with a set that is paused.
+    Resume {
+        /// The replication set.
+        set: String,
+        /// Only with what this region writes.
+        #[arg(long, value_name = "REGION")]
+        from: Option<String>,
+    },
     /// The rows that were written at two places at once, and which version of each counts.
-    Conflicts,
+    Conflicts {
+        #[command(subcommand)]
+        verb: Option<ConflictsVerb>,
+    },
     /// Let another version of such a row count. It is written anew, over all that this region has by now.
     Resolve {
         /// The dataset.
@@ -302,6 +321,25 @@ pub(crate) enum SyncVerb {
         key: String,
         /// The version that is to count, as `sync conflicts` shows it: `eu-central.0:17`.
         version: String,
+    },
+}
+
+/// What is done with conflicts, but listing them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConflictsVerb {
+    /// Show which versions would have counted under another policy. Nothing is changed.
+    Replay {
+        /// The dataset.
+        dataset: String,
+        /// The policy of rows: lww, first_write, origin_priority or manual; the dataset's own by default.
+        #[arg(long)]
+        policy: Option<String>,
+        /// With origin_priority: the regions, the first first, separated by commas.
+        #[arg(long, value_name = "REGIONS")]
+        origins: Option<String>,
+        /// Only this row, as `sync conflicts` shows its key: `["7"]`.
+        #[arg(long)]
+        key: Option<String>,
     },
 }
 

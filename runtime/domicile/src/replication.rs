@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use domicile_config::{Peer, RegionFiles};
+use domicile_edge::Links;
 use domicile_store::{DatasetSpec, Noting};
 use domicile_sync::{CONFLICTS, Policy, SIBLINGS};
 use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, SetName};
@@ -13,6 +14,7 @@ use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, SetNam
 pub(crate) struct Replicated {
     pub(crate) sets: Vec<ReplicationSet>,
     pub(crate) policies: BTreeMap<DatasetName, Policy>,
+    pub(crate) links: Links,
 }
 
 /// The sets that the region is in.
@@ -59,7 +61,8 @@ pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
             );
         }
     }
-    Ok(Replicated { sets: own(files).cloned().collect(), policies: policies(files)? })
+    let links = files.config.peers.iter().map(|peer| (peer.id.clone(), peer.log)).collect();
+    Ok(Replicated { sets: own(files).cloned().collect(), policies: policies(files)?, links })
 }
 
 /// What becomes of conflicts, by dataset.

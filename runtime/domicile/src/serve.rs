@@ -37,7 +37,7 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     let files = load_region(config).map_err(anyhow::Error::from)?;
     let listen = files.config.listen;
     let (limits, id) = (files.config.limits.clone(), files.config.id.clone());
-    let backup_urls = files.config.storage.backup_urls.clone();
+    let (backup_urls, data_dir) = (files.config.storage.backup_urls.clone(), files.config.data_dir.clone());
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("{listen} cannot be listened on; is another process using it? ([listen] in {})", config.display())
     })?;
@@ -52,7 +52,8 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     .map_err(anyhow::Error::from)??;
     let region = Arc::new(region);
     let edge = Edge::new(Arc::clone(&region), limits.load_bytes_max, limits.body_silence).with_backups_at(backup_urls);
-    let edge = Arc::new(edge.with_replication(Replication::start(&region, replicated.sets, replicated.policies)));
+    let replication = Replication::start(&region, replicated.sets, replicated.policies, &replicated.links, &data_dir);
+    let edge = Arc::new(edge.with_replication(replication.map_err(anyhow::Error::from)?));
     let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
     let stop = async move {
         tokio::select! {

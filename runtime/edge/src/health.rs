@@ -36,7 +36,7 @@ pub(crate) async fn ready(State(edge): Shared) -> Response {
 
 /// `GET /metrics`, in the OpenMetrics text format.
 pub(crate) async fn metrics(State(edge): Shared) -> Response {
-    let mut response = edge.metrics.text(&edge.region).into_response();
+    let mut response = edge.metrics.text(&edge.region, edge.replication()).into_response();
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response

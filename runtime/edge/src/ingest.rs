@@ -13,6 +13,7 @@ use crate::incoming;
 use crate::media::media_type;
 use crate::problems::Refusal;
 use crate::serve::{Handled, Shared, json};
+use crate::session;
 
 const CSV: &str = "text/csv";
 const JSON: &str = "application/json";
@@ -39,6 +40,7 @@ async fn ingest(
 ) -> Handled {
     let name = edge.region.catalog().spec(&dataset)?.dataset.name.clone();
     edge.replication().check_clock(&name)?;
+    let session = session::brought(headers)?;
     let (format, idempotency_key, wanted) = (format(headers)?, idempotency_key(headers)?, acknowledge(headers)?);
     let batch = Batch { dataset: name.clone(), operation, format, idempotency_key };
     let body = edge.arriving(body, edge.load_bytes_max)?;
@@ -53,7 +55,8 @@ async fn ingest(
     let Ack { rows, bytes, version, already_loaded } = ack;
     tracing::info!(dataset, ?operation, rows, version, already_loaded, "stored");
     edge.replication().acknowledged(&edge.region, &name, wanted).await?;
-    Ok(json(&LoadAnswer { dataset, rows, bytes, version, already_loaded }))
+    let answer = json(&LoadAnswer { dataset, rows, bytes, version, already_loaded });
+    Ok(session::with_session(&edge, answer, session, edge.replication().set_of(&name)))
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {

@@ -23,7 +23,8 @@ mod problems;
 mod query;
 mod replication;
 mod serve;
+mod session;
 
 pub use peer_door::PeerDoor;
-pub use replication::Replication;
+pub use replication::{Links, Replication};
 pub use serve::{Edge, serve};

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::plugin_metrics::PluginMetrics;
+use crate::replication::{Replication, ReplicationGauges};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -40,6 +41,7 @@ pub(crate) struct Metrics {
     suppressed_groups: Family<RegionLabels, Counter>,
     regions_missing: Family<RegionLabels, Counter>,
     rows: Family<DatasetLabels, Gauge>,
+    replication: ReplicationGauges,
 }
 
 impl Metrics {
@@ -53,6 +55,7 @@ impl Metrics {
             suppressed_groups: Family::default(),
             regions_missing: Family::default(),
             rows: Family::default(),
+            replication: ReplicationGauges::default(),
         };
         metrics.register();
         metrics.registry.register_collector(Box::new(PluginMetrics(Arc::clone(region))));
@@ -61,6 +64,7 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
+        self.replication.register(registry);
         registry.register("requests", "Requests answered", Family::clone(&self.requests));
         let seconds = Family::clone(&self.request_seconds);
         registry.register_with_unit("request_duration", "Time from request to answer", Unit::Seconds, seconds);
@@ -99,7 +103,8 @@ impl Metrics {
     }
 
     /// All metrics as text.
-    pub(crate) fn text(&self, region: &Region) -> String {
+    pub(crate) fn text(&self, region: &Region, replication: &Replication) -> String {
+        self.replication.update(replication);
         let snapshot = region.store().snapshot();
         for spec in region.catalog().specs() {
             let name = &spec.dataset.name;

@@ -22,6 +22,7 @@ use crate::body::{self, Parameters};
 use crate::media::media_type;
 use crate::problems::{Refusal, problem};
 use crate::serve::{Edge, Handled, Shared, json};
+use crate::session;
 
 /// `POST /v1/query`
 pub(crate) async fn query(
@@ -155,14 +156,18 @@ pub(crate) async fn receipts(
     Ok(json(&json_value!({"query_id": id, "receipts": receipts})))
 }
 
-async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, request: QueryRequest) -> Handled {
+async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, mut request: QueryRequest) -> Handled {
     let format = Format::accepted(headers)?;
     let id = request.id.clone();
+    let session = session::brought(headers)?;
+    let waited = session::await_applied(edge, &session, request.timeout).await;
+    request.timeout = request.timeout.saturating_sub(waited.map_err(|refusal| refusal.of_query(id.as_str()))?);
     let span = tracing::info_span!("query", query_id = %id, region = %edge.region.id());
     let answer = run(&edge.region, request).instrument(span).await;
     let answer = answer.map_err(|error| Refusal::from(error).of_query(id.as_str()))?;
     edge.metrics.answered(&answer.facts);
-    respond(&answer, format).map_err(|refusal| refusal.of_query(id.as_str()))
+    let response = respond(&answer, format).map_err(|refusal| refusal.of_query(id.as_str()))?;
+    Ok(session::with_session(edge, response, session, edge.replication().names()))
 }
 
 /// A request with everything but the question.

@@ -26,7 +26,7 @@ use crate::clients::{Needs, guarded};
 use crate::metrics::Metrics;
 use crate::peer_door::PeerDoor;
 use crate::problems::Refusal;
-use crate::replication::{Replication, faces};
+use crate::replication::{Replication, faces, pauses, replay, status};
 use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, policies, query};
 
 /// An edge: a region and what its front door needs besides.
@@ -147,8 +147,11 @@ fn operate_here_routes() -> Router<Arc<Edge>> {
         .route("/v1/plugins/{name}/shadow", get(plugins::shadow_report))
         .route("/v1/policies", get(policies::list))
         .route("/v1/policies/reload", post(policies::reload))
-        .route("/v1/sync/status", get(faces::status))
+        .route("/v1/sync/status", get(status::status))
+        .route("/v1/sync/pause", post(pauses::pause))
+        .route("/v1/sync/resume", post(pauses::resume))
         .route("/v1/sync/conflicts", get(faces::list_conflicts))
+        .route("/v1/sync/conflicts/replay", get(replay::replay))
         .route("/v1/sync/conflicts/resolve", post(faces::resolve))
         .route("/v1/audit/receipts", get(audit::receipts))
         .route("/v1/audit/heads", get(audit::heads))

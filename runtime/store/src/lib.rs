@@ -66,7 +66,7 @@ pub use input::{Format, Source};
 pub use jobs::{Done, Job};
 pub use journal::{Journal, Records};
 pub use local_disk::LocalDisk;
-pub use logs::{Entry, Located, SetState};
+pub use logs::{Entry, Located, Reach, SetState};
 pub use noting::Noting;
 pub use objects::Objects;
 pub use partition::{PartitionKey, PartitionValue, bucket_end, bucket_of, bucket_start};

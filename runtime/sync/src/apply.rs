@@ -93,6 +93,12 @@ impl Applier {
         Self { policies, mistake: Mistake::default() }
     }
 
+    /// The conflict policy of a dataset; none where it is not replicated here.
+    #[must_use]
+    pub fn policy(&self, dataset: &DatasetName) -> Option<&Policy> {
+        self.policies.get(dataset)
+    }
+
     /// The same, making a mistake.
     #[cfg(feature = "planted-bugs")]
     #[must_use]

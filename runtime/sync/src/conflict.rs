@@ -21,9 +21,10 @@ mod set_union;
 mod siblings;
 
 pub use note::note;
+pub(crate) use notes::dot;
 pub use plugin::{MergeFailure, MergePlugin, Merged, NoPlugin, Unavailable};
 pub use reason::Reason;
 pub use resolve::{Resolved, resolve};
 pub use rules::Rules;
-pub(crate) use siblings::OP_TOMBSTONE;
+pub(crate) use siblings::{OP_COLUMN, OP_TOMBSTONE};
 pub use siblings::{RowRef, Siblings, SiblingsError};

@@ -44,6 +44,12 @@ pub enum SyncError {
         /// Those that there are.
         versions: String,
     },
+    /// What is noted of a conflict cannot be read.
+    #[error("what is noted of a conflict of row {key} cannot be read")]
+    Unreadable {
+        /// The key of the row.
+        key: String,
+    },
     /// Versions of a row do not belong together.
     #[error(transparent)]
     Siblings(#[from] SiblingsError),

@@ -6,12 +6,16 @@
 //! applies what comes.
 
 mod apply;
+mod budget;
 pub mod conflict;
 mod error;
+mod lag;
 mod ledger;
 mod message;
+mod pause;
 mod pending;
 mod planted;
+mod replay;
 mod replica;
 mod resolution;
 mod settle;
@@ -21,10 +25,13 @@ mod system;
 
 pub use apply::{Applied, Applier, Policy};
 pub use error::SyncError;
+pub use lag::LogLag;
 pub use ledger::{ListedConflict, conflicts};
-pub use message::{Answer, Pull};
+pub use message::{Answer, News, Pull};
+pub use pause::Pauses;
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
+pub use replay::{Replay, ReplayError, Replayed};
 pub use replica::{Refusal, Replica, ReplicaStatus};
 pub use resolution::Resolution;
 pub use system::{CONFLICTS, SIBLINGS, SystemError, system_specs};

@@ -1,6 +1,6 @@
 //! What regions ask of each other, and answer.
 
-use domicile_store::Entry;
+use domicile_store::{Entry, Reach};
 use domicile_types::{RegionId, SetName, Vector};
 
 /// Asks another region for entries. It says at the same time what the asking region has for good.
@@ -19,6 +19,17 @@ pub struct Pull {
     pub ahead_ms: u64,
     /// Bytes that the entries of the answer may have, unless one alone has more.
     pub bytes_max: u64,
+    /// How far the asking region's own log goes beyond what it knows the asked one to have.
+    pub reaches: Vec<Reach>,
+}
+
+/// What a region says beside entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// How far logs go beyond what the asking region has, the entries of this answer included.
+    pub reaches: Vec<Reach>,
+    /// Since when the answering region asks the asking one for nothing, since it is paused, in Unix milliseconds.
+    pub paused_ms: Option<u64>,
 }
 
 /// What a region answers.
@@ -30,6 +41,8 @@ pub enum Answer {
         entries: Vec<Entry>,
         /// Whether there are more.
         more: bool,
+        /// What else there is to say.
+        news: News,
     },
     /// Entries that the asking region lacks are not kept any more.
     SnapshotRequired,

@@ -22,7 +22,7 @@ pub use digest::{Digest, DigestError};
 pub use hlc::Hlc;
 pub use name::{DatasetName, NameError, PluginName, QueryId, RegionId, SetName};
 pub use partition::{BUCKETS_MAX, Every, Lifecycle, Partitioning, TimePartition, ValuePartition};
-pub use replication::{Acknowledge, AcknowledgeError, ReplicationSet};
+pub use replication::{Acknowledge, AcknowledgeError, LogCompression, LogLink, ReplicationSet};
 pub use residency::{HomeMap, KeyValue, Residency};
 pub use secret::Secret;
 pub use suggest::{is_slip_of, nearest, suggestion};

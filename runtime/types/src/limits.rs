@@ -335,7 +335,13 @@ pub const BUDGET_QUESTIONS_MAX: usize = 1_000_000;
 
 /// Bytes of entries that one answer to a pull has, unless one entry alone has more.
 pub const PULL_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Bytes of entries of one set that wait for others they follow.
+/// Bytes of an answer to a pull, packed and unpacked: one entry may be as large as a record of the log.
+pub const PULL_ANSWER_BYTES_MAX: usize = LOG_RECORD_BYTES_MAX + 2 * 1024 * 1024;
+/// Bytes a second that an answer to a pull has to bring on average, apart from one pause of the longest kind.
+pub const PULL_BYTES_PER_S_MIN: u64 = 4 * 1024;
+/// Most bytes a second that a region may let come from another one's logs.
+pub const LOG_BYTES_PER_S_MAX: u64 = 1024 * 1024 * 1024 * 1024;
+/// Bytes of entries of one set that wait for others they follow, with those that are asked for.
 pub const PENDING_ENTRIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Entries that are made durable at once.
 pub const APPLY_ENTRIES_MAX: usize = 256;
@@ -345,11 +351,13 @@ pub const CLOCK_DRIFT_MS_MAX: u64 = 500;
 pub const HEARTBEAT_MS: u64 = 1_000;
 /// Milliseconds until a region that did not answer is asked again, at most.
 pub const PULL_RETRY_MS_MAX: u64 = 5_000;
+/// Milliseconds until a region is asked again whose answer had nothing but what waits here already.
+pub const PULL_REPEAT_MS: u64 = 1_000;
 /// Questions for entries of one set that wait for an answer.
 pub const PULLS_WAITING_MAX: usize = 64;
 /// Milliseconds for which a question for entries waits where there is nothing new.
 pub const PULL_WAIT_MS: u64 = 10_000;
-/// Milliseconds after which a question for entries counts as not answered.
+/// Milliseconds after which a question for entries counts as not answered: nothing came for so long.
 pub const PULL_TIMEOUT_MS: u64 = 30_000;
 /// Milliseconds after which a region looks what sync has to do although nothing happened.
 pub const SYNC_TICK_MS: u64 = 100;
@@ -357,3 +365,9 @@ pub const SYNC_TICK_MS: u64 = 100;
 pub const CONFLICTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Milliseconds for which a write waits until other regions have it.
 pub const ACKNOWLEDGE_TIMEOUT_MS: u64 = 15_000;
+/// Logs of one set that a region keeps in mind as being behind.
+pub const SET_LOGS_MAX: usize = 1_024;
+/// Characters of a session: what a client takes along of what it has written and read.
+pub const SESSION_BYTES_MAX: usize = 4_096;
+/// Longest that a question waits for what its session has seen.
+pub const SESSION_WAIT_MAX: Duration = Duration::from_secs(10);

@@ -53,3 +53,19 @@ pub enum Acknowledge {
         copies: u8,
     },
 }
+
+/// How entries travel from one region to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogLink {
+    /// How the region that asks wants them packed; as they are where it says nothing.
+    pub compression: Option<LogCompression>,
+    /// Most bytes a second that it lets come.
+    pub bytes_per_s_max: Option<u64>,
+}
+
+/// How entries are packed for their way, beyond how they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogCompression {
+    /// Zstandard.
+    Zstd,
+}

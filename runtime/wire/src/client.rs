@@ -18,6 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
+use crate::pace::Pace;
 use crate::peer::{Signed, Way, sign_request, verify_reply};
 use crate::tls::{Dial, Dialer, PeerTls, Tcp, TlsRefused};
 use crate::token::RawToken;
@@ -133,13 +134,42 @@ impl PeerClient {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Answer, WireError> {
+        let answer = async |request| whole(&self.http.load_full(), &peer.url, request, timeout).await;
+        self.signed(peer, method, path, body, answer).await
+    }
+
+    /// The same for an answer of at most `bytes_max` bytes, which may take long as long as it comes: it may be silent for
+    /// `silence_max`, and has to be faster than `bytes_per_s_min` all in all.
+    ///
+    /// # Errors
+    /// As for [`Self::send`], and where the answer is larger.
+    pub async fn send_patiently(
+        &self,
+        peer: &Peer,
+        (method, path): (Method, &str),
+        body: Bytes,
+        pace: Pace,
+    ) -> Result<Answer, WireError> {
+        let answer = async |request| pace.whole(&self.http.load_full(), &peer.url, request).await;
+        self.signed(peer, method, path, body, answer).await
+    }
+
+    /// Signs a request, and checks the answer to it.
+    async fn signed(
+        &self,
+        peer: &Peer,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        answer: impl AsyncFnOnce(Request<RequestBody>) -> Result<Answer, WireError>,
+    ) -> Result<Answer, WireError> {
         let now = now_unix_ms();
         let nonce = format!("{now:x}-{:x}", self.requests.fetch_add(1, Ordering::Relaxed));
         let mut request = build(&Dialer::origin(peer), method.clone(), path, full(body.clone()))?;
         let signed = Signed { method: &method, path, body: &body };
         let way = Way { from: &self.region, to: &peer.id };
         sign_request(request.headers_mut(), way, &self.secret, signed, now, &nonce);
-        let answer = whole(&self.http.load_full(), &peer.url, request, timeout).await?;
+        let answer = answer(request).await?;
         verify_reply(&answer.headers, &peer.id, &peer.secret, &nonce, answer.status.as_u16(), &answer.body)?;
         answer.accepted(&peer.url)
     }
@@ -232,8 +262,8 @@ async fn whole<C: Connect + Clone + Send + Sync + 'static>(
     tokio::time::timeout(timeout, answer).await.map_err(|_| timed_out(url, timeout))?
 }
 
-async fn head(
-    http: &Client<HttpConnector, RequestBody>,
+pub(crate) async fn head<C: Connect + Clone + Send + Sync + 'static>(
+    http: &Client<C, RequestBody>,
     url: &str,
     request: Request<RequestBody>,
     timeout: Duration,
@@ -249,7 +279,7 @@ async fn collect(url: &str, response: Response<Incoming>) -> Result<Answer, Wire
     Ok(Answer { status: parts.status, headers: parts.headers, body })
 }
 
-fn timed_out(url: &str, timeout: Duration) -> WireError {
+pub(crate) fn timed_out(url: &str, timeout: Duration) -> WireError {
     WireError::TimedOut { url: url.to_owned(), timeout_ms: timeout.as_millis() }
 }
 
@@ -266,6 +296,6 @@ fn unreachable_at(url: &str, error: &hyper_util::client::legacy::Error) -> WireE
     WireError::Unreachable { url: url.to_owned(), detail }
 }
 
-fn unreadable(url: &str, detail: &str) -> WireError {
+pub(crate) fn unreadable(url: &str, detail: &str) -> WireError {
     WireError::Malformed { url: url.to_owned(), detail: detail.to_owned() }
 }

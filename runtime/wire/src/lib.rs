@@ -8,15 +8,18 @@ mod error;
 pub mod explain;
 pub mod frame;
 pub mod log;
+mod pace;
 pub mod peer;
 pub mod plugins;
 pub mod policies;
 pub mod problem;
 pub mod receipt;
+pub mod session;
 pub mod signature;
 mod stream;
 pub mod tls;
 pub mod token;
 
 pub use error::WireError;
+pub use pace::Pace;
 pub use problem::Problem;

@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use domicile_query::Region;
-use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
+use domicile_store::StoreError;
+use domicile_sync::{Applier, Pauses, Pull, Replica, ReplicaStatus};
 use domicile_types::{RegionId, limits};
 use domicile_wire::client::now_unix_ms;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::pauses::{PauseChange, PauseFile};
+use super::travel::{self, Arrived};
 use super::turn::{Done, Lying, Turn};
-use super::{Acked, Command, travel};
+use super::{Command, Known, Links};
 
 /// The state of a set, and what its task is told.
 pub(super) struct Driver {
@@ -24,13 +27,16 @@ pub(super) struct Driver {
     pub(super) commands: mpsc::WeakSender<Command>,
     pub(super) lying: Vec<Lying>,
     pub(super) fenced: Arc<AtomicBool>,
-    pub(super) publish: watch::Sender<Acked>,
+    pub(super) publish: watch::Sender<Known>,
+    pub(super) status: watch::Sender<ReplicaStatus>,
+    pub(super) pause_file: PauseFile,
+    pub(super) links: Links,
 }
 
 /// What came in since the last turn.
 #[derive(Default)]
 struct Inbox {
-    answered: Vec<(RegionId, Option<Answer>)>,
+    answered: Vec<(RegionId, Option<Arrived>)>,
     asked: Vec<oneshot::Sender<ReplicaStatus>>,
 }
 
@@ -46,7 +52,7 @@ impl Driver {
             if !more {
                 tokio::select! {
                     command = self.waiting.recv() => match command {
-                        Some(command) => self.take(command, &mut inbox),
+                        Some(command) => self.take(command, &mut inbox).await,
                         None => return,
                     },
                     changed = changes.changed() => if changed.is_err() { return },
@@ -54,7 +60,7 @@ impl Driver {
                 }
             }
             while let Ok(command) = self.waiting.try_recv() {
-                self.take(command, &mut inbox);
+                self.take(command, &mut inbox).await;
             }
             match self.turn(inbox).await {
                 Some(again) => more = again,
@@ -63,7 +69,7 @@ impl Driver {
         }
     }
 
-    fn take(&mut self, command: Command, inbox: &mut Inbox) {
+    async fn take(&mut self, command: Command, inbox: &mut Inbox) {
         match command {
             Command::Question { region, pull, reply } => {
                 if let Some(replica) = &mut self.replica {
@@ -74,7 +80,27 @@ impl Driver {
             }
             Command::Answered { region, answer } => inbox.answered.push((region, answer)),
             Command::Status(reply) => inbox.asked.push(reply),
+            Command::Pause { change, reply } => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.pause(change).await);
+            }
         }
+    }
+
+    /// Pauses or goes on, once that is durable.
+    async fn pause(&mut self, change: PauseChange) -> Result<Pauses, StoreError> {
+        let Some(replica) = &mut self.replica else { return Ok(Pauses::default()) };
+        let mut pauses = replica.pauses().clone();
+        match change {
+            PauseChange::Pause(from) => pauses.pause(from, now_unix_ms()),
+            PauseChange::Resume(from) => pauses.resume(from.as_ref()),
+        }
+        self.pause_file.write(&pauses).await?;
+        replica.pause(pauses.clone());
+        // What asks here is answered at once, and so learns of it.
+        self.lying.iter_mut().for_each(|lying| lying.until = Instant::now());
+        tracing::warn!(set = %replica.set().name, ?pauses, "replication was paused or resumed");
+        Ok(pauses)
     }
 
     /// Does what is due. Says whether there is more of it; none where the store is gone.
@@ -94,12 +120,13 @@ impl Driver {
             tracing::warn!(is_fenced = status.is_fenced, "other regions find this one's clock ahead, or no longer do");
         }
         self.publish.send_if_modified(|known| {
-            let changed = *known != status.acked;
+            let changed = known.acked != status.acked || known.paused_ms != status.paused_ms;
             if changed {
-                known.clone_from(&status.acked);
+                *known = Known { acked: status.acked.clone(), paused_ms: status.paused_ms.clone() };
             }
             changed
         });
+        self.status.send_replace(status.clone());
         for reply in inbox.asked {
             // Whoever asked may have gone.
             let _ = reply.send(status.clone());
@@ -111,8 +138,9 @@ impl Driver {
     /// Asks another region, beside everything else.
     fn pull(&self, peer: RegionId, pull: Pull) {
         let (region, commands) = (Arc::clone(&self.region), self.commands.clone());
+        let compression = self.links.get(&peer).and_then(|link| link.compression);
         tokio::spawn(async move {
-            let answer = travel::pull(&region, &peer, &pull).await;
+            let answer = travel::pull(&region, &peer, &pull, compression).await;
             if let Some(commands) = commands.upgrade() {
                 // Where the task has ended, nobody waits for it.
                 let _ = commands.send(Command::Answered { region: peer, answer }).await;

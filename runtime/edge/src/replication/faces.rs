@@ -1,6 +1,5 @@
 //! What is asked of replication over HTTP.
 
-use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use axum::body::{Body, Bytes};
@@ -8,80 +7,31 @@ use axum::extract::State;
 use axum::http::Request;
 use domicile_query::QueryError;
 use domicile_store::{Batch, Format, Source};
-use domicile_sync::{ListedConflict, Refusal as PeerRefusal, ReplicaStatus, Resolution, SyncError, conflicts};
+use domicile_sync::{ListedConflict, Resolution, SyncError, conflicts};
+use domicile_types::RegionId;
 use domicile_types::limits::{BODY_BYTES_MAX, CONFLICTS_BYTES_MAX};
-use domicile_types::{RegionId, SetName, Vector};
 use domicile_wire::Problem;
-use domicile_wire::client::now_unix_ms;
+use domicile_wire::session::Session;
 use serde::Deserialize;
-use serde_json::{Value, json as json_value};
-use tokio::sync::oneshot;
+use serde_json::json as json_value;
 
-use super::{Command, Part, travel};
+use super::travel;
 use crate::peers::signed;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
+use crate::session::with_session;
 
 /// `POST /v1/peer/log`
 pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled {
     let work = async |caller: RegionId, body: Bytes| {
-        let answer = edge.replication().ask(caller, travel::question(&body)?).await;
-        let written = travel::written(&answer);
+        let (pull, compression) = travel::question(&body)?;
+        let answer = edge.replication().ask(caller, pull).await;
+        // Packing takes a while.
+        let written = tokio::task::spawn_blocking(move || travel::written(&answer, compression.as_deref())).await;
+        let written = written.ok().flatten();
         Ok(written.ok_or_else(|| QueryError::Execution("entries cannot be encoded".to_owned()))?.into())
     };
     signed(&edge, request, BODY_BYTES_MAX, work).await
-}
-
-/// `GET /v1/sync/status`
-pub(crate) async fn status(State(edge): Shared) -> Handled {
-    let snapshot = edge.region.store().snapshot();
-    let now_ms = now_unix_ms();
-    let mut sets = Vec::new();
-    for (name, part) in &edge.replication().sets {
-        let (reply, answered) = oneshot::channel();
-        let asked = part.commands.send(Command::Status(reply)).await;
-        let status = if asked.is_ok() { answered.await.ok() } else { None };
-        let applied = snapshot.applied.get(name).cloned().unwrap_or_default();
-        sets.push(match status {
-            Some(status) => described(name, part, &applied, &status, now_ms),
-            None => json_value!({"set": name.as_str(), "stopped": true}),
-        });
-    }
-    Ok(json(&json_value!({"region": edge.region.id().as_str(), "sets": sets})))
-}
-
-fn described(name: &SetName, part: &Part, applied: &Vector, status: &ReplicaStatus, now_ms: u64) -> Value {
-    let peer = |(region, heard_ms): (&RegionId, &Option<u64>)| {
-        let acked = status.acked.get(region);
-        let of =
-            |vector: &Vector| vector.iter().filter(|(origin, _)| origin.region == *region).map(|(_, seq)| seq).max();
-        let behind = acked.and_then(of).unwrap_or(0).saturating_sub(of(applied).unwrap_or(0));
-        let refusal = status.refusals.get(region).map(|refusal| match refusal {
-            PeerRefusal::SnapshotRequired => "it does not keep what this region lacks",
-            PeerRefusal::NotPermitted => "it does not give this set to this region",
-        });
-        json_value!({
-            "region": region.as_str(),
-            "heard_ms_ago": heard_ms.map(|heard_ms| now_ms.saturating_sub(heard_ms)),
-            "entries_behind": behind,
-            "has": acked.map(numbers),
-            "refusal": refusal,
-        })
-    };
-    json_value!({
-        "set": name.as_str(),
-        "datasets": part.set.datasets.iter().map(|dataset| dataset.as_str()).collect::<Vec<_>>(),
-        "applied": numbers(applied),
-        "waiting": status.pending,
-        "waiting_bytes": status.pending_bytes,
-        "parked": status.parked,
-        "clock_ahead": status.is_fenced,
-        "peers": status.heard_ms.iter().map(peer).collect::<Vec<_>>(),
-    })
-}
-
-fn numbers(vector: &Vector) -> BTreeMap<String, u64> {
-    vector.iter().map(|(origin, seq)| (origin.to_string(), seq)).collect()
 }
 
 /// `GET /v1/sync/conflicts`
@@ -90,7 +40,7 @@ pub(crate) async fn list_conflicts(State(edge): Shared) -> Handled {
     Ok(json(&json_value!({"region": edge.region.id().as_str(), "conflicts": listed})))
 }
 
-async fn listed(edge: &Edge) -> Result<Vec<ListedConflict>, Refusal> {
+pub(super) async fn listed(edge: &Edge) -> Result<Vec<ListedConflict>, Refusal> {
     if edge.replication().sets.is_empty() {
         return Ok(Vec::new());
     }
@@ -138,5 +88,6 @@ pub(crate) async fn resolve(State(edge): Shared, body: Body) -> Handled {
     edge.replication().acknowledged(&edge.region, &spec.dataset.name, None).await?;
     tracing::info!(dataset = wanted.dataset, key = wanted.key, counts = wanted.version, "conflict resolved");
     let (dataset, key) = (wanted.dataset, wanted.key);
-    Ok(json(&json_value!({"dataset": dataset, "key": key, "counts": wanted.version, "version": version})))
+    let answer = json(&json_value!({"dataset": dataset, "key": key, "counts": wanted.version, "version": version}));
+    Ok(with_session(&edge, answer, Session::default(), edge.replication().set_of(&spec.dataset.name)))
 }

@@ -1,26 +1,34 @@
 //! Replication at work: for each set a task that asks the other regions, answers them, and has the store apply what came.
 
+mod acknowledge;
 mod driver;
 pub(crate) mod faces;
+mod gauges;
+pub(crate) mod pauses;
+pub(crate) mod replay;
 mod rule;
+pub(crate) mod status;
 mod travel;
 mod turn;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use domicile_query::Region;
-use domicile_sync::{Answer, Applier, Policy, Pull, Replica, ReplicaStatus};
-use domicile_types::{Acknowledge, DatasetName, RegionId, ReplicationSet, SetName, Vector, limits};
+use domicile_query::{QueryError, Region};
+use domicile_store::StoreError;
+use domicile_sync::{Answer, Applier, News, Pauses, Policy, Pull, Replica, ReplicaStatus};
+use domicile_types::{Acknowledge, DatasetName, LogLink, RegionId, ReplicationSet, SetName, Vector, limits};
 use domicile_wire::Problem;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use crate::problems::Refusal;
 use driver::Driver;
-use rule::DeployedRule;
+pub(crate) use gauges::ReplicationGauges;
+use pauses::{PauseChange, PauseFile};
+use travel::Arrived;
 
 /// What the task of a set is told.
 #[derive(Debug)]
@@ -28,18 +36,30 @@ enum Command {
     /// Another region asks.
     Question { region: RegionId, pull: Pull, reply: oneshot::Sender<Answer> },
     /// Another region answered, or did not.
-    Answered { region: RegionId, answer: Option<Answer> },
+    Answered { region: RegionId, answer: Option<Arrived> },
     /// How is it?
     Status(oneshot::Sender<ReplicaStatus>),
+    /// Somebody wants it paused, or to go on.
+    Pause { change: PauseChange, reply: oneshot::Sender<Result<Pauses, StoreError>> },
 }
 
-/// What each region is known to have for good.
-type Acked = BTreeMap<RegionId, Vector>;
+/// How entries come from each other region.
+pub type Links = BTreeMap<RegionId, LogLink>;
+
+/// What is known of the other regions.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// What each has for good.
+    acked: BTreeMap<RegionId, Vector>,
+    /// Those that ask this one for nothing, since it is paused there, and since when.
+    paused_ms: BTreeMap<RegionId, u64>,
+}
 
 /// The replication sets that a region takes part in, at work. They stop with it.
 #[derive(Debug, Default)]
 pub struct Replication {
     sets: BTreeMap<SetName, Part>,
+    applier: Arc<Applier>,
 }
 
 #[derive(Debug)]
@@ -48,8 +68,9 @@ struct Part {
     commands: mpsc::Sender<Command>,
     /// Whether this region's clock is so far ahead that it takes no writes.
     fenced: Arc<AtomicBool>,
-    /// What the other regions are known to have for good.
-    acked: watch::Receiver<Acked>,
+    known: watch::Receiver<Known>,
+    /// How it was at the end of the last turn.
+    status: watch::Receiver<ReplicaStatus>,
     task: AbortHandle,
 }
 
@@ -60,35 +81,22 @@ impl Drop for Part {
 }
 
 impl Replication {
-    /// Starts to replicate these sets, as far as the region is in them, and settles conflicts as their datasets' policies
-    /// say.
-    pub fn start(region: &Arc<Region>, sets: Vec<ReplicationSet>, policies: BTreeMap<DatasetName, Policy>) -> Self {
-        let with_plugin = |policy: Policy| match policy.names_plugin().map(|code| DeployedRule::new(region, code)) {
-            Some(rule) => policy.with_plugin(Arc::new(rule)),
-            None => policy,
-        };
-        let policies = policies.into_iter().map(|(dataset, policy)| (dataset, with_plugin(policy))).collect();
-        let applier = Arc::new(Applier::new(policies));
+    /// Starts to replicate these sets, as far as the region is in them, and settles conflicts as the datasets' policies
+    /// say. What is paused is kept in its data directory.
+    ///
+    /// # Errors
+    /// Where it cannot be read what is paused.
+    pub fn start(
+        region: &Arc<Region>,
+        sets: Vec<ReplicationSet>,
+        policies: BTreeMap<DatasetName, Policy>,
+        links: &Links,
+        data_dir: &Path,
+    ) -> Result<Self, QueryError> {
+        let applier = Arc::new(rule::applier(region, policies));
         let own = sets.into_iter().filter(|set| set.regions.contains(region.id()));
-        let part = |set: ReplicationSet| {
-            let (commands, waiting) = mpsc::channel(limits::PULLS_WAITING_MAX);
-            let fenced = Arc::new(AtomicBool::new(false));
-            let replica = Replica::new(set.clone(), region.id().clone());
-            let (publish, acked) = watch::channel(Acked::new());
-            let driver = Driver {
-                region: Arc::clone(region),
-                replica: Some(replica),
-                applier: Arc::clone(&applier),
-                waiting,
-                commands: commands.downgrade(),
-                lying: Vec::new(),
-                fenced: Arc::clone(&fenced),
-                publish,
-            };
-            let task = tokio::spawn(driver.run()).abort_handle();
-            (set.name.clone(), Part { set, commands, fenced, acked, task })
-        };
-        Self { sets: own.map(part).collect() }
+        let part = |set: ReplicationSet| Ok((set.name.clone(), Part::start(region, set, &applier, links, data_dir)?));
+        Ok(Self { sets: own.map(part).collect::<Result<_, QueryError>>()?, applier: Arc::clone(&applier) })
     }
 
     /// Holds where rows of a dataset may be written here now.
@@ -128,10 +136,25 @@ impl Replication {
         }
     }
 
+    /// The set that a dataset is in.
+    pub(crate) fn set_of(&self, dataset: &DatasetName) -> Option<&SetName> {
+        self.sets.values().find(|part| part.set.datasets.contains(dataset)).map(|part| &part.set.name)
+    }
+
+    /// The sets that this region takes part in.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &SetName> {
+        self.sets.keys()
+    }
+
+    /// Whether all or a part of a set is paused here.
+    pub(crate) fn is_paused(&self, set: &SetName) -> bool {
+        self.sets.get(set).is_some_and(|part| !part.status.borrow().pauses.is_empty())
+    }
+
     /// The answer to a question of another region.
     async fn ask(&self, region: RegionId, pull: Pull) -> Answer {
         let Some(part) = self.sets.get(&pull.set) else { return Answer::NotPermitted };
-        let nothing = Answer::Entries { entries: Vec::new(), more: false };
+        let nothing = Answer::Entries { entries: Vec::new(), more: false, news: News::default() };
         let (reply, answered) = oneshot::channel();
         match part.commands.send(Command::Question { region, pull, reply }).await {
             Ok(()) => answered.await.unwrap_or(nothing),
@@ -141,35 +164,39 @@ impl Replication {
 }
 
 impl Part {
-    async fn acknowledged(&self, region: &Region, level: Acknowledge) -> Result<(), Refusal> {
-        let Acknowledge::Jurisdiction { copies } = level else { return Ok(()) };
-        let (copies, set) = (usize::from(copies), &self.set.name);
-        let here = region.id();
-        let possible = self.set.regions.iter().filter(|other| *other == here || region.shares_law(other)).count();
-        if possible < copies {
-            return Err(Refusal::bad_request(format!(
-                "{copies} copies are wanted in one jurisdiction, and {possible} of the regions of `{set}` are in it; ask \
-                 for fewer, or leave `Acknowledge` out. The rows are stored here"
-            )));
+    fn start(
+        region: &Arc<Region>,
+        set: ReplicationSet,
+        applier: &Arc<Applier>,
+        links: &Links,
+        data_dir: &Path,
+    ) -> Result<Self, QueryError> {
+        let (commands, waiting) = mpsc::channel(limits::PULLS_WAITING_MAX);
+        let fenced = Arc::new(AtomicBool::new(false));
+        let pause_file = PauseFile::of(data_dir, &set.name);
+        let mut replica = Replica::new(set.clone(), region.id().clone());
+        replica.pause(pause_file.read()?);
+        for (peer, link) in links {
+            if let Some(bytes_per_s) = link.bytes_per_s_max {
+                replica = replica.limited(peer, bytes_per_s);
+            }
         }
-        let applied = region.store().snapshot().applied.get(set).cloned().unwrap_or_default();
-        let Some((origin, seq)) = applied.iter().filter(|(origin, _)| origin.region == *here).last() else {
-            return Ok(());
+        let (publish, known) = watch::channel(Known::default());
+        let (status, shown) = watch::channel(ReplicaStatus::default());
+        let driver = Driver {
+            region: Arc::clone(region),
+            replica: Some(replica),
+            applier: Arc::clone(applier),
+            waiting,
+            commands: commands.downgrade(),
+            lying: Vec::new(),
+            fenced: Arc::clone(&fenced),
+            publish,
+            status,
+            pause_file,
+            links: links.clone(),
         };
-        let have = |acked: &Acked| {
-            1 + acked.iter().filter(|(other, acked)| region.shares_law(other) && acked.get(origin) >= seq).count()
-        };
-        let mut acked = self.acked.clone();
-        let enough = acked.wait_for(|acked| have(acked) >= copies);
-        let waited = tokio::time::timeout(Duration::from_millis(limits::ACKNOWLEDGE_TIMEOUT_MS), enough).await;
-        if matches!(waited, Ok(Ok(_))) {
-            return Ok(());
-        }
-        let have = have(&self.acked.borrow());
-        let detail = format!(
-            "the rows are stored here and will reach the others, but only {have} of {copies} regions of one jurisdiction \
-             have them by now; `domicile sync status` shows which do not answer. Nothing has to be sent again"
-        );
-        Err(Refusal::new(Problem::new(504, "not-acknowledged", "Too few regions have the rows yet", detail)))
+        let task = tokio::spawn(driver.run()).abort_handle();
+        Ok(Self { set, commands, fenced, known, status: shown, task })
     }
 }

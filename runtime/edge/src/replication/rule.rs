@@ -1,5 +1,6 @@
 //! Deployed plugins of the world `merge`, asked for what becomes of versions that were written at the same time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,11 +11,24 @@ use arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, Int64Type};
 use domicile_query::Region;
 use domicile_sandbox::{ErrorKind, Field, Interface, Plugin, RowVersion, SandboxError, Value, ValueType};
 use domicile_sync::conflict::{MergeFailure, MergePlugin, Merged, Siblings, Unavailable};
-use domicile_types::{Digest, PluginName};
+use domicile_sync::{Applier, Policy};
+use domicile_types::{DatasetName, Digest, PluginName};
+
+/// What applies entries, with the plugins that the policies name.
+pub(super) fn applier(region: &Arc<Region>, policies: BTreeMap<DatasetName, Policy>) -> Applier {
+    let with_plugin = |policy: Policy| match policy.names_plugin() {
+        Some((name, sha256)) => {
+            let rule = DeployedRule { region: Arc::clone(region), name: name.clone(), sha256: *sha256 };
+            policy.with_plugin(Arc::new(rule))
+        }
+        None => policy,
+    };
+    Applier::new(policies.into_iter().map(|(dataset, policy)| (dataset, with_plugin(policy))).collect())
+}
 
 /// One plugin, by its code: it may be deployed later than it is asked for.
 #[derive(Debug)]
-pub(super) struct DeployedRule {
+struct DeployedRule {
     region: Arc<Region>,
     name: PluginName,
     sha256: Digest,
@@ -28,10 +42,6 @@ struct Found {
 }
 
 impl DeployedRule {
-    pub(super) fn new(region: &Arc<Region>, (name, sha256): (&PluginName, &Digest)) -> Self {
-        Self { region: Arc::clone(region), name: name.clone(), sha256: *sha256 }
-    }
-
     fn unavailable(&self, problem: &str) -> Unavailable {
         Unavailable { problem: format!("plugin `{}` {problem}", self.name) }
     }

@@ -8,6 +8,8 @@ use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
 use domicile_types::RegionId;
 use tokio::sync::oneshot;
 
+use super::travel::Arrived;
+
 /// A question that there was nothing to say to yet.
 #[derive(Debug)]
 pub(super) struct Lying {
@@ -22,7 +24,7 @@ pub(super) struct Lying {
 pub(super) struct Turn {
     pub(super) replica: Replica,
     pub(super) applier: Arc<Applier>,
-    pub(super) answered: Vec<(RegionId, Option<Answer>)>,
+    pub(super) answered: Vec<(RegionId, Option<Arrived>)>,
     pub(super) lying: Vec<Lying>,
     pub(super) now_ms: u64,
 }
@@ -44,7 +46,9 @@ impl Turn {
         let set = self.replica.set().name.clone();
         for (region, answer) in std::mem::take(&mut self.answered) {
             match answer {
-                Some(answer) => self.replica.answered(&region, answer, store.set_state(&set), self.now_ms),
+                Some((answer, bytes)) => {
+                    self.replica.answered(&region, answer, bytes, store.set_state(&set), self.now_ms);
+                }
                 None => self.replica.failed(&region, self.now_ms),
             }
         }
@@ -54,8 +58,8 @@ impl Turn {
         }
         let lying = std::mem::take(&mut self.lying);
         let lying = lying.into_iter().filter_map(|lying| self.answer(lying, store)).collect();
-        let pulls = self.replica.due(store.set_state(&set), self.now_ms);
-        let status = self.replica.status();
+        let pulls = self.replica.due(store, self.now_ms);
+        let status = self.replica.status(store.set_state(&set), self.now_ms);
         Done { replica: self.replica, lying, pulls, status, more }
     }
 
@@ -64,15 +68,20 @@ impl Turn {
         let set = self.replica.set().name.clone();
         let ready = self.replica.ready(store.set_state(&set), self.now_ms);
         if ready.is_empty() {
+            self.replica.park(None);
             return false;
         }
         let applied = self.applier.apply(store, ready, self.now_ms);
         self.replica.put_back(applied.left, store.set_state(&set));
         match applied.problem {
-            None => applied.count > 0,
+            None => {
+                self.replica.park(None);
+                applied.count > 0
+            }
             Some(error) => {
-                tracing::error!(%set, %error, "entries of another region cannot be applied; they are tried again");
-                self.replica.park(error.to_string());
+                if self.replica.park(Some(error.to_string())) {
+                    tracing::error!(%set, %error, "entries of another region cannot be applied; they are tried again");
+                }
                 false
             }
         }
@@ -89,7 +98,7 @@ impl Turn {
             tracing::error!(region = %lying.region, %error, "entries cannot be given");
             None
         });
-        let nothing = || Answer::Entries { entries: Vec::new(), more: false };
+        let nothing = || self.replica.nothing(&lying.region, &lying.pull, store);
         match answer.or_else(|| (lying.until <= Instant::now()).then(nothing)) {
             None => Some(lying),
             Some(answer) => {

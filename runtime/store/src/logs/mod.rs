@@ -7,6 +7,7 @@
 mod entry;
 mod found;
 mod places;
+mod reach;
 mod read;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +22,7 @@ use crate::{Snapshot, StoreError, StoreParts};
 pub use entry::Entry;
 pub(crate) use found::{Finder, retained};
 pub(crate) use places::{Place, writer};
+pub use reach::Reach;
 pub use read::Located;
 
 /// One replication set, as far as this region has it.

@@ -123,7 +123,8 @@ pub(crate) fn mend(replay: &Replay) -> Result<(), StoreError> {
     let log = &replay.file;
     let start = if replay.group == HEADER_BYTES { 0 } else { replay.group };
     let mend = || {
-        if replay.torn {
+        // A file may end within the zeros behind its last record, too.
+        if replay.torn || log.file.size()? < log.offset {
             log.file.set_size(log.offset)?;
         }
         let written = log.file.read_at(start, (log.offset - start) as usize)?;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use domicile_store::{Batch, Entry, Format, Operation, Source, Store, StoreParts};
-use domicile_sync::{Answer, Applier, Policy, Pull, Replica, system_specs};
+use domicile_sync::{Answer, Applier, News, Policy, Pull, Replica, system_specs};
 use domicile_types::{Acknowledge, ConflictPolicy, RegionId, ReplicationSet, limits};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
@@ -63,6 +63,7 @@ pub(crate) fn write(dir: &Path, arguments: Arguments) -> Result<Value> {
         regions: Vec::new(),
         ahead_ms: 0,
         bytes_max: limits::PULL_BYTES_MAX,
+        reaches: Vec::new(),
     };
     let mut file = BufWriter::new(File::create(answers(dir))?);
     let (mut count, mut rows) = (0, 0);
@@ -105,7 +106,8 @@ pub(crate) fn apply(dir: &Path) -> Result<Value> {
     let (started, mut count) = (Instant::now(), 0);
     for answer in given {
         let entries = entries(answer)?;
-        replica.answered(&writer, Answer::Entries { entries, more: true }, store.set_state(&set.name), now_ms());
+        let answer = Answer::Entries { entries, more: true, news: News::default() };
+        replica.answered(&writer, answer, 0, store.set_state(&set.name), now_ms());
         loop {
             let ready = replica.ready(store.set_state(&set.name), now_ms());
             if ready.is_empty() {

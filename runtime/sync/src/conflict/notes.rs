@@ -144,7 +144,8 @@ fn own_value(row: RowRef<'_>, column: &str, mark: &Mark) -> Contributions {
     value.map(contribution).into_iter().collect()
 }
 
-fn dot(text: &str) -> Option<Dot> {
+/// The dot that a text shows.
+pub(crate) fn dot(text: &str) -> Option<Dot> {
     let (origin, seq) = text.split_once(':')?;
     let (region, epoch) = origin.split_once('.')?;
     let origin = Origin { region: region.parse().ok()?, epoch: epoch.parse().ok()? };

@@ -51,6 +51,11 @@ impl Rules {
         !self.tracked.is_empty() || self.counters().next().is_some()
     }
 
+    /// The policy of rows as a whole.
+    pub(crate) fn row_policy(&self) -> &RowPolicy {
+        &self.row
+    }
+
     /// The columns whose changes are added up.
     pub(super) fn counters(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().filter(|(_, policy)| *policy == ColumnPolicy::Counter).map(|(name, _)| name.as_str())

@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use domicile_types::{Dot, Mark};
 
 /// Hidden column, always the last one: whether a version is a row or says that there is none, as the store keeps it.
-pub(super) const OP_COLUMN: &str = "_op";
+pub(crate) const OP_COLUMN: &str = "_op";
 pub(super) const OP_ROW: u8 = 0;
 pub(crate) const OP_TOMBSTONE: u8 = 1;
 

@@ -15,6 +15,8 @@ impl World {
         for node in &mut self.nodes {
             node.disk.heal();
             node.skew_ms = 0;
+            node.pauses.resume(None);
+            node.replica.pause(node.pauses.clone());
         }
         for index in 0..self.nodes.len() {
             if self.nodes[index].disk.is_stopped() {
@@ -54,8 +56,12 @@ impl World {
             let state = store.set_state(&tables::set_name());
             let is_missing = |dot: &&domicile_types::Dot| !state.applied.contains(dot);
             if let Some(lost) = self.model.writes.iter().map(|write| &write.dot).find(is_missing) {
-                let status = node.replica.status();
+                let status = node.replica.status(state, node.clock_ms(self.now_ms));
                 return Err(format!("region {index} does not get {lost}; it has [{}], {status:?}", state.applied));
+            }
+            let lags = node.replica.status(state, node.clock_ms(self.now_ms)).lags;
+            if lags.iter().any(|lag| (lag.entries, lag.bytes, lag.age_ms) != (0, 0, 0)) {
+                return Err(format!("region {index} has everything, and thinks that it is behind: {lags:?}"));
             }
             let is_open = |dot: &&domicile_types::Dot| !state.stable.contains(dot);
             if let Some(open) = self.model.writes.iter().map(|write| &write.dot).find(is_open) {

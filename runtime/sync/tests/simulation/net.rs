@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use domicile_store::Entry;
-use domicile_sync::{Answer, Pull};
+use domicile_sync::{Answer, News, Pull};
 
 use crate::rng::Rng;
 
@@ -18,26 +18,26 @@ pub(crate) enum Message {
 /// An answer as it travels.
 #[derive(Debug, Clone)]
 pub(crate) enum Packed {
-    Entries { bytes: Bytes, more: bool },
+    Entries { bytes: Bytes, more: bool, news: News },
     Other(Answer),
 }
 
 impl Packed {
     pub(crate) fn pack(answer: Answer) -> Self {
         match answer {
-            Answer::Entries { entries, more } => {
+            Answer::Entries { entries, more, news } => {
                 let mut bytes = Vec::new();
                 entries.iter().for_each(|entry| entry.encode(&mut bytes).unwrap());
-                Self::Entries { bytes: bytes.into(), more }
+                Self::Entries { bytes: bytes.into(), more, news }
             }
             other => Self::Other(other),
         }
     }
 
     pub(crate) fn unpack(self) -> Answer {
-        let (mut bytes, more) = match self {
+        let (mut bytes, more, news) = match self {
             Self::Other(answer) => return answer,
-            Self::Entries { bytes, more } => (bytes, more),
+            Self::Entries { bytes, more, news } => (bytes, more, news),
         };
         let mut entries = Vec::new();
         while !bytes.is_empty() {
@@ -45,7 +45,7 @@ impl Packed {
             entries.push(entry);
             bytes = rest;
         }
-        Answer::Entries { entries, more }
+        Answer::Entries { entries, more, news }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use domicile_store::{
     Batch, DatasetSpec, Disk, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts,
 };
-use domicile_sync::{Applier, Policy, Pull, Replica};
+use domicile_sync::{Applier, Pauses, Policy, Pull, Replica};
 use domicile_types::{DatasetName, Dot, Hlc, Mark, Origin, Vector};
 
 use crate::disk::{Lies, SimDisk};
@@ -42,6 +42,8 @@ pub(crate) struct Node {
     rule: Rule,
     /// By how much its clock is ahead.
     pub(crate) skew_ms: i64,
+    /// What is paused, over starts.
+    pub(crate) pauses: Pauses,
     /// Questions under way: to whom, and until when the answer is waited for.
     pub(crate) asked: BTreeMap<u64, (usize, u64)>,
     pub(crate) lying: Vec<Lying>,
@@ -70,6 +72,7 @@ impl Node {
             sizes: sizes(rng),
             regions,
             skew_ms: 0,
+            pauses: Pauses::default(),
             asked: BTreeMap::new(),
             lying: Vec::new(),
             down_until_ms: 0,
@@ -106,6 +109,7 @@ impl Node {
             self.replica = Replica::new(tables::set(self.regions), tables::region(self.index)).planted(self.sync);
             self.applier = Applier::new(policies(self.rule)).planted(self.sync);
         }
+        self.replica.pause(self.pauses.clone());
         self.store = Some(store);
         Ok(())
     }

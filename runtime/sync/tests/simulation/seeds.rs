@@ -8,7 +8,7 @@ const SEEDS: u64 = 200;
 const STEPS: usize = 80;
 
 /// What two hundred worlds have to come across; a simulation that does not is worth less than it looks.
-const ENCOUNTERS: [&str; 14] = [
+const ENCOUNTERS: [&str; 15] = [
     "acknowledged writes",
     "cards made up of several versions",
     "counts of several versions",
@@ -18,6 +18,7 @@ const ENCOUNTERS: [&str; 14] = [
     "failed starts",
     "heartbeats",
     "looks",
+    "pauses",
     "power failures",
     "questions without an answer",
     "rows with several versions",

@@ -8,12 +8,13 @@ use crate::batch::{self, Batch};
 use crate::disk::Fault;
 use crate::model::Write;
 use crate::reader;
+use crate::tables;
 use crate::world::World;
 
 type Step = fn(&mut World) -> Result<(), String>;
 
 /// Everything that may happen, with how often.
-const STEPS: [(u64, Step); 9] = [
+const STEPS: [(u64, Step); 10] = [
     (40, |world| world.write_some()),
     (30, |world| world.wait()),
     (10, |world| world.work_somewhere()),
@@ -23,6 +24,7 @@ const STEPS: [(u64, Step); 9] = [
     (3, |world| world.fault()),
     (2, |world| world.shift_clock()),
     (3, |world| world.flush_one()),
+    (3, |world| world.pause_one()),
 ];
 
 impl World {
@@ -63,7 +65,7 @@ impl World {
 
     /// A region takes a batch.
     fn write(&mut self, index: usize) -> Result<(), String> {
-        if self.nodes[index].store.is_none() || self.nodes[index].replica.status().is_fenced {
+        if self.nodes[index].store.is_none() || self.nodes[index].replica.is_fenced() {
             return Ok(());
         }
         let applied = self.nodes[index].applied();
@@ -166,6 +168,22 @@ impl World {
         self.nodes[index].skew_ms = skew_ms;
         self.report.tell(self.now_ms, format_args!("{index} is {skew_ms} ms ahead"));
         self.report.count("shifts of clocks");
+        Ok(())
+    }
+
+    /// Pauses a region's set, or what another one writes; or ends all that is paused there.
+    fn pause_one(&mut self) -> Result<(), String> {
+        let (index, from) = (self.rng.index(self.nodes.len()), self.rng.index(self.nodes.len()));
+        let node = &mut self.nodes[index];
+        if node.pauses.is_empty() {
+            let from = self.rng.chance(50).then(|| tables::region(from)).filter(|_| from != index);
+            node.pauses.pause(from, node.clock_ms(self.now_ms));
+            self.report.count("pauses");
+        } else {
+            node.pauses.resume(None);
+        }
+        node.replica.pause(node.pauses.clone());
+        self.report.tell(self.now_ms, format_args!("{index} pauses {:?}", node.pauses));
         Ok(())
     }
 

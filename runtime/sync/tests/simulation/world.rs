@@ -153,8 +153,7 @@ impl World {
                 self.report.count("questions without an answer");
             }
         }
-        let state = node.store.as_ref().unwrap().set_state(&tables::set_name());
-        for (region, pull) in node.replica.due(state, clock_ms) {
+        for (region, pull) in node.replica.due(node.store.as_ref().unwrap(), clock_ms) {
             let to = (0..).find(|to| tables::region(*to) == region).unwrap();
             self.next_question += 1;
             let number = self.next_question;
@@ -208,7 +207,7 @@ impl World {
                 if answer == Answer::SnapshotRequired {
                     return Err(format!("region {asked} does not keep what region {to} lacks"));
                 }
-                node.replica.answered(&tables::region(asked), answer, state, clock_ms);
+                node.replica.answered(&tables::region(asked), answer, 0, state, clock_ms);
                 self.apply(to)
             }
         }
@@ -225,8 +224,8 @@ impl World {
                 Err(_) if node.disk.failures() > failures => None,
                 Err(error) => return Err(format!("region {index} cannot answer: {error}")),
             };
-            let nothing = Answer::Entries { entries: Vec::new(), more: false };
-            match answer.or_else(|| (lying.until_ms <= now_ms).then_some(nothing)) {
+            let nothing = || node.replica.nothing(&tables::region(lying.from), &lying.pull, store);
+            match answer.or_else(|| (lying.until_ms <= now_ms).then(nothing)) {
                 None => node.lying.push(lying),
                 Some(answer) => {
                     let answer = Packed::pack(answer);

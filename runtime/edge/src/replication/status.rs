@@ -1,0 +1,86 @@
+//! How replication is, for people and programs.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use domicile_sync::{LogLag, Refusal as PeerRefusal, ReplicaStatus};
+use domicile_types::{RegionId, SetName, Vector};
+use domicile_wire::client::now_unix_ms;
+use serde_json::{Value, json as json_value};
+use tokio::sync::oneshot;
+
+use super::pauses;
+use super::{Command, Part};
+use crate::serve::{Handled, Shared, json};
+
+/// `GET /v1/sync/status`
+pub(crate) async fn status(State(edge): Shared) -> Handled {
+    let snapshot = edge.region.store().snapshot();
+    let now_ms = now_unix_ms();
+    let mut sets = Vec::new();
+    for (name, part) in &edge.replication().sets {
+        let (reply, answered) = oneshot::channel();
+        let asked = part.commands.send(Command::Status(reply)).await;
+        let status = if asked.is_ok() { answered.await.ok() } else { None };
+        let applied = snapshot.applied.get(name).cloned().unwrap_or_default();
+        sets.push(match status {
+            Some(status) => described(name, part, &applied, &status, now_ms),
+            None => json_value!({"set": name.as_str(), "stopped": true}),
+        });
+    }
+    Ok(json(&json_value!({"region": edge.region.id().as_str(), "sets": sets})))
+}
+
+fn described(name: &SetName, part: &Part, applied: &Vector, status: &ReplicaStatus, now_ms: u64) -> Value {
+    let peer = |(region, heard_ms): (&RegionId, &Option<u64>)| {
+        let acked = status.acked.get(region);
+        let of =
+            |vector: &Vector| vector.iter().filter(|(origin, _)| origin.region == *region).map(|(_, seq)| seq).max();
+        let behind = acked.and_then(of).unwrap_or(0).saturating_sub(of(applied).unwrap_or(0));
+        let refusal = status.refusals.get(region).map(|refusal| match refusal {
+            PeerRefusal::SnapshotRequired => "it does not keep what this region lacks",
+            PeerRefusal::NotPermitted => "it does not give this set to this region",
+        });
+        json_value!({
+            "region": region.as_str(),
+            "heard_ms_ago": heard_ms.map(|heard_ms| now_ms.saturating_sub(heard_ms)),
+            "entries_behind": behind,
+            "has": acked.map(numbers),
+            "refusal": refusal,
+            "paused_there_since_ms": status.paused_ms.get(region),
+        })
+    };
+    json_value!({
+        "set": name.as_str(),
+        "datasets": part.set.datasets.iter().map(|dataset| dataset.as_str()).collect::<Vec<_>>(),
+        "applied": numbers(applied),
+        "lag": total(&status.lags),
+        "logs": status.lags.iter().map(|lag| (lag.origin.to_string(), lagging(lag))).collect::<BTreeMap<_, _>>(),
+        "waiting": status.pending,
+        "waiting_bytes": status.pending_bytes,
+        "parked": status.parked,
+        "paused": pauses::described(&status.pauses),
+        "clock_ahead": status.is_fenced,
+        "peers": status.heard_ms.iter().map(peer).collect::<Vec<_>>(),
+    })
+}
+
+/// How far the region is behind one log.
+fn lagging(lag: &LogLag) -> Value {
+    json_value!({"seconds": seconds(lag), "batches": lag.entries, "bytes": lag.bytes})
+}
+
+/// How far it is behind all of them: the oldest counts.
+fn total(lags: &[LogLag]) -> Value {
+    let batches: u64 = lags.iter().map(|lag| lag.entries).sum();
+    let bytes = lags.iter().fold(0_u64, |sum, lag| sum.saturating_add(lag.bytes));
+    json_value!({"seconds": lags.iter().map(seconds).fold(0.0, f64::max), "batches": batches, "bytes": bytes})
+}
+
+pub(super) fn seconds(lag: &LogLag) -> f64 {
+    lag.age_ms as f64 / 1e3
+}
+
+fn numbers(vector: &Vector) -> BTreeMap<String, u64> {
+    vector.iter().map(|(origin, seq)| (origin.to_string(), seq)).collect()
+}
