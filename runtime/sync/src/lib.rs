@@ -8,6 +8,7 @@
 mod apply;
 pub mod conflict;
 mod error;
+mod freshness;
 mod ledger;
 mod message;
 mod pending;

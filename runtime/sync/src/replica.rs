@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domicile_store::{Entry, SetState, Store, StoreError};
 use domicile_types::{Origin, RegionId, ReplicationSet, Vector, limits};
 
+use crate::freshness::Freshness;
 use crate::message::{Answer, Pull};
 use crate::pending::Pending;
 use crate::planted::{Mistake, Planted};
@@ -21,6 +22,8 @@ pub struct Replica {
     quiet_since_ms: u64,
     /// Why what has come could not be applied; none where it could.
     parked: Option<String>,
+    /// Of copies.
+    freshness: Freshness,
     mistake: Mistake,
 }
 
@@ -28,6 +31,7 @@ pub struct Replica {
 #[derive(Debug, Default)]
 struct Link {
     asked: bool,
+    asked_ms: u64,
     failures: u32,
     retry_at_ms: u64,
     /// When it last answered or asked.
@@ -72,6 +76,8 @@ impl Replica {
     #[must_use]
     pub fn new(set: ReplicationSet, me: RegionId) -> Self {
         let others = set.regions.iter().filter(|region| **region != me);
+        // Copies come from the home alone, so that it knows of each.
+        let others = others.filter(|region| set.copied_from(&me).is_none_or(|home| home == *region));
         let links = others.map(|region| (region.clone(), Link::default())).collect();
         Self {
             set,
@@ -80,6 +86,7 @@ impl Replica {
             pending: Pending::default(),
             quiet_since_ms: 0,
             parked: None,
+            freshness: Freshness::default(),
             mistake: Mistake::default(),
         }
     }
@@ -104,14 +111,16 @@ impl Replica {
         let cut_off: Vec<RegionId> =
             self.links.iter().filter(|(_, link)| link.failures > 0).map(|(region, _)| region.clone()).collect();
         let mut pulls = Vec::new();
-        for (region, link) in &mut self.links {
+        // A home has all that there is.
+        let links = self.links.iter_mut().filter(|_| self.set.home.as_ref() != Some(&self.me));
+        for (region, link) in links {
             // A clock that was set back does not make it rest longer.
             let rests =
                 now_ms < link.retry_at_ms && link.retry_at_ms <= now_ms.saturating_add(limits::PULL_RETRY_MS_MAX);
             if link.asked || rests {
                 continue;
             }
-            link.asked = true;
+            (link.asked, link.asked_ms) = (true, now_ms);
             let others = cut_off.iter().filter(|other| *other != region);
             let latest_ms = now_ms.saturating_add(limits::CLOCK_DRIFT_MS_MAX);
             let pull = Pull {
@@ -132,13 +141,24 @@ impl Replica {
         let Some(link) = self.links.get_mut(region) else { return };
         (link.asked, link.failures, link.heard_ms, link.refusal) = (false, 0, Some(now_ms), None);
         match answer {
-            Answer::Entries { entries, .. } => {
+            Answer::Entries { entries, more } => {
+                if !more {
+                    self.freshness.claim(link.asked_ms, &entries);
+                }
+                let writes = |region: &RegionId| self.set.home.as_ref().is_none_or(|home| home == region);
                 let of_set = entries.into_iter().filter(|entry| entry.mark.set == self.set.name);
+                let of_set = of_set.filter(|entry| writes(&entry.mark.dot.origin.region));
                 of_set.for_each(|entry| self.pending.push(entry, &state.applied));
             }
             Answer::SnapshotRequired => link.refuse(Refusal::SnapshotRequired, now_ms),
             Answer::NotPermitted => link.refuse(Refusal::NotPermitted, now_ms),
         }
+    }
+
+    /// The moment by this region's clock that its copies are of: all that their home had written by then counts here. None
+    /// before they have caught up for the first time.
+    pub fn as_of_ms(&mut self, state: &SetState) -> Option<u64> {
+        self.freshness.reached_ms(&state.applied)
     }
 
     /// Takes note that a region asked something.
@@ -180,9 +200,14 @@ impl Replica {
     /// # Errors
     /// Where the entries cannot be read.
     pub fn answer(&mut self, region: &RegionId, pull: &Pull, store: &Store) -> Result<Option<Answer>, SyncError> {
-        let Some(link) = self.links.get_mut(region).filter(|_| pull.set == self.set.name) else {
+        let gives = pull.set == self.set.name && self.set.is_own_of(&self.me);
+        let Some(link) = self.links.get_mut(region).filter(|_| gives) else {
             return Ok(Some(Answer::NotPermitted));
         };
+        if self.set.home.is_some() && !store.set_state(&self.set.name).applied.covers(&pull.have) {
+            // It has what this region lost: nothing can be added to that.
+            return Ok(Some(Answer::SnapshotRequired));
+        }
         link.acked.join(&pull.have);
         link.ahead_ms = pull.ahead_ms;
         let bytes_max = pull.bytes_max.min(limits::PULL_BYTES_MAX);
@@ -198,8 +223,17 @@ impl Replica {
     /// entry without rows: the others wait for that to know what is stable.
     pub fn tick(&mut self, store: &mut Store, me: &Origin, now_ms: u64) -> bool {
         let state = store.set_state(&self.set.name);
-        let mut stable = stability::stable(state, &self.me, &self.set.regions);
         let mut delivered = state.applied.clone();
+        if self.set.home.is_some() {
+            // Where one region writes, nothing comes that does not know of all before it.
+            if self.set.is_own_of(&self.me) {
+                self.links.values().for_each(|link| delivered.meet(&link.acked));
+            }
+            let applied = state.applied.clone();
+            store.release(&self.set.name, &applied, &delivered);
+            return false;
+        }
+        let mut stable = stability::stable(state, &self.me, &self.set.regions);
         self.links.values().for_each(|link| delivered.meet(&link.acked));
         if self.mistake.is(Planted::HeardElsewhere) {
             stable.clone_from(&delivered);
@@ -234,7 +268,8 @@ impl Replica {
             heard_ms: links().map(|(region, link)| (region.clone(), link.heard_ms)).collect(),
             acked: links().map(|(region, link)| (region.clone(), link.acked.clone())).collect(),
             refusals: links().filter_map(|(region, link)| Some((region.clone(), link.refusal?))).collect(),
-            is_fenced: ahead > 0 && 2 * ahead >= self.links.len(),
+            // Where one region writes, its own order of its rows is all that counts.
+            is_fenced: self.set.home.is_none() && ahead > 0 && 2 * ahead >= self.links.len(),
         }
     }
 }

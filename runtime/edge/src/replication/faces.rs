@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json as json_value};
 use tokio::sync::oneshot;
 
-use super::{Command, Part, travel};
+use super::{Command, Part, copies, travel};
 use crate::peers::signed;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
@@ -25,23 +25,20 @@ use crate::serve::{Edge, Handled, Shared, json};
 /// `POST /v1/peer/log`
 pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled {
     let work = async |caller: RegionId, body: Bytes| {
-        let answer = edge.replication().ask(caller, travel::question(&body)?).await;
-        let written = travel::written(&answer);
-        Ok(written.ok_or_else(|| QueryError::Execution("entries cannot be encoded".to_owned()))?.into())
+        copies::reply(edge.replication(), &edge.region, caller, travel::question(&body)?).await
     };
     signed(&edge, request, BODY_BYTES_MAX, work).await
 }
 
 /// `GET /v1/sync/status`
 pub(crate) async fn status(State(edge): Shared) -> Handled {
-    let snapshot = edge.region.store().snapshot();
     let now_ms = now_unix_ms();
     let mut sets = Vec::new();
     for (name, part) in &edge.replication().sets {
         let (reply, answered) = oneshot::channel();
         let asked = part.commands.send(Command::Status(reply)).await;
         let status = if asked.is_ok() { answered.await.ok() } else { None };
-        let applied = snapshot.applied.get(name).cloned().unwrap_or_default();
+        let applied = part.rows.reader().snapshot().applied.get(name).cloned().unwrap_or_default();
         sets.push(match status {
             Some(status) => described(name, part, &applied, &status, now_ms),
             None => json_value!({"set": name.as_str(), "stopped": true}),
@@ -71,6 +68,9 @@ fn described(name: &SetName, part: &Part, applied: &Vector, status: &ReplicaStat
     json_value!({
         "set": name.as_str(),
         "datasets": part.set.datasets.iter().map(|dataset| dataset.as_str()).collect::<Vec<_>>(),
+        "home": part.set.home.as_ref().map(RegionId::as_str),
+        // Of copies only: by how much they may be behind what the home has written.
+        "behind_ms": part.rows.as_of_ms(name).map(|as_of_ms| now_ms.saturating_sub(as_of_ms)),
         "applied": numbers(applied),
         "waiting": status.pending,
         "waiting_bytes": status.pending_bytes,

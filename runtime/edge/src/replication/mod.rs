@@ -1,7 +1,9 @@
 //! Replication at work: for each set a task that asks the other regions, answers them, and has the store apply what came.
 
+mod copies;
 mod driver;
 pub(crate) mod faces;
+mod rows;
 mod travel;
 mod turn;
 
@@ -10,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domicile_query::Region;
+use domicile_query::{Region, watch_routes};
 use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
 use domicile_types::{Acknowledge, DatasetName, RegionId, ReplicationSet, SetName, Vector, limits};
 use domicile_wire::Problem;
@@ -19,6 +21,7 @@ use tokio::task::AbortHandle;
 
 use crate::problems::Refusal;
 use driver::Driver;
+use rows::Rows;
 
 /// What the task of a set is told.
 #[derive(Debug)]
@@ -38,11 +41,24 @@ type Acked = BTreeMap<RegionId, Vector>;
 #[derive(Debug, Default)]
 pub struct Replication {
     sets: BTreeMap<SetName, Part>,
+    /// Looks how far away the regions are that stand in for each other.
+    _watching: Option<Watching>,
+}
+
+/// A task that ends with this.
+#[derive(Debug)]
+struct Watching(AbortHandle);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[derive(Debug)]
 struct Part {
     set: ReplicationSet,
+    rows: Rows,
     commands: mpsc::Sender<Command>,
     /// Whether this region's clock is so far ahead that it takes no writes.
     fenced: Arc<AtomicBool>,
@@ -62,12 +78,15 @@ impl Replication {
     pub fn start(region: &Arc<Region>, sets: Vec<ReplicationSet>, applier: &Arc<Applier>) -> Self {
         let own = sets.into_iter().filter(|set| set.regions.contains(region.id()));
         let part = |set: ReplicationSet| {
+            let rows = Rows::of(region, &set)?;
             let (commands, waiting) = mpsc::channel(limits::PULLS_WAITING_MAX);
             let fenced = Arc::new(AtomicBool::new(false));
             let replica = Replica::new(set.clone(), region.id().clone());
             let (publish, acked) = watch::channel(Acked::new());
             let driver = Driver {
                 region: Arc::clone(region),
+                rows: rows.clone(),
+                set: Arc::new(set.clone()),
                 replica: Some(replica),
                 applier: Arc::clone(applier),
                 waiting,
@@ -77,9 +96,10 @@ impl Replication {
                 publish,
             };
             let task = tokio::spawn(driver.run()).abort_handle();
-            (set.name.clone(), Part { set, commands, fenced, acked, task })
+            Some((set.name.clone(), Part { set, rows, commands, fenced, acked, task }))
         };
-        Self { sets: own.map(part).collect() }
+        let watching = Some(Watching(tokio::spawn(watch_routes(Arc::clone(region))).abort_handle()));
+        Self { sets: own.filter_map(part).collect(), _watching: watching }
     }
 
     /// Holds where rows of a dataset may be written here now.

@@ -6,14 +6,15 @@ use bytes::Bytes;
 use domicile_query::Region;
 use domicile_store::Entry;
 use domicile_sync::{Answer, Pull};
-use domicile_types::{RegionId, limits};
+use domicile_types::{RegionId, ReplicationSet, limits};
 use domicile_wire::log::{LOG_PATH, PullBody, PullHead, PullKind, decode_answer, encode_answer, numbers, vector};
 use http::Method;
 
+use super::copies;
 use crate::problems::Refusal;
 
 /// Asks another region. None where it does not answer, or not in a way that can be understood.
-pub(super) async fn pull(region: &Region, peer: &RegionId, pull: &Pull) -> Option<Answer> {
+pub(super) async fn pull(region: &Region, set: &ReplicationSet, peer: &RegionId, pull: &Pull) -> Option<Answer> {
     let known = region.peers().iter().find(|known| known.id == *peer)?;
     let body = PullBody {
         set: pull.set.to_string(),
@@ -26,11 +27,15 @@ pub(super) async fn pull(region: &Region, peer: &RegionId, pull: &Pull) -> Optio
     let timeout = Duration::from_millis(limits::PULL_TIMEOUT_MS);
     match region.client().send(known, Method::POST, LOG_PATH, body, timeout).await {
         Ok(answer) => {
-            let read = read(&answer.body);
-            if read.is_none() {
+            let Some(read) = read(&answer.body) else {
                 tracing::warn!(%peer, "an answer about the logs of a replication set cannot be read");
+                return None;
+            };
+            let checked = copies::check(region, set, pull, (&read, &answer.body), &answer);
+            if let Err(error) = &checked {
+                tracing::error!(%peer, %error, "rows of another home are not taken");
             }
-            read
+            checked.is_ok().then_some(read)
         }
         Err(error) => {
             tracing::debug!(%peer, %error, "no entries from a peer");
