@@ -40,6 +40,7 @@ fn record(sequence: u64, previous: String) -> LedgerRecord {
         from: "eu-west".to_owned(),
         to: "us-east".to_owned(),
         client: None,
+        home: None,
         form: "aggregate".to_owned(),
         datasets: vec!["orders".to_owned()],
         columns: vec!["orders.o_totalprice".to_owned()],

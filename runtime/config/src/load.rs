@@ -72,8 +72,9 @@ fn load_replication(config: &RegionConfig, datasets: &[DatasetFile]) -> Result<V
         }
         files => files?,
     };
-    let regions = std::iter::once(&config.id).chain(config.peers.iter().map(|peer| &peer.id)).collect();
-    let known = Known { regions, datasets };
+    let peers = config.peers.iter().map(|peer| (&peer.id, peer.jurisdictions.as_slice()));
+    let laws = peers.chain([(&config.id, config.jurisdictions.as_slice())]).collect();
+    let known = Known { laws, datasets };
     let mut sets: Vec<SetFile> = Vec::new();
     for file in files {
         let set = SetFile::parse(&file.display().to_string(), &read(&file)?, &known, &sets)?;

@@ -1,6 +1,6 @@
 //! Replication set files: which regions have the same rows of which datasets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_types::{Acknowledge, DatasetName, RegionId, ReplicationSet, RowPolicy, SetName, nearest, suggestion};
 use serde::Deserialize;
@@ -51,18 +51,46 @@ pub enum ReplicationError {
         /// The most similar one that exists.
         nearest: Option<String>,
     },
-    /// Rows that have homes, which copies are not kept of yet.
+    /// Rows that have homes, in a set that does not say which.
     #[error(
-        "dataset `{dataset}` is not reference data: its rows have homes, and only datasets with `reference = true` can \
-         be in a replication set yet"
+        "dataset `{dataset}` is not reference data: its rows have homes; say whose rows are copied with `home = \"REGION\"`, \
+         or leave it out"
     )]
     Resident {
         /// The dataset.
         dataset: DatasetName,
     },
+    /// Reference data, in a set of rows that live somewhere.
+    #[error(
+        "dataset `{dataset}` is reference data, whose rows live nowhere in particular; put it into a set without `home`"
+    )]
+    NotResident {
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// A home that is not in its own set.
+    #[error("the set's home `{home}` is not one of its regions{}", suggestion(.nearest.as_deref()))]
+    ForeignHome {
+        /// The home.
+        home: RegionId,
+        /// The most similar one of the set.
+        nearest: Option<String>,
+    },
+    /// A copy under another law than the home.
+    #[error(
+        "region `{region}` shares no jurisdiction with `{home}`, where the rows live, so it can have no copies of them; \
+         leave it out, or correct the `jurisdictions` of both in this region's file"
+    )]
+    ForeignLaw {
+        /// The region.
+        region: RegionId,
+        /// The home.
+        home: RegionId,
+    },
     /// A dataset whose rows would travel in two sets.
     #[error(
-        "dataset `{dataset}` is already in replication set `{set}`, described in {first}; a dataset is in one set only"
+        "dataset `{dataset}` is already in replication set `{set}`, described in {first}; a dataset is in one set only, or \
+         in one for each home"
     )]
     DatasetTaken {
         /// The dataset.
@@ -97,8 +125,8 @@ pub enum ReplicationError {
 
 /// What the files beside a set say, that it has to fit.
 pub(crate) struct Known<'a> {
-    /// This region and its peers.
-    pub(crate) regions: Vec<&'a RegionId>,
+    /// This region and its peers, and whose law holds there.
+    pub(crate) laws: BTreeMap<&'a RegionId, &'a [String]>,
     pub(crate) datasets: &'a [DatasetFile],
 }
 
@@ -116,6 +144,7 @@ struct RawSet {
     name: Spanned<Parsed<SetName>>,
     regions: Spanned<Vec<Spanned<Parsed<RegionId>>>>,
     datasets: Spanned<Vec<Spanned<Parsed<DatasetName>>>>,
+    home: Option<Spanned<Parsed<RegionId>>>,
     acknowledge: Option<Spanned<Parsed<Acknowledge>>>,
 }
 
@@ -130,14 +159,22 @@ impl SetFile {
             let problem = ReplicationError::SetRepeated { set: name, first: other.path.clone() };
             return Err(refuse(raw.name.span().start, problem));
         }
-        let regions = all(raw.regions.get_ref(), |region| known.check_region(region), &refuse)?;
+        let home = raw.home.as_ref().map(|home| &home.get_ref().0);
+        let regions = all(raw.regions.get_ref(), |region| known.check_region(region, home), &refuse)?;
         if regions.len() < usize::from(COPIES_MIN) {
             return Err(refuse(raw.regions.span().start, ReplicationError::RegionsFew { set: name }));
         }
-        let datasets = all(raw.datasets.get_ref(), |dataset| known.check_dataset(dataset, &regions, earlier), &refuse)?;
+        if let Some(at) = raw.home.as_ref().filter(|home| !regions.contains(&home.get_ref().0)) {
+            let home = at.get_ref().0.clone();
+            let nearest = nearest(home.as_str(), regions.iter().map(RegionId::as_str)).map(str::to_owned);
+            return Err(refuse(at.span().start, ReplicationError::ForeignHome { home, nearest }));
+        }
+        let check = |dataset: &DatasetName| known.check_dataset(dataset, home, &regions, earlier);
+        let datasets = all(raw.datasets.get_ref(), check, &refuse)?;
         if datasets.is_empty() {
             return Err(ConfigError::Empty { at: source.at(raw.datasets.span().start), key: "datasets" });
         }
+        let home = home.cloned();
         let (at, acknowledge) = match raw.acknowledge {
             None => (0, Acknowledge::default()),
             Some(text) => (text.span().start, text.into_inner().0),
@@ -146,7 +183,7 @@ impl SetFile {
             Acknowledge::Jurisdiction { copies } if copies < COPIES_MIN || usize::from(copies) > regions.len() => {
                 Err(refuse(at, ReplicationError::Copies { copies, max: regions.len() }))
             }
-            _ => Ok(Self { path: path.to_owned(), set: ReplicationSet { name, regions, datasets, acknowledge } }),
+            _ => Ok(Self { path: path.to_owned(), set: ReplicationSet { name, regions, datasets, home, acknowledge } }),
         }
     }
 }
@@ -170,18 +207,27 @@ fn all<T: Ord + Clone + AsRef<str>>(
 }
 
 impl Known<'_> {
-    fn check_region(&self, region: &RegionId) -> Result<(), ReplicationError> {
-        if self.regions.contains(&region) {
-            return Ok(());
+    /// Whether a region can be in a set, and have copies of the rows of a home.
+    fn check_region(&self, region: &RegionId, home: Option<&RegionId>) -> Result<(), ReplicationError> {
+        let Some(law) = self.laws.get(region) else {
+            let nearest = nearest(region.as_str(), self.laws.keys().map(|known| known.as_str())).map(str::to_owned);
+            return Err(ReplicationError::UnknownRegion { region: region.clone(), nearest });
+        };
+        let Some(home) = home.filter(|home| *home != region) else { return Ok(()) };
+        // A home that nobody knows is told of where it stands.
+        match self.laws.get(home) {
+            Some(other) if !law.iter().any(|code| other.contains(code)) => {
+                Err(ReplicationError::ForeignLaw { region: region.clone(), home: home.clone() })
+            }
+            _ => Ok(()),
         }
-        let nearest = nearest(region.as_str(), self.regions.iter().map(|known| known.as_str())).map(str::to_owned);
-        Err(ReplicationError::UnknownRegion { region: region.clone(), nearest })
     }
 
     /// Whether a set of `regions` can have the dataset.
     fn check_dataset(
         &self,
         dataset: &DatasetName,
+        home: Option<&RegionId>,
         regions: &BTreeSet<RegionId>,
         earlier: &[SetFile],
     ) -> Result<(), ReplicationError> {
@@ -190,14 +236,21 @@ impl Known<'_> {
             let nearest = nearest(dataset.as_str(), names).map(str::to_owned);
             return Err(ReplicationError::UnknownDataset { dataset: dataset.clone(), nearest });
         };
-        if !file.reference {
-            return Err(ReplicationError::Resident { dataset: dataset.clone() });
+        match (file.reference, home) {
+            (false, None) => return Err(ReplicationError::Resident { dataset: dataset.clone() }),
+            (true, Some(_)) => return Err(ReplicationError::NotResident { dataset: dataset.clone() }),
+            _ => {}
         }
-        if let Some(other) = earlier.iter().find(|other| other.set.datasets.contains(dataset)) {
+        let has = |other: &&SetFile| other.set.datasets.contains(dataset) && other.set.home.as_ref() == home;
+        if let Some(other) = earlier.iter().find(has) {
             let (set, first) = (other.set.name.clone(), other.path.clone());
             return Err(ReplicationError::DatasetTaken { dataset: dataset.clone(), set, first });
         }
         let RowPolicy::OriginPriority(origins) = &file.conflict.row else { return Ok(()) };
+        if home.is_some() {
+            // Where only one region writes, nothing is in conflict.
+            return Ok(());
+        }
         match origins.iter().find(|origin| !regions.contains(*origin)) {
             None => Ok(()),
             Some(region) => Err(ReplicationError::ForeignOrigin {

@@ -5,6 +5,7 @@ mod audit;
 mod author;
 mod backup;
 mod certs;
+mod copies;
 mod data;
 mod edge;
 mod explain;

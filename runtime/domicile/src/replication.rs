@@ -22,9 +22,10 @@ fn own(files: &RegionFiles) -> impl Iterator<Item = &ReplicationSet> {
     files.replication.iter().filter(|set| set.regions.contains(&files.config.id))
 }
 
-/// The set that each dataset is in.
+/// The set that each dataset of the region's own store is in.
 pub(crate) fn sets_of(files: &RegionFiles) -> BTreeMap<DatasetName, SetName> {
-    own(files).flat_map(|set| set.datasets.iter().map(|dataset| (dataset.clone(), set.name.clone()))).collect()
+    let kept = own(files).filter(|set| set.is_own_of(&files.config.id));
+    kept.flat_map(|set| set.datasets.iter().map(|dataset| (dataset.clone(), set.name.clone()))).collect()
 }
 
 /// The datasets in which the region keeps what it knows of conflicts, where it is in a set.
@@ -32,7 +33,8 @@ pub(crate) fn sets_of(files: &RegionFiles) -> BTreeMap<DatasetName, SetName> {
 /// # Errors
 /// Where a dataset of the region has one of their names.
 pub(crate) fn system_specs(files: &RegionFiles) -> anyhow::Result<Vec<DatasetSpec>> {
-    if own(files).next().is_none() {
+    // Where only one region writes, nothing is in conflict.
+    if own(files).all(|set| set.home.is_some()) {
         return Ok(Vec::new());
     }
     let is_taken = |name: &&str| files.datasets.iter().any(|file| file.dataset.name.as_str() == *name);
@@ -72,7 +74,7 @@ pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
 fn policies(files: &RegionFiles) -> anyhow::Result<BTreeMap<DatasetName, Policy>> {
     let replicated = sets_of(files);
     let mut policies = BTreeMap::new();
-    for file in files.datasets.iter().filter(|file| replicated.contains_key(&file.dataset.name)) {
+    for file in files.datasets.iter().filter(|file| file.reference && replicated.contains_key(&file.dataset.name)) {
         let spec = DatasetSpec { dataset: file.dataset.clone(), residency: Residency::Reference };
         let policy = Policy::new(file.conflict.clone(), &spec).with_context(|| file.path.clone())?;
         policies.insert(file.dataset.name.clone(), policy);

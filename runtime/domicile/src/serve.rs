@@ -24,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::COMPILE_PLUGIN;
 use crate::output::{Failure, say};
-use crate::{peer_tls, policy, replication};
+use crate::{copies, peer_tls, policy, replication};
 
 /// How often plugins are compared with the peers', for those that a region missed while it was away.
 const PLUGIN_COMPARE_INTERVAL: Duration = Duration::from_secs(10);
@@ -158,7 +158,7 @@ fn start(files: RegionFiles, peer_tls: Option<PeerTls>) -> anyhow::Result<Region
     let (parts, policies) = store_parts(&files, object_threads.clone())?;
     let data_dir = made_dir(&config.data_dir)?;
     let is_asked_about = |spec: &&DatasetSpec| files.datasets.iter().any(|file| file.dataset.name == spec.dataset.name);
-    let specs = parts.specs.iter().filter(is_asked_about).cloned().collect();
+    let specs: Vec<DatasetSpec> = parts.specs.iter().filter(is_asked_about).cloned().collect();
     let store = Store::open(parts).map_err(|error| described(error, &files))?;
     // Not before the store is this process's: another one might be taking rows in.
     let incoming = fresh_dir(&data_dir.join("incoming"))?;
@@ -173,10 +173,12 @@ fn start(files: RegionFiles, peer_tls: Option<PeerTls>) -> anyhow::Result<Region
     let sandbox =
         Sandbox::new(sandbox_limits, Compiler::Process { program, args: vec![COMPILE_PLUGIN.into()], cache })?;
     let receipt_key = receipt_key(&data_dir.join(RECEIPT_KEY))?;
-    Ok(Region::start(RegionParts {
+    let copies = copies::open(&files, &specs)?;
+    let policy_source = policy::source(&files)?;
+    let region = Region::start(RegionParts {
         id: config.id,
         catalog: Catalog::new(specs, policies),
-        policy_source: policy::source(&files)?,
+        policy_source,
         store,
         incoming,
         background_bytes_per_s_max: config.storage.compaction_bytes_per_s_max,
@@ -191,7 +193,8 @@ fn start(files: RegionFiles, peer_tls: Option<PeerTls>) -> anyhow::Result<Region
         peers,
         peer_tls,
         query_timeout: config.limits.query_timeout,
-    })?)
+    })?;
+    Ok(region.with_copies(copies, files.replication))
 }
 
 /// Whose plugins run, by the region's file.
@@ -230,7 +233,7 @@ pub(crate) fn described(error: StoreError, files: &RegionFiles) -> anyhow::Error
 
 /// The directory, made where it is missing, by its absolute path without `..` or links: the name that segments are
 /// opened by.
-fn made_dir(dir: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn made_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     let made = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
     made.with_context(|| dir.display().to_string())
 }

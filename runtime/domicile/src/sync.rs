@@ -77,6 +77,9 @@ fn status(answer: &Value) {
     for set in items(&answer["sets"]) {
         let datasets: Vec<String> = items(&set["datasets"]).map(text).collect();
         say!("replication set {}: {}", text(&set["set"]), datasets.join(", "));
+        if let Some(home) = set["home"].as_str() {
+            say!("  {}", copies(home, &answer["region"], &set["behind_ms"]));
+        }
         if set["clock_ahead"] == true {
             say!("  this region's clock is ahead of the others', so it takes no rows of this set; set the clock right");
         }
@@ -102,6 +105,15 @@ fn lags(set: &Value) {
     match rows.is_empty() {
         true => say!("  everything that is known of has been applied"),
         false => table(&["log", "behind", "batches", "bytes"].map(str::to_owned), &rows),
+    }
+}
+
+/// Whose rows a set has, and how old the copies are.
+fn copies(home: &str, region: &Value, behind_ms: &Value) -> String {
+    match behind_ms.as_u64() {
+        _ if region == home => "the rows that live here; the others have copies".to_owned(),
+        Some(behind_ms) => format!("copies of what lives in {home}, at most {:.1} s behind it", behind_ms as f64 / 1e3),
+        None => format!("copies of what lives in {home}, not whole yet"),
     }
 }
 

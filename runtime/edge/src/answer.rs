@@ -96,7 +96,7 @@ fn facts_headers(headers: &mut HeaderMap, facts: &AnswerFacts) {
         (header::SERVED_BY_REGION, facts.served_by.clone()),
         (header::BORDER_BYTES, facts.border_bytes.to_string()),
         (header::COVERAGE, coverage),
-        (header::AS_OF, list(facts.as_of.iter().map(|(region, version)| format!("{region}={version}")).collect())),
+        (header::AS_OF, as_of(facts)),
         (
             header::SUPPRESSED_GROUPS,
             list(facts.suppressed_groups.iter().map(|(region, groups)| format!("{region}={groups}")).collect()),
@@ -113,6 +113,13 @@ fn facts_headers(headers: &mut HeaderMap, facts: &AnswerFacts) {
             headers.insert(name, value);
         }
     }
+}
+
+/// Versions of homes, and moments of copies.
+fn as_of(facts: &AnswerFacts) -> String {
+    let homes = facts.as_of.iter().map(|(region, version)| format!("{region}={version}"));
+    let copies = facts.coverage.stood_in.iter().map(|one| format!("{}={}", one.home, one.as_of));
+    homes.chain(copies).collect::<Vec<_>>().join(", ")
 }
 
 fn json_error(error: serde_json::Error) -> ArrowError {

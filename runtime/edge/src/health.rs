@@ -8,13 +8,11 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use domicile_query::PING_PATH;
 use domicile_wire::client::Peer;
 use serde_json::{Value, json as json_value};
 
 use crate::serve::{Edge, Handled, Shared, json};
-
-/// Path at which peers measure each other's round trip.
-pub(crate) const PING_PATH: &str = "/v1/peer/ping";
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 

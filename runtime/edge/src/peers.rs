@@ -26,6 +26,13 @@ pub(crate) struct Reply {
     body: Vec<u8>,
 }
 
+impl Reply {
+    /// A reply with the header that holds its receipt.
+    pub(crate) fn with_receipt(receipt: String, body: Vec<u8>) -> Self {
+        Self { receipt, body }
+    }
+}
+
 impl From<Vec<u8>> for Reply {
     fn from(body: Vec<u8>) -> Self {
         Self { receipt: String::new(), body }

@@ -154,6 +154,7 @@ pub(crate) fn problem(error: QueryError) -> Problem {
                 .with("region", region.to_string())
                 .with("dataset", dataset)
         }
+        QueryError::Copy(_) => new(503, "copy-unfit", "A copy cannot answer"),
         QueryError::TimedOut { .. } => new(504, "deadline", "The query took too long"),
         QueryError::VersionTaken { sha256, .. } => {
             new(409, "version-conflict", "The version exists with other content").with("sha256", sha256)

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use domicile_query::{Client, QueryError, QueryRequest, endpoint_request, explain_plan, explain_residency, run};
-use domicile_types::limits::{BODY_BYTES_MAX, QUERY_TIMEOUT_MAX};
+use domicile_types::limits::{BODY_BYTES_MAX, QUERY_TIMEOUT_MAX, STALENESS_S_MAX};
 use domicile_types::{QueryId, RegionId};
 use domicile_wire::api::{QueryBody, header};
 use serde::Deserialize;
@@ -180,6 +180,7 @@ fn request(edge: &Edge, client: Client, headers: &HeaderMap) -> Result<QueryRequ
         sql: String::new(),
         purpose: body::header(headers, header::PURPOSE)?.map(str::to_owned),
         scope: body::header(headers, header::DATA_REGION)?.map(scope).transpose()?,
+        staleness_max: body::header(headers, header::MAX_STALENESS)?.map(staleness).transpose()?,
         partial: body::header(headers, header::REQUIRE_COVERAGE)?.map_or(Ok(false), coverage)?,
         timeout: body::header(headers, header::QUERY_TIMEOUT)?.map_or(Ok(edge.region.query_timeout()), timeout)?,
         parameters: None,
@@ -198,6 +199,14 @@ fn coverage(text: &str) -> Result<bool, Refusal> {
         "full" => Ok(false),
         other => Err(Refusal::bad_request(format!("`Require-Coverage` is `full` or `partial`, not `{other}`"))),
     }
+}
+
+fn staleness(text: &str) -> Result<Duration, Refusal> {
+    let refused = || {
+        Refusal::bad_request(format!("`Max-Staleness` is 0 to {STALENESS_S_MAX} seconds, in whole ones, not `{text}`"))
+    };
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= STALENESS_S_MAX).ok_or_else(refused)?;
+    Ok(Duration::from_secs(seconds))
 }
 
 fn timeout(text: &str) -> Result<Duration, Refusal> {

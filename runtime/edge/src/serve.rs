@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use axum::serve::ListenerExt;
 use domicile_config::StorageUrl;
-use domicile_query::{COMPARE_PATH, FRAGMENT_PATH, PLUGINS_PATH, Region};
+use domicile_query::{COMPARE_PATH, FRAGMENT_PATH, PING_PATH, PLUGINS_PATH, Region};
 use domicile_types::limits::DRAIN_TIMEOUT;
 use domicile_wire::Problem;
 use domicile_wire::log::LOG_PATH;
@@ -109,7 +109,7 @@ fn peer_routes() -> Router<Arc<Edge>> {
         .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
         .route(COMPARE_PATH, post(peers::compare))
         .route(LOG_PATH, post(faces::log))
-        .route(health::PING_PATH, get(peers::ping))
+        .route(PING_PATH, get(peers::ping))
 }
 
 fn query_routes() -> Router<Arc<Edge>> {

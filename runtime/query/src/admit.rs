@@ -248,6 +248,8 @@ fn judge(
 #[derive(Debug)]
 pub(crate) struct AdmittedFragment {
     pub(crate) fragment: Fragment,
+    /// Where the rows live.
+    pub(crate) home: RegionId,
     /// None where the result stays in the region.
     pub(crate) verdict: Option<Verdict>,
     pub(crate) admission: Admission,
@@ -265,20 +267,20 @@ impl AdmittedFragment {
     }
 }
 
-/// Admits a fragment in the region that holds the data, for all regions that its result goes to.
+/// Admits a fragment in a region that holds the data, which lives in `home`, for all regions that its result goes to.
 ///
 /// # Errors
 /// Where this region's own policies do not let the result cross.
 pub(crate) fn admit_fragment(
     fragment: Fragment,
     catalog: &Catalog,
-    here: &RegionId,
+    home: &RegionId,
     to: &Destination,
     purpose: Option<&str>,
     today: i32,
 ) -> Result<AdmittedFragment, QueryError> {
-    let verdict = judge(&fragment, catalog, here, &to.regions, purpose, today)?;
-    Ok(AdmittedFragment { fragment, verdict, admission: Admission(()) })
+    let verdict = judge(&fragment, catalog, home, &to.regions, purpose, today)?;
+    Ok(AdmittedFragment { fragment, home: home.clone(), verdict, admission: Admission(()) })
 }
 
 /// Admits a fragment that was executed under the policies of `then` once more, under those of `now`. What comes back

@@ -12,11 +12,12 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan,
 use datafusion::prelude::SessionContext;
 use domicile_policy::{Bounds, Form, PolicySet};
 use domicile_store::{DatasetSpec, ENTITY_COLUMN, SEQ_COLUMN, Snapshot, StoreReader, arrow_schema};
-use domicile_types::{DatasetName, Secret};
+use domicile_types::{DatasetName, Residency, Secret};
 
 use crate::QueryError;
 use crate::admit::{Admission, AdmittedFragment};
 use crate::catalog::{Catalog, Relation, relation};
+use crate::copies::CopyView;
 use crate::mapper_table::mapper_table;
 use crate::masks::Masks;
 use crate::plugins::PluginSet;
@@ -36,6 +37,8 @@ pub(crate) struct Binder<'b> {
     bounded: bool,
     recheck: Option<Arc<Recheck>>,
     masks: Option<Masks>,
+    /// The rows of another home, read in place of this region's own.
+    copy: Option<&'b CopyView>,
 }
 
 impl<'b> Binder<'b> {
@@ -60,7 +63,13 @@ impl<'b> Binder<'b> {
             bounded: false,
             recheck: None,
             masks: None,
+            copy: None,
         }
+    }
+
+    /// The same binder, over the rows of another home as they are here; reference data is this region's own.
+    pub(crate) fn over(self, copy: Option<&'b CopyView>) -> Self {
+        Self { copy, ..self }
     }
 
     /// The same binder for an admitted fragment. Where its result crosses a border, mappers see one entity at a time; and
@@ -173,7 +182,9 @@ impl<'b> Binder<'b> {
 
     fn segments(&self, spec: &DatasetSpec, with_entity: bool) -> Result<Arc<dyn TableProvider>, QueryError> {
         let name = &spec.dataset.name;
-        let stored = self.reader.stored_schema(name)?;
+        let copy = self.copy.filter(|_| spec.residency != Residency::Reference);
+        let (reader, snapshot) = copy.map_or((self.reader, self.snapshot), |copy| (&copy.reader, &copy.snapshot));
+        let stored = reader.stored_schema(name)?;
         let mut schema = arrow_schema(spec);
         if with_entity {
             let mut fields = schema.fields().to_vec();
@@ -183,8 +194,8 @@ impl<'b> Binder<'b> {
             }
             schema = Arc::new(Schema::new(fields));
         }
-        let partitions = self.snapshot.partitions(name)?;
-        let snapshot = Arc::clone(self.snapshot);
+        let partitions = snapshot.partitions(name)?;
+        let snapshot = Arc::clone(snapshot);
         Ok(Arc::new(SegmentsTable::new(spec, schema, stored, snapshot, partitions)?))
     }
 }

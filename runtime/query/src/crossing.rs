@@ -28,7 +28,7 @@ pub(crate) async fn seal(
 ) -> Result<(Vec<u8>, SignedReceipt, Done), QueryError> {
     let body = frame::encode(&done.released.schema, &done.released.batches)?;
     let (then, now, today) = (question.catalog, region.catalog(), region.today());
-    done.admitted = admit_again(done.admitted, then, &now, &region.id, destination, question.purpose, today)?;
+    done.admitted = admit_again(done.admitted, then, &now, question.home, destination, question.purpose, today)?;
     let receipt = receipt(region, destination, query, question, &done, &body).await?;
     Ok((body, receipt, done))
 }
@@ -71,6 +71,7 @@ fn draft(
         from: region.id.to_string(),
         to: destination.label(&region.id),
         client: destination.client.record(),
+        home: (*question.home != region.id).then(|| question.home.to_string()),
         form: verdict.map_or(facts.form, |verdict| verdict.form).to_string(),
         datasets: facts.datasets.iter().map(ToString::to_string).collect(),
         columns: columns.into_iter().collect(),
@@ -112,6 +113,8 @@ fn record(pin: &PluginPin) -> PluginRecord {
 #[derive(Debug)]
 pub(crate) struct Crossing<'c> {
     pub(crate) from: &'c RegionId,
+    /// Where the rows live.
+    pub(crate) home: &'c RegionId,
     pub(crate) to: &'c RegionId,
     pub(crate) client: Option<ClientRecord>,
     pub(crate) query: &'c QueryId,
@@ -128,10 +131,12 @@ impl Crossing<'_> {
         let invalid = |detail: String| WireError::Receipt { region: self.from.clone(), detail };
         signed.verify().map_err(|e| invalid(e.to_string()))?;
         let receipt = &signed.receipt;
+        let home = (self.home != self.from).then(|| self.home.to_string());
         let question = sha256(self.question.sql.as_bytes()).to_string();
         let checks = [
             (receipt.from == self.from.as_str(), "it names another source"),
             (receipt.to == self.to.as_str(), "it names another destination"),
+            (receipt.home == home, "it names another home"),
             (
                 receipt.client == self.client,
                 "it names another client, or other regions as those where the client stands; compare the \

@@ -12,6 +12,7 @@ use domicile_wire::WireError;
 use domicile_wire::api::RegionReason;
 use domicile_wire::token::Role;
 
+use crate::copies::CopyError;
 use crate::owner::OwnerGone;
 
 /// Everything that can keep a query, an endpoint or a deployment from succeeding.
@@ -262,6 +263,9 @@ pub enum QueryError {
     /// A region failed while answering.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// A copy does not answer for its home.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

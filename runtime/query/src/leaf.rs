@@ -68,7 +68,7 @@ pub(crate) async fn execute(
     session: &SessionContext,
     recipient: &Recipient,
 ) -> Result<Released, QueryError> {
-    let Prepared { plan, guards, noised } = guarded(admitted, names, binder, region.mark_key, &region.id)?;
+    let Prepared { plan, guards, noised } = guarded(admitted, names, binder, region.mark_key, &admitted.home)?;
     let schema: SchemaRef = Arc::clone(plan.schema().inner());
     let batches =
         region.compute.collect(session, plan, FRAGMENT_ROWS_MAX, "a fragment's result", binder.recheck()).await?;
@@ -94,7 +94,7 @@ pub(crate) async fn execute(
     let definition = Definition::of(region.mark_key, input, group)?;
     let indexes: Vec<usize> = names.iter().map(|(index, _)| *index).filter(|index| *index < keys).collect();
     let fixed = &admitted.fragment.fixed;
-    let (policies, home) = (binder.policies(), &region.id);
+    let (policies, home) = (binder.policies(), &admitted.home);
     let listed = Listed { definition: &definition, fixed, verdict, policies, home };
     let domains = listed.domains(&indexes, input.schema(), group)?;
     // Noise comes before rounding, which would show how near a number is to the next step.

@@ -10,6 +10,7 @@ mod bind;
 mod catalog;
 mod client;
 mod compute;
+mod copies;
 mod crossing;
 mod definition;
 mod endpoint;
@@ -52,6 +53,7 @@ mod reference;
 mod region;
 mod remote;
 mod rewrites;
+mod routes;
 mod run;
 mod segments;
 mod settled;
@@ -61,6 +63,7 @@ mod total;
 
 pub use catalog::Catalog;
 pub use client::{Client, ClientTrust};
+pub use copies::{CopyError, CopyParts, CopyQuestion, HomeCopy};
 pub use endpoint::endpoint_request;
 pub use error::QueryError;
 pub use ledger::LedgerReader;
@@ -76,6 +79,7 @@ pub use proof::{Proof, explain_fragment, explain_plan, explain_residency};
 pub use region::{Region, RegionParts};
 pub use remote::{FRAGMENT_PATH, FragmentReply, answer};
 pub use rewrites::{offer, with_rewrites};
+pub use routes::{PING_PATH, watch_routes};
 pub use run::{Answer, QueryRequest, run};
 
 #[cfg(test)]

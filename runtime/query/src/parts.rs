@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
-use domicile_wire::api::{Coverage, RegionReason};
+use chrono::{DateTime, SecondsFormat};
+use domicile_types::RegionId;
+use domicile_wire::api::{Coverage, RegionReason, StandIn};
 use domicile_wire::receipt::SignedReceipt;
 
 use crate::QueryError;
@@ -40,7 +42,10 @@ impl Parts {
         if part.epsilon_millionths > 0 {
             *self.epsilon_millionths.entry(home.clone()).or_default() += part.epsilon_millionths;
         }
-        self.as_of.insert(home.clone(), part.as_of);
+        match part.stand_in {
+            None => drop(self.as_of.insert(home.clone(), part.as_of)),
+            Some((region, as_of_ms)) => self.stood_in(&home, &region, as_of_ms),
+        }
         *self.region_ms.entry(home.clone()).or_default() += part.elapsed_ms;
         self.border_bytes += part.border_bytes;
         self.receipts.extend(part.receipt);
@@ -48,6 +53,16 @@ impl Parts {
             self.coverage.answered.push(home);
         }
         Ok(())
+    }
+
+    /// Takes note of who answered for a home. What several parts are of counts as the oldest of it.
+    fn stood_in(&mut self, home: &str, region: &RegionId, as_of_ms: u64) {
+        let as_of = moment(as_of_ms);
+        let stood_in = &mut self.coverage.stood_in;
+        match stood_in.iter_mut().find(|known| known.home == home && known.region == region.as_str()) {
+            Some(known) => known.as_of = as_of.min(std::mem::take(&mut known.as_of)),
+            None => stood_in.push(StandIn { home: home.to_owned(), region: region.to_string(), as_of }),
+        }
     }
 
     /// The partial results of one fragment, from homes that answered all they were asked: a home that is missing from
@@ -71,10 +86,17 @@ impl Parts {
     pub(crate) fn miss(&mut self, missing: RegionReason) {
         self.coverage.full = false;
         self.coverage.answered.retain(|home| *home != missing.region);
+        self.coverage.stood_in.retain(|one| one.home != missing.region);
         if !self.coverage.missing.iter().any(|m| m.region == missing.region) {
             self.coverage.missing.push(missing);
         }
     }
+}
+
+/// A moment as RFC 3339 has it, in UTC and with milliseconds, so that the earlier of two comes first as a text, too.
+fn moment(unix_ms: u64) -> String {
+    let known = i64::try_from(unix_ms).ok().and_then(DateTime::from_timestamp_millis);
+    known.unwrap_or(DateTime::UNIX_EPOCH).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// The batch under the agreed schema: regions of different versions may differ in nullability, never in meaning.

@@ -127,7 +127,7 @@ pub(crate) async fn contribute(
     let rows = partial.num_rows() as u64;
     let released = Released { schema: partial.schema(), batches: vec![partial], rows, suppressed: 0 };
     let without_rows = without_rows(&admitted.fragment, &region.reader, &snapshot)?;
-    Ok(Done { released, as_of: snapshot.version, admitted, minimum_entities: 0, without_rows })
+    Ok(Done { released, as_of: snapshot.version, copy_of_ms: None, admitted, minimum_entities: 0, without_rows })
 }
 
 /// What the plugin makes of the rows of a bound plan.

@@ -63,10 +63,10 @@ pub(crate) fn lacks(
         let lacking = |part: &&Part| part.without_rows.iter().any(|name| name == dataset.as_str());
         let holds = |part: &&Part| reads[part.fragment].contains(dataset) && !lacking(part);
         let held_here = reader.has_rows(snapshot, dataset)?.then_some(here);
-        let Some(holder) = held_here.or_else(|| parts.iter().find(holds).map(|part| &part.home)) else { continue };
+        let Some(holder) = held_here.or_else(|| parts.iter().find(holds).map(Part::answered_by)) else { continue };
         let lack =
             |region: &RegionId| Lack { region: region.clone(), dataset: dataset.to_string(), holder: holder.clone() };
-        lacks.extend(parts.iter().filter(lacking).map(|part| lack(&part.home)));
+        lacks.extend(parts.iter().filter(lacking).map(|part| lack(part.answered_by())));
     }
     Ok(lacks)
 }

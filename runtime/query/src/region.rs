@@ -1,6 +1,6 @@
 //! A region at work: its data, policies, plugins, ledger and peers.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +26,7 @@ use crate::admit::Asking;
 use crate::catalog::Catalog;
 use crate::client::{Client, ClientTrust};
 use crate::compute::Compute;
+use crate::copies::HomeCopy;
 use crate::guard::MarkKey;
 use crate::heads::Heads;
 use crate::history::{Asked, History};
@@ -35,6 +36,7 @@ use crate::owner::Owner;
 use crate::plugins::{PluginKeeper, PluginSet, PluginTrust, Shadows};
 use crate::policies::{PolicyKeeper, PolicySource};
 use crate::rewrites::Rewriter;
+use crate::routes::Routes;
 use crate::settled::Settled;
 use crate::storage::Storage;
 use crate::{ObjectThreads, QueryError};
@@ -84,6 +86,9 @@ pub struct Region {
     pub(crate) catalog: Arc<ArcSwap<Catalog>>,
     pub(crate) policies: Owner<PolicyKeeper>,
     pub(crate) reader: StoreReader,
+    /// Of rows that live elsewhere, by their homes.
+    pub(crate) copies: BTreeMap<RegionId, HomeCopy>,
+    pub(crate) routes: Routes,
     pub(crate) plugins: Arc<ArcSwap<PluginSet>>,
     pub(crate) keeper: Owner<PluginKeeper>,
     pub(crate) sandbox: Arc<Sandbox>,
@@ -176,6 +181,8 @@ impl Region {
             policies: Owner::start("policies", POLICY_RELOADS_MAX, policy_keeper).map_err(thread)?,
             catalog: current,
             reader: parts.store.reader(),
+            copies: BTreeMap::new(),
+            routes: Routes::default(),
             plugins,
             trust: parts.plugin_trust,
             client_trust: parts.client_trust,
@@ -312,7 +319,12 @@ impl Region {
 
     /// Whether another region shares a jurisdiction with this one.
     pub fn shares_law(&self, region: &RegionId) -> bool {
-        self.client_trust.shares_law(&self.id, region)
+        self.share_law(&self.id, region)
+    }
+
+    /// Whether two regions share a jurisdiction.
+    pub(crate) fn share_law(&self, one: &RegionId, other: &RegionId) -> bool {
+        self.client_trust.shares_law(one, other)
     }
 
     /// Whoever asks at this region's edge with this token, or with none.

@@ -21,6 +21,7 @@ use crate::admit::{AdmittedFragment, Asking, admit_fragment};
 use crate::bind::Binder;
 use crate::catalog::Catalog;
 use crate::client::{Client, Destination};
+use crate::copies::{CopyError, CopyView, check_answerable};
 use crate::crossing::{Crossing, seal};
 use crate::fragment::Fragment;
 use crate::leaf::{self, Recipient, Released};
@@ -35,9 +36,14 @@ use crate::region::Region;
 pub const FRAGMENT_PATH: &str = "/v1/peer/fragments";
 
 /// A fragment and where it is asked.
+#[derive(Clone)]
 pub(crate) struct Asked<'q> {
     pub(crate) fragment: usize,
     pub(crate) home: &'q RegionId,
+    /// The home, or a region that stands in for it.
+    pub(crate) at: &'q RegionId,
+    /// How old the rows may be that one has who stands in.
+    pub(crate) staleness_max_ms: Option<u64>,
     pub(crate) catalog: &'q Arc<Catalog>,
     pub(crate) sql: &'q str,
     pub(crate) pins: Vec<PluginPin>,
@@ -51,14 +57,18 @@ pub(crate) struct Asked<'q> {
 
 impl Asked<'_> {
     fn question(&self) -> Question<'_> {
-        let Self { catalog, sql, purpose, partial_of, .. } = *self;
-        Question { catalog, sql, purpose, pins: &self.pins, partial_of }
+        let Self { home, staleness_max_ms, catalog, sql, purpose, partial_of, .. } = *self;
+        Question { home, staleness_max_ms, catalog, sql, purpose, pins: &self.pins, partial_of }
     }
 }
 
 /// What a region is asked, by itself or by another.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'q> {
+    /// Where the rows live that it is about.
+    pub(crate) home: &'q RegionId,
+    /// How old they may be where that is another region.
+    pub(crate) staleness_max_ms: Option<u64>,
     /// It is admitted and executed under these policies.
     pub(crate) catalog: &'q Arc<Catalog>,
     pub(crate) sql: &'q str,
@@ -96,6 +106,8 @@ impl Question<'_> {
 pub(crate) struct Part {
     pub(crate) fragment: usize,
     pub(crate) home: RegionId,
+    /// Who stood in for the home, and the moment in Unix milliseconds that its copy was of.
+    pub(crate) stand_in: Option<(RegionId, u64)>,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) suppressed: u64,
     /// The epsilon of its numbers' noise, in millionths; 0 where they have none.
@@ -108,20 +120,27 @@ pub(crate) struct Part {
     pub(crate) without_rows: Vec<String>,
 }
 
+impl Part {
+    /// The home, or who stood in for it.
+    pub(crate) fn answered_by(&self) -> &RegionId {
+        self.stand_in.as_ref().map_or(&self.home, |(region, _)| region)
+    }
+}
+
 /// Asks the home. The inner error is a home that did not answer, which a caller may accept; the outer is not.
 ///
 /// # Errors
 /// Where the home refuses the fragment, or this region fails while computing it.
 pub(crate) async fn ask(region: &Region, asked: Asked<'_>) -> Result<Result<Part, RegionReason>, QueryError> {
-    if *asked.home == region.id {
+    if *asked.at == region.id {
         return ask_here(region, asked).await.map(Ok);
     }
-    let home = asked.home.to_string();
+    let (home, asked_at) = (asked.home.to_string(), asked.at);
     match ask_peer(region, asked).await {
         Ok(part) => Ok(Ok(part)),
         Err(WireError::Refused(problem)) if problem.status != 503 => Err(WireError::Refused(problem).into()),
         Err(error) => {
-            tracing::warn!(home, %error, "home did not answer");
+            tracing::warn!(home, at = %asked_at, %error, "home did not answer");
             Ok(Err(RegionReason { region: home, reason: error.to_string() }))
         }
     }
@@ -131,7 +150,7 @@ pub(crate) async fn ask(region: &Region, asked: Asked<'_>) -> Result<Result<Part
 async fn ask_here(region: &Region, asked: Asked<'_>) -> Result<Part, QueryError> {
     let started = Instant::now();
     let here = region.id.clone();
-    let destination = Destination::of(&here, &here, asked.client)?;
+    let destination = Destination::of(asked.home, &here, asked.client)?;
     let mut done = execute(region, &destination, asked.question()).await?;
     let (mut border_bytes, mut receipt) = (0, None);
     if destination.crosses() {
@@ -141,7 +160,8 @@ async fn ask_here(region: &Region, asked: Asked<'_>) -> Result<Part, QueryError>
     let epsilon_millionths = done.epsilon_millionths();
     Ok(Part {
         fragment: asked.fragment,
-        home: here,
+        home: asked.home.clone(),
+        stand_in: done.copy_of_ms.map(|as_of_ms| (here, as_of_ms)),
         batches: done.released.batches,
         suppressed: done.released.suppressed,
         epsilon_millionths,
@@ -154,8 +174,8 @@ async fn ask_here(region: &Region, asked: Asked<'_>) -> Result<Part, QueryError>
 }
 
 async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> {
-    let peer = region.peers.iter().find(|peer| peer.id == *asked.home);
-    let peer = peer.ok_or_else(|| WireError::UnknownPeer { region: asked.home.to_string() })?;
+    let peer = region.peers.iter().find(|peer| peer.id == *asked.at);
+    let peer = peer.ok_or_else(|| WireError::UnknownPeer { region: asked.at.to_string() })?;
     let malformed = |detail: String| WireError::Malformed { url: peer.url.clone(), detail };
     let request = asked.to_request();
     let body = serde_json::to_vec(&request).map_err(|e| malformed(e.to_string()))?;
@@ -163,7 +183,8 @@ async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> 
     let facts = answer.headers.get(header::RECEIPT).map(|value| value.as_bytes()).unwrap_or_default();
     let facts = ReplyFacts::from_header(facts).ok_or_else(|| malformed("the receipt cannot be read".to_owned()))?;
     let crossing = Crossing {
-        from: asked.home,
+        from: asked.at,
+        home: asked.home,
         to: &region.id,
         client: asked.client.record(),
         query: asked.query,
@@ -171,10 +192,14 @@ async fn ask_peer(region: &Region, asked: Asked<'_>) -> Result<Part, WireError> 
     };
     crossing.check(&facts.receipt, &answer.body)?;
     region.heads.note(&facts.receipt);
+    let stand_in = (asked.at != asked.home).then(|| Some((asked.at.clone(), facts.as_of_unix_ms?)));
+    let stand_in = stand_in.map(|it| it.ok_or_else(|| malformed("how old the rows are is missing".to_owned())));
+    let stand_in = stand_in.transpose()?;
     let (_, batches) = frame::decode(&answer.body)?;
     Ok(Part {
         fragment: asked.fragment,
         home: asked.home.clone(),
+        stand_in,
         batches,
         suppressed: facts.receipt.receipt.groups_suppressed,
         epsilon_millionths: facts.epsilon_millionths,
@@ -212,14 +237,17 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
         let _slot = region.fragment_slots.acquire().await;
         let started = Instant::now();
         let catalog = region.catalog();
+        let home = home_of(region, &request)?;
         let question = Question {
+            home: &home,
+            staleness_max_ms: request.staleness_max_ms,
             catalog: &catalog,
             sql: &request.sql,
             purpose: request.purpose.as_deref(),
             pins: &request.plugins,
             partial_of: request.partial_of.as_deref(),
         };
-        let destination = destination(region, caller, &request)?;
+        let destination = destination(region, &home, caller, &request)?;
         let done = execute(region, &destination, question).await?;
         let (body, receipt, done) = seal(region, &destination, &request.query_id, question, done).await?;
         let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
@@ -230,6 +258,7 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
                 elapsed_ms,
                 epsilon_millionths: done.epsilon_millionths(),
                 without_rows: done.without_rows,
+                as_of_unix_ms: done.copy_of_ms,
             },
             body,
         })
@@ -241,13 +270,22 @@ pub async fn answer(region: &Region, caller: &RegionId, request: FragmentRequest
 /// Where a fragment's result goes, from the client's token as this region itself reads it, whatever the caller says.
 pub(crate) fn destination(
     region: &Region,
+    home: &RegionId,
     caller: &RegionId,
     request: &FragmentRequest,
 ) -> Result<Destination, QueryError> {
     let client = region.client_at(caller, request.token.clone())?;
     client.check_role(Role::Query)?;
     client.check_purpose(request.purpose.as_deref())?;
-    Destination::of(&region.id, caller, &client)
+    Destination::of(home, caller, &client)
+}
+
+/// Where the rows live that a fragment is asked of.
+fn home_of(region: &Region, request: &FragmentRequest) -> Result<RegionId, QueryError> {
+    let Some(home) = &request.home else { return Ok(region.id.clone()) };
+    let known = region.peers.iter().map(|peer| &peer.id).find(|id| id.as_str() == home);
+    let unknown = || QueryError::unknown("region", home, region.peers.iter().map(|peer| peer.id.as_str()));
+    known.cloned().ok_or_else(unknown)
 }
 
 /// A question answered.
@@ -257,6 +295,8 @@ pub(crate) struct Done {
     /// Distinct entities that each released group has at least; 0 where no group was held back.
     pub(crate) minimum_entities: u64,
     pub(crate) as_of: u64,
+    /// The moment that the rows are of, where they are a copy.
+    pub(crate) copy_of_ms: Option<u64>,
     /// As [`Part::without_rows`].
     pub(crate) without_rows: Vec<String>,
 }
@@ -270,16 +310,21 @@ impl Done {
 
 async fn execute(region: &Region, to: &Destination, question: Question<'_>) -> Result<Done, QueryError> {
     if let Some(name) = question.partial_of {
+        if *question.home != region.id {
+            let what = "what a query plugin makes of rows is made at the home";
+            return Err(CopyError::NeedsHome { what, home: question.home.clone() }.into());
+        }
         return contribute(region, to, &question, name).await;
     }
     let ready = Ready::new(region, to, question).await?;
     let recipient = question.recipient(to.tenant());
-    let recipient = recipient.of_state(ready.admitted.verdict.as_ref(), ready.snapshot.version);
+    let recipient = recipient.of_state(ready.admitted.verdict.as_ref(), ready.version());
     let binder = ready.binder(region)?;
     let released = leaf::execute(region, &ready.admitted, &ready.names, &binder, &ready.session, &recipient).await?;
     let minimum_entities = ready.admitted.verdict.as_ref().map_or(0, |verdict| verdict.minimum_entities);
     let without_rows = without_rows(&ready.admitted.fragment, &region.reader, &ready.snapshot)?;
-    Ok(Done { released, as_of: ready.snapshot.version, admitted: ready.admitted, minimum_entities, without_rows })
+    let (copy_of_ms, as_of) = (ready.copy.as_ref().map(|copy| copy.as_of_ms), ready.version());
+    Ok(Done { released, as_of, copy_of_ms, admitted: ready.admitted, minimum_entities, without_rows })
 }
 
 /// How this region would compute a fragment for itself.
@@ -293,7 +338,8 @@ pub(crate) async fn explain_here(
     sql: &str,
     pins: &[PluginPin],
 ) -> Result<String, QueryError> {
-    let question = Question { catalog, sql, purpose: None, pins, partial_of: None };
+    let home = &region.id;
+    let question = Question { home, staleness_max_ms: None, catalog, sql, purpose: None, pins, partial_of: None };
     let ready = Ready::new(region, &Destination::within(&region.id, client), question).await?;
     let plan = leaf::plan(&ready.admitted, &ready.names, &ready.binder(region)?, region.mark_key, &region.id)?;
     region.compute.explain(&ready.session, plan).await
@@ -307,6 +353,8 @@ pub(crate) struct Ready {
     session: SessionContext,
     plugins: PluginSet,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// The rows of the home, where this region stands in for it.
+    copy: Option<CopyView>,
 }
 
 impl Ready {
@@ -318,7 +366,7 @@ impl Ready {
         let session = catalog.fragment_session(&plugins, &region.runtime)?;
         let plan = parse(&session, question.sql).await?;
         let (fragment, names) = Fragment::recognize(&plan, catalog)?;
-        let admitted = admit_fragment(fragment, catalog, &region.id, to, question.purpose, region.today());
+        let admitted = admit_fragment(fragment, catalog, question.home, to, question.purpose, region.today());
         let admitted = match admitted {
             Err(QueryError::Denied(denial)) => {
                 let (purpose, today) = (question.purpose, region.today());
@@ -328,8 +376,18 @@ impl Ready {
             }
             done => done?,
         };
-        let snapshot = region.snapshot_for(admitted.verdict.as_ref());
-        Ok(Self { catalog: Arc::clone(catalog), admitted, names, session, plugins, snapshot })
+        let (verdict, datasets) = (admitted.verdict.as_ref(), &admitted.fragment.facts.datasets);
+        let copy = region.view(question.home, datasets, question.staleness_max_ms, catalog)?;
+        if copy.is_some() {
+            check_answerable(verdict, question.home)?;
+        }
+        let snapshot = region.snapshot_for(verdict);
+        Ok(Self { catalog: Arc::clone(catalog), admitted, names, session, plugins, snapshot, copy })
+    }
+
+    /// The version of the rows.
+    fn version(&self) -> u64 {
+        self.copy.as_ref().map_or(self.snapshot.version, |copy| copy.snapshot.version)
     }
 
     fn binder<'r>(&'r self, region: &'r Region) -> Result<Binder<'r>, QueryError> {
@@ -342,6 +400,7 @@ impl Ready {
             &self.session,
             BTreeMap::new(),
         )
+        .over(self.copy.as_ref())
         .of(&self.admitted, region.secret())
     }
 }

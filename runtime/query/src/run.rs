@@ -29,8 +29,9 @@ use crate::parts::Parts;
 use crate::plugins::{PluginSet, Taken, order_matters};
 use crate::reference::lacks;
 use crate::region::Region;
-use crate::remote::{Asked, ask};
+use crate::remote::Asked;
 use crate::rewrites::Rewriter;
+use crate::routes::ask_nearest;
 use crate::total::total;
 
 /// A question, checked and complete.
@@ -46,6 +47,9 @@ pub struct QueryRequest {
     pub purpose: Option<String>,
     /// Homes to ask; all where none are named.
     pub scope: Option<BTreeSet<RegionId>>,
+    /// How old copies may be that answer in place of homes; where it is not said, a copy answers only where its home does
+    /// not.
+    pub staleness_max: Option<Duration>,
     /// Whether an answer without some homes is welcome.
     pub partial: bool,
     /// Longest it may take.
@@ -210,10 +214,13 @@ impl<'r> Query<'r> {
     /// Where a home refuses, or does not answer and the caller wants all.
     pub(crate) async fn ask(&self, admitted: &AdmittedPlan, partial_of: Option<&str>) -> Result<Parts, QueryError> {
         let for_homes = self.for_homes();
+        let staleness_max_ms = self.request.staleness_max.map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX));
         let asked = admitted.fragments.iter().enumerate().flat_map(|(index, (text, homes))| {
             homes.iter().map(move |home| Asked {
                 fragment: index,
                 home,
+                at: home,
+                staleness_max_ms,
                 catalog: &self.catalog,
                 sql: &text.sql,
                 pins: self.plugins.pins(&text.fragment.facts.functions),
@@ -224,7 +231,11 @@ impl<'r> Query<'r> {
                 timeout: for_homes,
             })
         });
-        let answers = futures::future::join_all(asked.map(|asked| ask(self.region, asked))).await;
+        let answers = futures::future::join_all(asked.map(|asked| {
+            let datasets = &admitted.fragments[asked.fragment].0.fragment.facts.datasets;
+            ask_nearest(self.region, asked, datasets)
+        }))
+        .await;
         let (mut parts, mut given) = (self.no_parts(admitted), Vec::new());
         for answer in answers {
             match answer {
@@ -263,7 +274,7 @@ impl<'r> Query<'r> {
         Parts {
             batches: vec![Vec::new(); fragments],
             as_of: answered.iter().map(|region| (region.clone(), version)).collect(),
-            coverage: Coverage { full: true, answered, missing: Vec::new() },
+            coverage: Coverage { full: true, answered, missing: Vec::new(), stood_in: Vec::new() },
             region_ms: BTreeMap::new(),
             suppressed: BTreeMap::new(),
             epsilon_millionths: BTreeMap::new(),

@@ -9,6 +9,7 @@ mod apply;
 mod budget;
 pub mod conflict;
 mod error;
+mod freshness;
 mod lag;
 mod ledger;
 mod message;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use domicile_store::{Entry, SetState, Store, StoreError};
-use domicile_types::{Origin, RegionId, ReplicationSet, Vector, limits};
+use domicile_types::{Mark, Origin, RegionId, ReplicationSet, Vector, limits};
 
 use crate::budget::Budget;
+use crate::freshness::Freshness;
 use crate::lag::{Horizon, LogLag};
 use crate::message::{Answer, News, Pull};
 use crate::pause::Pauses;
@@ -26,6 +27,8 @@ pub struct Replica {
     quiet_since_ms: u64,
     /// Why what has come could not be applied; none where it could.
     parked: Option<String>,
+    /// Of copies.
+    freshness: Freshness,
     mistake: Mistake,
 }
 
@@ -33,6 +36,7 @@ pub struct Replica {
 #[derive(Debug, Default)]
 struct Link {
     asked: bool,
+    asked_ms: u64,
     failures: u32,
     retry_at_ms: u64,
     /// When it last answered or asked.
@@ -89,6 +93,8 @@ impl Replica {
     #[must_use]
     pub fn new(set: ReplicationSet, me: RegionId) -> Self {
         let others = set.regions.iter().filter(|region| **region != me);
+        // Copies come from the home alone, so that it knows of each.
+        let others = others.filter(|region| set.copied_from(&me).is_none_or(|home| home == *region));
         let links = others.map(|region| (region.clone(), Link::default())).collect();
         Self {
             set,
@@ -99,6 +105,7 @@ impl Replica {
             pauses: Pauses::default(),
             quiet_since_ms: 0,
             parked: None,
+            freshness: Freshness::default(),
             mistake: Mistake::default(),
         }
     }
@@ -140,7 +147,9 @@ impl Replica {
         let mut room =
             (limits::PENDING_ENTRIES_BYTES_MAX as u64).saturating_sub(self.pending.size().1 as u64 + asked_for);
         let mut pulls = Vec::new();
-        for (region, link) in &mut self.links {
+        // A home has all that there is.
+        let links = self.links.iter_mut().filter(|_| self.set.home.as_ref() != Some(&self.me));
+        for (region, link) in links {
             if link.asked || link.rests(now_ms) || self.pauses.since_ms(region).is_some() {
                 continue;
             }
@@ -150,7 +159,7 @@ impl Replica {
             // One entry is always asked for: it may be the one that all others wait for.
             let bytes_max = limits::PULL_BYTES_MAX.min(allowed).min(room).max(1);
             room = room.saturating_sub(bytes_max);
-            (link.asked, link.wanted) = (true, bytes_max);
+            (link.asked, link.asked_ms, link.wanted) = (true, now_ms, bytes_max);
             let others = cut_off.iter().filter(|other| *other != region);
             let latest_ms = now_ms.saturating_add(limits::CLOCK_DRIFT_MS_MAX);
             let pull = Pull {
@@ -174,13 +183,17 @@ impl Replica {
         (link.asked, link.failures, link.heard_ms, link.refusal) = (false, 0, Some(now_ms), None);
         link.budget.iter_mut().for_each(|budget| budget.take(bytes));
         match answer {
-            Answer::Entries { entries, news, .. } => {
+            Answer::Entries { entries, news, more } => {
+                if !more {
+                    self.freshness.claim(link.asked_ms, &entries);
+                }
                 link.paused_ms = news.paused_ms;
                 self.learn(news, state);
-                let is_held = |entry: &Entry| self.pauses.holds(&entry.mark.dot.origin);
-                let of_set = entries.into_iter().filter(|entry| entry.mark.set == self.set.name && !is_held(entry));
                 let (mut any, mut new) = (false, false);
-                for entry in of_set {
+                for entry in entries {
+                    if !self.is_taken(&entry.mark) {
+                        continue;
+                    }
                     (any, new) = (true, self.pending.push(entry, &state.applied) || new);
                 }
                 // What waits for others, or finds no room, would come at once again.
@@ -191,6 +204,13 @@ impl Replica {
             Answer::SnapshotRequired => link.refuse(Refusal::SnapshotRequired, now_ms),
             Answer::NotPermitted => link.refuse(Refusal::NotPermitted, now_ms),
         }
+    }
+
+    /// Whether an entry is of the set, of a region that writes it, and not paused.
+    fn is_taken(&self, mark: &Mark) -> bool {
+        let origin = &mark.dot.origin;
+        let writes = self.set.home.as_ref().is_none_or(|home| *home == origin.region);
+        mark.set == self.set.name && writes && !self.pauses.holds(origin)
     }
 
     fn rest(&mut self, region: &RegionId, now_ms: u64) {
@@ -213,6 +233,12 @@ impl Replica {
     #[must_use]
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
+    }
+
+    /// The moment by this region's clock that its copies are of: all that their home had written by then counts here. None
+    /// before they have caught up for the first time.
+    pub fn as_of_ms(&mut self, state: &SetState) -> Option<u64> {
+        self.freshness.reached_ms(&state.applied)
     }
 
     /// Takes note that a region asked something.
@@ -261,9 +287,14 @@ impl Replica {
     /// # Errors
     /// Where the entries cannot be read.
     pub fn answer(&mut self, region: &RegionId, pull: &Pull, store: &Store) -> Result<Option<Answer>, SyncError> {
-        let Some(link) = self.links.get_mut(region).filter(|_| pull.set == self.set.name) else {
+        let gives = pull.set == self.set.name && self.set.is_own_of(&self.me);
+        let Some(link) = self.links.get_mut(region).filter(|_| gives) else {
             return Ok(Some(Answer::NotPermitted));
         };
+        if self.set.home.is_some() && !store.set_state(&self.set.name).applied.covers(&pull.have) {
+            // It has what this region lost: nothing can be added to that.
+            return Ok(Some(Answer::SnapshotRequired));
+        }
         link.acked.join(&pull.have);
         link.ahead_ms = pull.ahead_ms;
         let own = pull.reaches.iter().filter(|reach| reach.origin.region == *region).cloned().collect();
@@ -297,8 +328,17 @@ impl Replica {
     /// entry without rows: the others wait for that to know what is stable.
     pub fn tick(&mut self, store: &mut Store, me: &Origin, now_ms: u64) -> bool {
         let state = store.set_state(&self.set.name);
-        let mut stable = stability::stable(state, &self.me, &self.set.regions);
         let mut delivered = state.applied.clone();
+        if self.set.home.is_some() {
+            // Where one region writes, nothing comes that does not know of all before it.
+            if self.set.is_own_of(&self.me) {
+                self.links.values().for_each(|link| delivered.meet(&link.acked));
+            }
+            let applied = state.applied.clone();
+            store.release(&self.set.name, &applied, &delivered);
+            return false;
+        }
+        let mut stable = stability::stable(state, &self.me, &self.set.regions);
         self.links.values().for_each(|link| delivered.meet(&link.acked));
         if self.mistake.is(Planted::HeardElsewhere) {
             stable.clone_from(&delivered);
@@ -324,7 +364,8 @@ impl Replica {
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         let ahead = self.links.values().filter(|link| link.ahead_ms > 0).count();
-        ahead > 0 && 2 * ahead >= self.links.len()
+        // Where one region writes, its own order of its rows is all that counts.
+        self.set.home.is_none() && ahead > 0 && 2 * ahead >= self.links.len()
     }
 
     /// How this part is.

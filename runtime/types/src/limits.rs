@@ -357,6 +357,12 @@ pub const PULL_REPEAT_MS: u64 = 1_000;
 pub const PULLS_WAITING_MAX: usize = 64;
 /// Milliseconds for which a question for entries waits where there is nothing new.
 pub const PULL_WAIT_MS: u64 = 10_000;
+/// The same of a set with a home, whose copies are not known to be fresh before the answer.
+pub const COPY_PULL_WAIT_MS: u64 = 1_000;
+/// Milliseconds between looks at which regions answer, where copies can stand in for homes.
+pub const ROUTE_PROBE_MS: u64 = 1_000;
+/// Longest that a copy may be behind its home as callers put it, in seconds.
+pub const STALENESS_S_MAX: u64 = 10 * 365 * 24 * 3600;
 /// Milliseconds after which a question for entries counts as not answered: nothing came for so long.
 pub const PULL_TIMEOUT_MS: u64 = 30_000;
 /// Milliseconds after which a region looks what sync has to do although nothing happened.

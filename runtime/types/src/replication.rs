@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use crate::{DatasetName, RegionId, SetName};
 
-/// Datasets whose rows the same regions have: they are written anywhere among these, and the same everywhere in the
-/// end.
+/// Datasets whose rows the same regions have. Without a home they are reference data: they are written anywhere among
+/// these, and the same everywhere in the end. With one they are the rows that live there: only the home writes, and the
+/// others have copies of what it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicationSet {
     /// Its name.
@@ -15,8 +16,24 @@ pub struct ReplicationSet {
     pub regions: BTreeSet<RegionId>,
     /// The datasets.
     pub datasets: BTreeSet<DatasetName>,
+    /// Where the rows live, where they are not reference data.
+    pub home: Option<RegionId>,
     /// When a write is acknowledged, unless the request says otherwise.
     pub acknowledge: Acknowledge,
+}
+
+impl ReplicationSet {
+    /// Whether a region has the rows of the set in its own store, and not as copies of what lives elsewhere.
+    #[must_use]
+    pub fn is_own_of(&self, region: &RegionId) -> bool {
+        self.regions.contains(region) && self.home.as_ref().is_none_or(|home| home == region)
+    }
+
+    /// Where the rows live that a region has copies of; none where it has none by this set.
+    #[must_use]
+    pub fn copied_from(&self, region: &RegionId) -> Option<&RegionId> {
+        self.home.as_ref().filter(|home| *home != region && self.regions.contains(region))
+    }
 }
 
 /// A text that does not say when a write counts as done.

@@ -20,7 +20,8 @@ pub mod header {
     pub const BORDER_BYTES: &str = "border-bytes";
     /// Response: `full`, or `partial; missing=…`.
     pub const COVERAGE: &str = "coverage";
-    /// Response: the store version that each region answered from.
+    /// Response: the state of each home's rows that the answer comes from: the version of its store, or, where a copy in
+    /// another region answered, the moment that the copy is of (RFC 3339).
     pub const AS_OF: &str = "as-of";
     /// Response: groups held back, by region.
     pub const SUPPRESSED_GROUPS: &str = "suppressed-groups";
@@ -32,6 +33,9 @@ pub mod header {
     pub const REQUIRE_COVERAGE: &str = "require-coverage";
     /// Request: milliseconds.
     pub const QUERY_TIMEOUT: &str = "query-timeout";
+    /// Request: how old copies may be that answer in place of homes, in seconds; 0 for none. Without it a copy answers
+    /// only where its home does not, however old it is.
+    pub const MAX_STALENESS: &str = "max-staleness";
     /// Request: homes to ask, separated by commas; all of them by default.
     pub const DATA_REGION: &str = "data-region";
     /// Request: what the answer is for, compared with the policy's purposes.
@@ -89,6 +93,20 @@ pub struct Coverage {
     pub answered: Vec<String>,
     /// Homes that did not.
     pub missing: Vec<RegionReason>,
+    /// Homes that another region answered for, from its copy of their rows. They count among those that answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stood_in: Vec<StandIn>,
+}
+
+/// A region that answered for a home.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StandIn {
+    /// Where the rows live.
+    pub home: String,
+    /// The region with the copy.
+    pub region: String,
+    /// All that the home had written by then is in the answer, and maybe more (RFC 3339, with milliseconds).
+    pub as_of: String,
 }
 
 /// A receipt in short.
@@ -163,6 +181,12 @@ pub struct FragmentRequest {
     /// The token of the client who asks, which the owning region checks itself; none for who has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<RawToken>,
+    /// Where the rows live that it is about, where the answering region is to stand in for another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
+    /// How old its copy of them may be, in milliseconds; as old as it is where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staleness_max_ms: Option<u64>,
     /// Milliseconds left for it.
     pub timeout_ms: u64,
 }
@@ -195,6 +219,9 @@ pub struct FragmentFacts {
     /// The epsilon of the noise that its numbers have, in millionths; 0 where they have none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub epsilon_millionths: u64,
+    /// The moment that the rows are of, in Unix milliseconds, where they are a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of_unix_ms: Option<u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

@@ -69,6 +69,10 @@ pub struct Receipt {
     /// their hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientRecord>,
+    /// Where the rows live that the data was computed from, where it was from a copy of them in the region `from`. Left
+    /// out where it is that region, so that receipts from before there were copies keep their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
     /// How it crossed: `aggregate` or `replicate`.
     pub form: String,
     /// Resident datasets that the data was computed from.
@@ -217,6 +221,16 @@ impl SignedReceipt {
         let hash = hash_of(&receipt);
         let signature = BASE64.encode(key.sign(hash.as_bytes()).to_bytes());
         Self { receipt, hash, signature, key: key_text(&key.verifying_key()) }
+    }
+
+    /// As a `Receipt` header carries it alone: base64 of the JSON text; none where it cannot be written.
+    pub fn to_header(&self) -> Option<String> {
+        serde_json::to_vec(self).map(|json| BASE64.encode(json)).ok()
+    }
+
+    /// Reads such a header; none where it is something else.
+    pub fn from_header(header: &[u8]) -> Option<Self> {
+        serde_json::from_slice(&BASE64.decode(header).ok()?).ok()
     }
 
     /// Checks that the receipt is whole and signed with the key that it carries.

@@ -22,6 +22,7 @@ fn receipt(sequence: u64, previous: String) -> Receipt {
         from: "eu-central".to_owned(),
         to: "us-east".to_owned(),
         client: None,
+        home: None,
         form: "aggregate".to_owned(),
         datasets: vec!["orders".to_owned()],
         columns: vec!["orders.o_orderdate".to_owned()],

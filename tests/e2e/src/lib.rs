@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: one loaded cluster a test binary, and an engine of another kind to compare with.
 
 pub mod check;
+pub mod copies;
 pub mod jwt;
 pub mod numbers;
 pub mod oracle;

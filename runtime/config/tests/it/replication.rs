@@ -88,6 +88,7 @@ datasets = ["supplier"]
         name: name.parse().unwrap(),
         regions: regions.map(|region| region.parse().unwrap()).into(),
         datasets: datasets.iter().map(|dataset| dataset.parse().unwrap()).collect(),
+        home: None,
         acknowledge,
     };
     let elsewhere = set("others", ["ap-south", "us-east"], &["supplier"], Acknowledge::Local);
@@ -129,8 +130,8 @@ fn sets_name_known_reference_data_once() {
     check(
         "\"part\"",
         "\"orders\"",
-        "4:23: dataset `orders` is not reference data: its rows have homes, and only datasets with `reference = true` can \
-         be in a replication set yet",
+        "4:23: dataset `orders` is not reference data: its rows have homes; say whose rows are copied with \
+         `home = \"REGION\"`, or leave it out",
     );
 }
 
@@ -153,7 +154,7 @@ fn a_dataset_is_in_one_set_and_a_name_is_of_one_set() {
     assert_eq!(
         second(&CATALOG.replace("catalog", "more").replace("\"nation\", ", "\"supplier\", ")),
         "DIR/all/replication/b.toml:4:25: dataset `part` is already in replication set `catalog`, described in \
-         DIR/all/replication/a.toml; a dataset is in one set only"
+         DIR/all/replication/a.toml; a dataset is in one set only, or in one for each home"
     );
     assert_eq!(
         second(&CATALOG.replace("[\"nation\", \"part\"]", "[\"supplier\"]")),
@@ -198,5 +199,76 @@ fn sets_are_read_strictly() {
         "\"catalog\"",
         "\"Catalog\"",
         "2:8: `Catalog` is not a replication set name: use lower-case letters, digits and `_`, starting with a letter",
+    );
+}
+
+/// Of rows that live in `eu-central`, with a copy under the same law.
+const COPIES: &str = r#"schema = 1
+name = "orders_eu"
+regions = ["eu-central", "us-east"]
+datasets = ["orders"]
+home = "eu-central"
+"#;
+
+/// The region, with peers under these laws.
+fn under(us: &str, ap: &str) -> String {
+    let peer = |text: String, id: &str, law: &str| {
+        text.replace(&format!("id = \"{id}\""), &format!("id = \"{id}\"\njurisdictions = [{law}]"))
+    };
+    peer(peer(REGION.to_owned(), "us-east", us), "ap-south", ap)
+}
+
+/// The refusal of the copies with `from` replaced by `to`.
+#[track_caller]
+fn check_copies(from: &str, to: &str, expect: &str) {
+    assert_eq!(COPIES.matches(from).count(), 1, "{from} must stand once in the file");
+    let got = load(&under("\"US\", \"EU\"", "\"IN\""), &[("all/replication/o.toml", &COPIES.replace(from, to))]);
+    assert_eq!(got, Err(format!("DIR/all/replication/o.toml:{expect}")));
+}
+
+#[test]
+fn copies_of_what_lives_somewhere_stay_under_its_law() {
+    let sets = load(&under("\"US\", \"EU\"", "\"IN\""), &[("all/replication/o.toml", COPIES)]).unwrap();
+    let region = |id: &str| id.parse().unwrap();
+    assert_eq!(sets[0].home, Some(region("eu-central")));
+    assert!(sets[0].is_own_of(&region("eu-central")) && !sets[0].is_own_of(&region("us-east")));
+    assert_eq!(sets[0].copied_from(&region("us-east")), Some(&region("eu-central")));
+    assert_eq!([sets[0].copied_from(&region("eu-central")), sets[0].copied_from(&region("ap-south"))], [None, None]);
+    check_copies(
+        "\"us-east\"",
+        "\"ap-south\"",
+        "3:26: region `ap-south` shares no jurisdiction with `eu-central`, where the rows live, so it can have no copies of \
+         them; leave it out, or correct the `jurisdictions` of both in this region's file",
+    );
+    check_copies(
+        "home = \"eu-central\"",
+        "home = \"eu-centra\"",
+        "5:8: the set's home `eu-centra` is not one of its \
+         regions; did you mean `eu-central`?",
+    );
+    check_copies(
+        "home = \"eu-central\"",
+        "home = \"EU\"",
+        "5:8: `EU` is not a region id: use lower-case letters, digits \
+         and `-`, starting with a letter",
+    );
+    check_copies(
+        "\"orders\"",
+        "\"orders\", \"part\"",
+        "4:23: dataset `part` is reference data, whose rows live nowhere in particular; put it into a set without `home`",
+    );
+    check_copies("\"us-east\"", "\"eu-central\"", "3:26: `eu-central` is listed twice; name it once");
+}
+
+#[test]
+fn each_home_may_have_its_own_copies() {
+    let other = COPIES.replace("orders_eu", "orders_us").replace("home = \"eu-central\"", "home = \"us-east\"");
+    let region = under("\"US\", \"EU\"", "\"IN\"");
+    let both = |text: &str| load(&region, &[("all/replication/a.toml", COPIES), ("all/replication/b.toml", text)]);
+    assert_eq!(both(&other).unwrap().len(), 2);
+    assert_eq!(
+        both(&COPIES.replace("orders_eu", "again")).unwrap_err(),
+        "DIR/all/replication/b.toml:4:13: dataset `orders` is already in replication set `orders_eu`, described in \
+         DIR/all/replication/a.toml; a dataset is in one set only, or in one for each home"
     );
 }

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use domicile_query::Region;
 use domicile_store::StoreError;
 use domicile_sync::{Applier, Pauses, Pull, Replica, ReplicaStatus};
-use domicile_types::{RegionId, limits};
+use domicile_types::{RegionId, ReplicationSet, limits};
 use domicile_wire::client::now_unix_ms;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::pauses::{PauseChange, PauseFile};
+use super::rows::Rows;
 use super::travel::{self, Arrived};
 use super::turn::{Done, Lying, Turn};
 use super::{Command, Known, Links};
@@ -19,6 +20,8 @@ use super::{Command, Known, Links};
 /// The state of a set, and what its task is told.
 pub(super) struct Driver {
     pub(super) region: Arc<Region>,
+    pub(super) rows: Rows,
+    pub(super) set: Arc<ReplicationSet>,
     /// None while it is with the store.
     pub(super) replica: Option<Replica>,
     pub(super) applier: Arc<Applier>,
@@ -43,7 +46,7 @@ struct Inbox {
 impl Driver {
     /// Goes on until nobody holds the set any more.
     pub(super) async fn run(mut self) {
-        let mut changes = self.region.changes();
+        let mut changes = self.rows.changes();
         let mut ticks = tokio::time::interval(Duration::from_millis(limits::SYNC_TICK_MS));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut more = false;
@@ -75,7 +78,8 @@ impl Driver {
                 if let Some(replica) = &mut self.replica {
                     replica.heard(&region, now_unix_ms());
                 }
-                let until = Instant::now() + Duration::from_millis(limits::PULL_WAIT_MS);
+                let wait_ms = if self.set.home.is_some() { limits::COPY_PULL_WAIT_MS } else { limits::PULL_WAIT_MS };
+                let until = Instant::now() + Duration::from_millis(wait_ms);
                 self.lying.push(Lying { region, pull, reply, until });
             }
             Command::Answered { region, answer } => inbox.answered.push((region, answer)),
@@ -112,8 +116,9 @@ impl Driver {
             lying: std::mem::take(&mut self.lying),
             now_ms: now_unix_ms(),
         };
-        let Done { replica, lying, pulls, status, more } =
-            self.region.with_store(move |store| turn.run(store)).await.ok()?;
+        let Done { replica, lying, pulls, status, as_of_ms, more } =
+            self.rows.with_store(move |store| turn.run(store)).await.ok()?;
+        self.rows.note_as_of(&self.set.name, as_of_ms);
         self.replica = Some(replica);
         self.lying = lying;
         if self.fenced.swap(status.is_fenced, Ordering::Relaxed) != status.is_fenced {
@@ -137,10 +142,10 @@ impl Driver {
 
     /// Asks another region, beside everything else.
     fn pull(&self, peer: RegionId, pull: Pull) {
-        let (region, commands) = (Arc::clone(&self.region), self.commands.clone());
+        let (region, commands, set) = (Arc::clone(&self.region), self.commands.clone(), Arc::clone(&self.set));
         let compression = self.links.get(&peer).and_then(|link| link.compression);
         tokio::spawn(async move {
-            let answer = travel::pull(&region, &peer, &pull, compression).await;
+            let answer = travel::pull(&region, &set, &peer, &pull, compression).await;
             if let Some(commands) = commands.upgrade() {
                 // Where the task has ended, nobody waits for it.
                 let _ = commands.send(Command::Answered { region: peer, answer }).await;

@@ -15,7 +15,7 @@ use domicile_wire::session::Session;
 use serde::Deserialize;
 use serde_json::json as json_value;
 
-use super::travel;
+use super::{copies, travel};
 use crate::peers::signed;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
@@ -25,11 +25,7 @@ use crate::session::with_session;
 pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled {
     let work = async |caller: RegionId, body: Bytes| {
         let (pull, compression) = travel::question(&body)?;
-        let answer = edge.replication().ask(caller, pull).await;
-        // Packing takes a while.
-        let written = tokio::task::spawn_blocking(move || travel::written(&answer, compression.as_deref())).await;
-        let written = written.ok().flatten();
-        Ok(written.ok_or_else(|| QueryError::Execution("entries cannot be encoded".to_owned()))?.into())
+        copies::reply(edge.replication(), &edge.region, caller, pull, compression.as_deref()).await
     };
     signed(&edge, request, BODY_BYTES_MAX, work).await
 }

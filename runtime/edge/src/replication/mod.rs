@@ -1,11 +1,13 @@
 //! Replication at work: for each set a task that asks the other regions, answers them, and has the store apply what came.
 
 mod acknowledge;
+mod copies;
 mod driver;
 pub(crate) mod faces;
 mod gauges;
 pub(crate) mod pauses;
 pub(crate) mod replay;
+mod rows;
 mod rule;
 pub(crate) mod status;
 mod travel;
@@ -16,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use domicile_query::{QueryError, Region};
+use domicile_query::{QueryError, Region, watch_routes};
 use domicile_store::StoreError;
 use domicile_sync::{Answer, Applier, News, Pauses, Policy, Pull, Replica, ReplicaStatus};
 use domicile_types::{Acknowledge, DatasetName, LogLink, RegionId, ReplicationSet, SetName, Vector, limits};
@@ -28,6 +30,7 @@ use crate::problems::Refusal;
 use driver::Driver;
 pub(crate) use gauges::ReplicationGauges;
 use pauses::{PauseChange, PauseFile};
+use rows::Rows;
 use travel::Arrived;
 
 /// What the task of a set is told.
@@ -60,11 +63,24 @@ struct Known {
 pub struct Replication {
     sets: BTreeMap<SetName, Part>,
     applier: Arc<Applier>,
+    /// Looks how far away the regions are that stand in for each other.
+    _watching: Option<Watching>,
+}
+
+/// A task that ends with this.
+#[derive(Debug)]
+struct Watching(AbortHandle);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[derive(Debug)]
 struct Part {
     set: ReplicationSet,
+    rows: Rows,
     commands: mpsc::Sender<Command>,
     /// Whether this region's clock is so far ahead that it takes no writes.
     fenced: Arc<AtomicBool>,
@@ -95,8 +111,14 @@ impl Replication {
     ) -> Result<Self, QueryError> {
         let applier = Arc::new(rule::applier(region, policies));
         let own = sets.into_iter().filter(|set| set.regions.contains(region.id()));
-        let part = |set: ReplicationSet| Ok((set.name.clone(), Part::start(region, set, &applier, links, data_dir)?));
-        Ok(Self { sets: own.map(part).collect::<Result<_, QueryError>>()?, applier: Arc::clone(&applier) })
+        let mut parts = BTreeMap::new();
+        for set in own {
+            if let Some(rows) = Rows::of(region, &set) {
+                parts.insert(set.name.clone(), Part::start(region, (set, rows), &applier, links, data_dir)?);
+            }
+        }
+        let watching = Some(Watching(tokio::spawn(watch_routes(Arc::clone(region))).abort_handle()));
+        Ok(Self { sets: parts, applier, _watching: watching })
     }
 
     /// Holds where rows of a dataset may be written here now.
@@ -166,7 +188,7 @@ impl Replication {
 impl Part {
     fn start(
         region: &Arc<Region>,
-        set: ReplicationSet,
+        (set, rows): (ReplicationSet, Rows),
         applier: &Arc<Applier>,
         links: &Links,
         data_dir: &Path,
@@ -185,6 +207,8 @@ impl Part {
         let (status, shown) = watch::channel(ReplicaStatus::default());
         let driver = Driver {
             region: Arc::clone(region),
+            rows: rows.clone(),
+            set: Arc::new(set.clone()),
             replica: Some(replica),
             applier: Arc::clone(applier),
             waiting,
@@ -197,6 +221,6 @@ impl Part {
             links: links.clone(),
         };
         let task = tokio::spawn(driver.run()).abort_handle();
-        Ok(Self { set, commands, fenced, known, status: shown, task })
+        Ok(Self { set, rows, commands, fenced, known, status: shown, task })
     }
 }

@@ -15,14 +15,13 @@ use crate::serve::{Handled, Shared, json};
 
 /// `GET /v1/sync/status`
 pub(crate) async fn status(State(edge): Shared) -> Handled {
-    let snapshot = edge.region.store().snapshot();
     let now_ms = now_unix_ms();
     let mut sets = Vec::new();
     for (name, part) in &edge.replication().sets {
         let (reply, answered) = oneshot::channel();
         let asked = part.commands.send(Command::Status(reply)).await;
         let status = if asked.is_ok() { answered.await.ok() } else { None };
-        let applied = snapshot.applied.get(name).cloned().unwrap_or_default();
+        let applied = part.rows.reader().snapshot().applied.get(name).cloned().unwrap_or_default();
         sets.push(match status {
             Some(status) => described(name, part, &applied, &status, now_ms),
             None => json_value!({"set": name.as_str(), "stopped": true}),
@@ -53,6 +52,9 @@ fn described(name: &SetName, part: &Part, applied: &Vector, status: &ReplicaStat
     json_value!({
         "set": name.as_str(),
         "datasets": part.set.datasets.iter().map(|dataset| dataset.as_str()).collect::<Vec<_>>(),
+        "home": part.set.home.as_ref().map(RegionId::as_str),
+        // Of copies only: by how much they may be behind what the home has written.
+        "behind_ms": part.rows.as_of_ms(name).map(|as_of_ms| now_ms.saturating_sub(as_of_ms)),
         "applied": numbers(applied),
         "lag": total(&status.lags),
         "logs": status.lags.iter().map(|lag| (lag.origin.to_string(), lagging(lag))).collect::<BTreeMap<_, _>>(),

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use domicile_query::Region;
 use domicile_store::{Entry, Reach};
 use domicile_sync::{Answer, News, Pull};
-use domicile_types::{LogCompression, Origin, RegionId, limits};
+use domicile_types::{LogCompression, Origin, RegionId, ReplicationSet, limits};
 use domicile_wire::Pace;
 use domicile_wire::log::{
     LOG_PATH, PullBody, PullHead, PullKind, ReachBody, ZSTD, decode_answer, encode_answer, numbers, vector,
 };
 use http::Method;
 
+use super::copies;
 use crate::problems::Refusal;
 
 /// An answer, and the bytes that came over the link for it.
@@ -21,6 +22,7 @@ pub(super) type Arrived = (Answer, u64);
 /// Asks another region. None where it does not answer, or not in a way that can be understood.
 pub(super) async fn pull(
     region: &Region,
+    set: &ReplicationSet,
     peer: &RegionId,
     pull: &Pull,
     compression: Option<LogCompression>,
@@ -44,13 +46,17 @@ pub(super) async fn pull(
     };
     match region.client().send_patiently(known, (Method::POST, LOG_PATH), body, pace).await {
         Ok(answer) => {
-            let bytes = answer.body.len() as u64;
+            let (body, bytes) = (answer.body.clone(), answer.body.len() as u64);
             // Unpacking takes a while.
-            let read = tokio::task::spawn_blocking(move || read(&answer.body)).await.ok().flatten();
-            if read.is_none() {
+            let Some(read) = tokio::task::spawn_blocking(move || read(&body)).await.ok().flatten() else {
                 tracing::warn!(%peer, "an answer about the logs of a replication set cannot be read");
+                return None;
+            };
+            let checked = copies::check(region, set, pull, (&read, &answer.body), &answer);
+            if let Err(error) = &checked {
+                tracing::error!(%peer, %error, "rows of another home are not taken");
             }
-            Some((read?, bytes))
+            checked.is_ok().then_some((read, bytes))
         }
         Err(error) => {
             tracing::debug!(%peer, %error, "no entries from a peer");

@@ -36,6 +36,8 @@ pub(super) struct Done {
     pub(super) lying: Vec<Lying>,
     pub(super) pulls: Vec<(RegionId, Pull)>,
     pub(super) status: ReplicaStatus,
+    /// The moment that copies are of.
+    pub(super) as_of_ms: Option<u64>,
     /// Whether more can be done at once.
     pub(super) more: bool,
 }
@@ -59,8 +61,9 @@ impl Turn {
         let lying = std::mem::take(&mut self.lying);
         let lying = lying.into_iter().filter_map(|lying| self.answer(lying, store)).collect();
         let pulls = self.replica.due(store, self.now_ms);
+        let as_of_ms = self.replica.as_of_ms(store.set_state(&set));
         let status = self.replica.status(store.set_state(&set), self.now_ms);
-        Done { replica: self.replica, lying, pulls, status, more }
+        Done { replica: self.replica, lying, pulls, status, as_of_ms, more }
     }
 
     /// Applies what can be applied. Says whether there may be more of it.

@@ -137,6 +137,8 @@ impl Query<'_> {
             catalog: &self.catalog,
             fragment: crossing.fragment,
             home: &home,
+            at: &home,
+            staleness_max_ms: None,
             sql: &crossing.sql,
             pins,
             partial_of: None,

@@ -33,6 +33,8 @@ impl Asked<'_> {
             partial_of: self.partial_of.map(str::to_owned),
             token: self.client.token().cloned(),
             explain: false,
+            home: (self.at != self.home).then(|| self.home.to_string()),
+            staleness_max_ms: self.staleness_max_ms,
             timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -77,13 +79,15 @@ pub async fn explain_fragment(
         }
         let catalog = region.catalog();
         let question = Question {
+            home: &region.id,
+            staleness_max_ms: None,
             catalog: &catalog,
             sql: &request.sql,
             purpose: request.purpose.as_deref(),
             pins: &request.plugins,
             partial_of: None,
         };
-        let to = destination(region, caller, &request)?;
+        let to = destination(region, &region.id, caller, &request)?;
         let ready = Ready::new(region, &to, question).await?;
         let verdict = ready.admitted.verdict.clone();
         let verdict = verdict.unwrap_or_else(|| Verdict::unconditional(ready.admitted.fragment.facts.form));

@@ -154,6 +154,8 @@ async fn ask(region: Arc<Region>) -> Result<FragmentReply, QueryError> {
         partial_of: None,
         token: None,
         explain: false,
+        home: None,
+        staleness_max_ms: None,
         timeout_ms: 60_000,
     };
     answer(&region, &"us-east".parse().unwrap(), request).await

@@ -168,6 +168,7 @@ impl World {
             sql: sql.to_owned(),
             purpose: None,
             scope: None,
+            staleness_max: None,
             partial: false,
             timeout: Duration::from_secs(60),
             parameters: None,

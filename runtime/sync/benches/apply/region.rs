@@ -26,6 +26,7 @@ fn set() -> Result<ReplicationSet> {
         name: "catalog".parse()?,
         regions: [WRITER.parse()?, READER.parse()?].into(),
         datasets: ["orders".parse()?].into(),
+        home: None,
         acknowledge: Acknowledge::Local,
     })
 }

@@ -93,6 +93,7 @@ pub(crate) fn set(regions: usize) -> ReplicationSet {
         name: set_name(),
         regions: (0..regions).map(region).collect(),
         datasets: REPLICATED.map(dataset).into_iter().collect::<BTreeSet<_>>(),
+        home: None,
         acknowledge: Acknowledge::Local,
     }
 }

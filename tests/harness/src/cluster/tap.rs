@@ -19,6 +19,8 @@ pub struct Exchange {
     pub question: Vec<u8>,
     /// Whether the answer has status 200.
     pub is_ok: bool,
+    /// The body of the answer, as it passed.
+    pub answer: Vec<u8>,
     /// Bytes of the answer's body.
     pub answer_bytes: u64,
 }
@@ -74,7 +76,10 @@ impl Seen {
             // Trailers would say nothing of the status.
             Said::Headers { is_ok, .. } if is_answer => exchange.is_ok |= is_ok,
             Said::Headers { .. } => {}
-            Said::Data { body, .. } if is_answer => exchange.answer_bytes += body.len() as u64,
+            Said::Data { body, .. } if is_answer => {
+                exchange.answer_bytes += body.len() as u64;
+                exchange.answer.extend(body);
+            }
             Said::Data { body, .. } => exchange.question.extend(body),
         }
     }
