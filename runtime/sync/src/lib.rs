@@ -8,21 +8,27 @@
 mod apply;
 pub mod conflict;
 mod error;
+mod joiner;
 mod ledger;
+mod membership;
 mod message;
 mod pending;
 mod planted;
 mod replica;
 mod settle;
 mod siblings;
+mod sponsor;
 mod stability;
 mod system;
 
 pub use apply::{Applied, Applier, Policy};
 pub use error::SyncError;
 pub use ledger::{ListedConflict, conflicts};
-pub use message::{Answer, Pull};
+pub use joiner::Joiner;
+pub use membership::log_change;
+pub use message::{Answer, Pull, SnapshotAnswer, SnapshotAsk};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
-pub use replica::{Refusal, Replica, ReplicaStatus};
-pub use system::{CONFLICTS, SIBLINGS, SystemError, system_specs};
+pub use replica::{Refusal, Replica, ReplicaStatus, Standing};
+pub use sponsor::Sponsor;
+pub use system::{CONFLICTS, SIBLINGS, SystemError, rows_about, system_specs};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_store::Entry;
-use domicile_types::{Dot, Origin, RegionId, Vector, limits};
+use domicile_types::{Dot, Members, Origin, RegionId, Vector, limits};
 
 use crate::planted::{Mistake, Planted};
 
@@ -41,33 +41,59 @@ impl Pending {
     }
 
     /// Takes entries out that can be applied one after the other, at most `max`: each is the next of its log, follows
-    /// nothing that is missing, and is not of a moment behind `latest_ms`.
-    pub(crate) fn take(&mut self, applied: &Vector, latest_ms: u64, max: usize) -> Vec<Entry> {
+    /// nothing that is missing, is not of a moment behind `latest_ms`, and is of no log that takes no more. An entry that
+    /// changes the members is the last: what may come after it is not known before it counts.
+    pub(crate) fn take(&mut self, applied: &Vector, members: &Members, latest_ms: u64, max: usize) -> Vec<Entry> {
         let (mut reached, mut taken) = (applied.clone(), Vec::new());
         while taken.len() < max {
-            let Some(dot) = self.next(&reached, latest_ms) else { break };
+            let Some(dot) = self.next(&reached, members, latest_ms) else { break };
             reached.advance(&dot.origin, dot.seq);
             let Some(entry) = self.entries.remove(&(dot.origin, dot.seq)) else { break };
             self.bytes -= entry.encoded_len();
+            let is_change = entry.mark.change.is_some();
             taken.push(entry);
+            if is_change {
+                break;
+            }
         }
         taken
     }
 
-    fn next(&self, reached: &Vector, latest_ms: u64) -> Option<Dot> {
+    fn next(&self, reached: &Vector, members: &Members, latest_ms: u64) -> Option<Dot> {
         let mut first = self.entries.first_key_value().map(|((origin, _), _)| origin.clone());
         while let Some(origin) = first {
             let seq = reached.get(&origin) + 1;
             let due = self.entries.get(&(origin.clone(), seq));
             let in_order =
                 |entry: &Entry| self.mistake.is(Planted::EffectsBeforeCauses) || reached.covers(&entry.mark.follows);
-            if due.is_some_and(|entry| in_order(entry) && entry.mark.hlc.unix_ms() <= latest_ms) {
+            let may_count = || self.may_count(&origin, seq, members);
+            if due.is_some_and(|entry| in_order(entry) && entry.mark.hlc.unix_ms() <= latest_ms) && may_count() {
                 return Some(Dot { origin, seq });
             }
             let behind = self.entries.range((origin, u64::MAX)..).next();
             first = behind.map(|((origin, _), _)| origin.clone());
         }
         None
+    }
+
+    /// Whether an entry is of a log that goes on, or a cause of what a region wrote whose log does.
+    fn may_count(&self, origin: &Origin, seq: u64, members: &Members) -> bool {
+        if let Some(end) = members.fenced(origin) {
+            return seq <= end;
+        }
+        let follows = |((by, _), entry): (&(Origin, u64), &Entry)| {
+            entry.mark.follows.get(origin) >= seq && by != origin && !members.is_out(by)
+        };
+        !members.is_out(origin) || self.entries.iter().any(follows)
+    }
+
+    /// Takes out the entries behind the end of their logs.
+    pub(crate) fn strays(&mut self, members: &Members) -> Vec<Entry> {
+        let is_stray = |(origin, seq): &(Origin, u64)| members.fenced(origin).is_some_and(|end| *seq > end);
+        let strays: Vec<(Origin, u64)> = self.entries.keys().filter(|dot| is_stray(dot)).cloned().collect();
+        let entries: Vec<Entry> = strays.iter().filter_map(|dot| self.entries.remove(dot)).collect();
+        self.bytes -= entries.iter().map(Entry::encoded_len).sum::<usize>();
+        entries
     }
 
     /// Forgets what is applied by now.
@@ -84,6 +110,11 @@ impl Pending {
     pub(crate) fn ahead_ms(&self, region: &RegionId, latest_ms: u64) -> u64 {
         let of = self.entries.iter().filter(|((origin, _), _)| origin.region == *region);
         of.map(|(_, entry)| entry.mark.hlc.unix_ms().saturating_sub(latest_ms)).max().unwrap_or(0)
+    }
+
+    /// Whether an entry of a log waits.
+    pub(crate) fn has_of(&self, origin: &Origin) -> bool {
+        self.entries.range((origin.clone(), 0)..).next().is_some_and(|((of, _), _)| of == origin)
     }
 
     /// Entries, and bytes of them.

@@ -1,14 +1,14 @@
 //! One region's part in one replication set: whom it asks for what, what it answers, what it holds and lets go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domicile_store::{Entry, SetState, Store, StoreError};
-use domicile_types::{Origin, RegionId, ReplicationSet, Vector, limits};
+use domicile_types::{Change, Origin, RegionId, ReplicationSet, Vector, limits};
 
 use crate::message::{Answer, Pull};
 use crate::pending::Pending;
 use crate::planted::{Mistake, Planted};
-use crate::{SyncError, stability};
+use crate::{SyncError, membership, stability};
 
 /// One region's part in one replication set.
 #[derive(Debug)]
@@ -21,7 +21,25 @@ pub struct Replica {
     quiet_since_ms: u64,
     /// Why what has come could not be applied; none where it could.
     parked: Option<String>,
+    standing: Standing,
+    /// Bytes of entries that are kept for each other region, and when that was looked at.
+    kept_for: (BTreeMap<RegionId, u64>, u64),
+    retained_bytes_max: u64,
     mistake: Mistake,
+}
+
+/// Whether a region takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// It does.
+    #[default]
+    Member,
+    /// It has to start from a snapshot, since it is new or lost what it had.
+    New,
+    /// It has to start from a snapshot, since entries that it lacks are not kept any more.
+    Behind,
+    /// It has to start from a snapshot, since its log was given up.
+    Out,
 }
 
 /// What is known of another region of the set.
@@ -37,6 +55,8 @@ struct Link {
     /// By how much it finds this region's clock ahead.
     ahead_ms: u64,
     refusal: Option<Refusal>,
+    /// The epoch of the log that it writes, as far as it said.
+    epoch: u32,
 }
 
 /// Why another region gives nothing.
@@ -63,7 +83,12 @@ pub struct ReplicaStatus {
     pub parked: Option<String>,
     /// The regions that give nothing, and why.
     pub refusals: BTreeMap<RegionId, Refusal>,
-    /// Whether so many others find this region's clock ahead that it has to take no writes.
+    /// Whether it takes part. Only a member takes writes.
+    pub standing: Standing,
+    /// Bytes of entries that are kept since a region has not got them or has not said so in its log: the one with the most
+    /// holds the others up.
+    pub kept_for: BTreeMap<RegionId, u64>,
+    /// Whether this region has to take no writes: it is no member now, or so many others find its clock ahead.
     pub is_fenced: bool,
 }
 
@@ -80,6 +105,9 @@ impl Replica {
             pending: Pending::default(),
             quiet_since_ms: 0,
             parked: None,
+            standing: Standing::Member,
+            kept_for: (BTreeMap::new(), 0),
+            retained_bytes_max: limits::RETAINED_LOG_BYTES_MAX,
             mistake: Mistake::default(),
         }
     }
@@ -93,6 +121,21 @@ impl Replica {
         self
     }
 
+    /// The same, keeping at most so many bytes of entries for regions that do not fetch them.
+    #[must_use]
+    pub fn retaining(mut self, bytes_max: u64) -> Self {
+        self.retained_bytes_max = bytes_max;
+        self
+    }
+
+    /// The same, of a region that is to start from a snapshot: it lost its disk. It must not go on with a log of which
+    /// others may have more than it has.
+    #[must_use]
+    pub fn anew(mut self) -> Self {
+        self.standing = Standing::New;
+        self
+    }
+
     /// The replication set.
     #[must_use]
     pub fn set(&self) -> &ReplicationSet {
@@ -100,7 +143,16 @@ impl Replica {
     }
 
     /// The questions that are due. Each has to be followed by [`Replica::answered`] or [`Replica::failed`].
-    pub fn due(&mut self, state: &SetState, now_ms: u64) -> Vec<(RegionId, Pull)> {
+    /// None where this region has to start from a snapshot. `me` is the log that it writes.
+    pub fn due(&mut self, state: &SetState, me: &Origin, now_ms: u64) -> Vec<(RegionId, Pull)> {
+        self.look(state, me);
+        if self.standing != Standing::Member {
+            return Vec::new();
+        }
+        // Of a log that ended, or is about to, any region may have what another one lacks.
+        let told_of: BTreeSet<&RegionId> = state.members.iter().map(|(life, _)| &life.region).collect();
+        let open: BTreeSet<RegionId> =
+            stability::lives(state, &self.set.regions).into_keys().map(|life| life.region).collect();
         let cut_off: Vec<RegionId> =
             self.links.iter().filter(|(_, link)| link.failures > 0).map(|(region, _)| region.clone()).collect();
         let mut pulls = Vec::new();
@@ -108,15 +160,16 @@ impl Replica {
             // A clock that was set back does not make it rest longer.
             let rests =
                 now_ms < link.retry_at_ms && link.retry_at_ms <= now_ms.saturating_add(limits::PULL_RETRY_MS_MAX);
-            if link.asked || rests {
+            if link.asked || rests || !open.contains(region) {
                 continue;
             }
             link.asked = true;
-            let others = cut_off.iter().filter(|other| *other != region);
+            let others = cut_off.iter().chain(told_of.iter().copied()).filter(|other| *other != region);
             let latest_ms = now_ms.saturating_add(limits::CLOCK_DRIFT_MS_MAX);
             let pull = Pull {
                 set: self.set.name.clone(),
                 have: state.applied.clone(),
+                epoch: me.epoch,
                 // Its own, too: after it came back from a backup, the others have what it lost.
                 regions: [region, &self.me].into_iter().chain(others).cloned().collect(),
                 ahead_ms: self.pending.ahead_ms(region, latest_ms),
@@ -136,8 +189,12 @@ impl Replica {
                 let of_set = entries.into_iter().filter(|entry| entry.mark.set == self.set.name);
                 of_set.for_each(|entry| self.pending.push(entry, &state.applied));
             }
-            Answer::SnapshotRequired => link.refuse(Refusal::SnapshotRequired, now_ms),
+            Answer::SnapshotRequired => {
+                link.refuse(Refusal::SnapshotRequired, now_ms);
+                self.standing = Standing::Behind;
+            }
             Answer::NotPermitted => link.refuse(Refusal::NotPermitted, now_ms),
+            Answer::Fenced => self.standing = Standing::Out,
         }
     }
 
@@ -162,7 +219,13 @@ impl Replica {
         self.pending.prune(&state.applied);
         self.parked = None;
         let latest_ms = now_ms.saturating_add(limits::CLOCK_DRIFT_MS_MAX);
-        self.pending.take(&state.applied, latest_ms, limits::APPLY_ENTRIES_MAX)
+        self.pending.take(&state.applied, &state.members, latest_ms, limits::APPLY_ENTRIES_MAX)
+    }
+
+    /// Takes out the entries that have come and lie behind the end of their logs, for
+    /// [`Store::set_aside`](domicile_store::Store::set_aside).
+    pub fn strays(&mut self, state: &SetState) -> Vec<Entry> {
+        self.pending.strays(&state.members)
     }
 
     /// Takes note of why entries could not be applied.
@@ -180,9 +243,17 @@ impl Replica {
     /// # Errors
     /// Where the entries cannot be read.
     pub fn answer(&mut self, region: &RegionId, pull: &Pull, store: &Store) -> Result<Option<Answer>, SyncError> {
+        let (state, writes) = (store.set_state(&self.set.name), Origin { region: region.clone(), epoch: pull.epoch });
+        if pull.set == self.set.name && state.members.fenced(&writes).is_some() {
+            return Ok(Some(Answer::Fenced));
+        }
         let Some(link) = self.links.get_mut(region).filter(|_| pull.set == self.set.name) else {
             return Ok(Some(Answer::NotPermitted));
         };
+        if link.epoch != pull.epoch {
+            // It lost what it had.
+            (link.epoch, link.acked) = (pull.epoch, Vector::default());
+        }
         link.acked.join(&pull.have);
         link.ahead_ms = pull.ahead_ms;
         let bytes_max = pull.bytes_max.min(limits::PULL_BYTES_MAX);
@@ -197,22 +268,100 @@ impl Replica {
     /// Lets go of what nobody needs any more. Says whether this region has to say in its log what it has applied, by an
     /// entry without rows: the others wait for that to know what is stable.
     pub fn tick(&mut self, store: &mut Store, me: &Origin, now_ms: u64) -> bool {
+        self.look(store.set_state(&self.set.name), me);
         let state = store.set_state(&self.set.name);
-        let mut stable = stability::stable(state, &self.me, &self.set.regions);
+        let mut stable = stability::stable(state, me, &self.set.regions);
         let mut delivered = state.applied.clone();
-        self.links.values().for_each(|link| delivered.meet(&link.acked));
+        let lives = stability::lives(state, &self.set.regions);
+        let open: BTreeSet<&RegionId> =
+            lives.keys().filter(|life| !state.members.is_out(life)).map(|life| &life.region).collect();
+        let open_links = self.links.iter().filter(|(region, _)| open.contains(region));
+        open_links.for_each(|(_, link)| delivered.meet(&link.acked));
         if self.mistake.is(Planted::HeardElsewhere) {
             stable.clone_from(&delivered);
         } else if self.mistake.is(Planted::ForgetsEarly) {
             stable.clone_from(&state.applied);
         }
         let unheard = state.written.iter().any(|(origin, _)| stability::is_unheard(state, me, origin));
-        store.release(&self.set.name, &stable, &delivered);
+        let (owes, is_member) = (membership::owes(state, me), self.standing == Standing::Member);
+        self.weigh(store, &lives, now_ms);
+        store.release(&self.set.name, &stable, &delivered, self.retained_bytes_max);
         if !unheard {
             self.quiet_since_ms = now_ms;
         }
         let since_ms = self.quiet_since_ms.min(now_ms);
-        unheard && !self.mistake.is(Planted::Silent) && now_ms - since_ms >= limits::HEARTBEAT_MS
+        let rested = !self.mistake.is(Planted::Silent) && now_ms - since_ms >= limits::HEARTBEAT_MS;
+        is_member && (owes || unheard && rested)
+    }
+
+    /// The changes of the members that this region has to log now, with [`log_change`](crate::log_change).
+    #[must_use]
+    pub fn changes(&self, state: &SetState, me: &Origin) -> Vec<Change> {
+        if self.standing == Standing::Member { membership::due(&self.set, state, me) } else { Vec::new() }
+    }
+
+    /// The changes to log so that a region is given up: it is dead, or cut off for too long. It takes effect once all
+    /// others have been reached, but for those that are given up too. What the region wrote and nobody got is set aside
+    /// there, should it come back.
+    ///
+    /// # Errors
+    /// Where the region has no log that could be given up, or is this one.
+    pub fn give_up(&self, region: &RegionId, state: &SetState) -> Result<Vec<Change>, SyncError> {
+        let changes = membership::freezing(&self.set, state, &self.me, region)?;
+        if !self.mistake.is(Planted::FenceAtOnce) {
+            return Ok(changes);
+        }
+        let at_once = |change| match change {
+            Change::Freeze { life } => Change::Fence { seq: state.applied.get(&life), life },
+            other => other,
+        };
+        Ok(changes.into_iter().map(at_once).collect())
+    }
+
+    /// Whether it takes part.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// The regions that may give a snapshot.
+    pub fn others(&self) -> impl Iterator<Item = &RegionId> {
+        self.links.keys()
+    }
+
+    /// Looks who belongs to the set by now, and whether this region still does.
+    fn look(&mut self, state: &SetState, me: &Origin) {
+        let joined = state.members.iter().filter(|(_, said)| said.joined.is_some()).map(|(life, _)| &life.region);
+        for region in joined.filter(|region| **region != self.me) {
+            if !self.links.contains_key(region) {
+                self.links.insert(region.clone(), Link::default());
+            }
+        }
+        if self.standing == Standing::Member && !membership::is_member(&self.set, state, me) {
+            let is_out = state.members.is_out(me);
+            self.standing = if is_out { Standing::Out } else { Standing::New };
+        }
+        // Others have what this region wrote, and it has not: it lost its disk, and must not give out numbers again.
+        if self.standing == Standing::Member && self.pending.has_of(me) {
+            self.standing = Standing::New;
+        }
+    }
+
+    /// Looks, once a second, for whom how much is kept.
+    fn weigh(&mut self, store: &Store, lives: &BTreeMap<Origin, Vector>, now_ms: u64) {
+        if now_ms.abs_diff(self.kept_for.1) < limits::HEARTBEAT_MS {
+            return;
+        }
+        let mut kept_for = BTreeMap::new();
+        for (life, follows) in lives.iter().filter(|(life, _)| life.region != self.me) {
+            let mut has = follows.clone();
+            if let Some(link) = self.links.get(&life.region) {
+                has.meet(&link.acked);
+            }
+            let kept = kept_for.entry(life.region.clone()).or_default();
+            *kept = store.kept_beyond(&self.set.name, &has).max(*kept);
+        }
+        self.kept_for = (kept_for, now_ms);
     }
 
     /// How many regions of `among`, this one included, have an entry of this region for good.
@@ -234,7 +383,9 @@ impl Replica {
             heard_ms: links().map(|(region, link)| (region.clone(), link.heard_ms)).collect(),
             acked: links().map(|(region, link)| (region.clone(), link.acked.clone())).collect(),
             refusals: links().filter_map(|(region, link)| Some((region.clone(), link.refusal?))).collect(),
-            is_fenced: ahead > 0 && 2 * ahead >= self.links.len(),
+            standing: self.standing,
+            kept_for: self.kept_for.0.clone(),
+            is_fenced: self.standing != Standing::Member || ahead > 0 && 2 * ahead >= self.links.len(),
         }
     }
 }

@@ -339,3 +339,18 @@ pub const SYNC_TICK_MS: u64 = 100;
 pub const CONFLICTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Milliseconds for which a write waits until other regions have it.
 pub const ACKNOWLEDGE_TIMEOUT_MS: u64 = 15_000;
+/// Bytes of entries of one set that are kept for members that do not fetch them. What is beyond goes once it is stable,
+/// and who lacked it has to start from a snapshot.
+pub const RETAINED_LOG_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Snapshots of sets that a region offers at the same time.
+pub const OFFERS_MAX: usize = 4;
+/// Milliseconds after which an offer that nobody fetches from is dropped.
+pub const OFFER_IDLE_MS_MAX: u64 = 600_000;
+/// Bytes of a file of a snapshot that one answer has.
+pub const PART_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of the list of a snapshot's files.
+pub const OFFER_LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of entries that were set aside. Where they have more, no more are taken in.
+pub const QUARANTINE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Milliseconds until a region that cannot offer a snapshot yet is asked again.
+pub const OFFER_RETRY_MS: u64 = 500;

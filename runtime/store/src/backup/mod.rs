@@ -20,6 +20,7 @@ use crate::segment::{Place, Segment, SegmentEntry};
 pub(crate) use contents::Contents;
 pub use contents::{BackupSummary, list_backups};
 pub(crate) use make::{Backup, Queue};
+pub(crate) use restore::copy_in;
 pub use problem::BackupProblem;
 pub use restore::{RestoreReport, restore, verify_backup};
 

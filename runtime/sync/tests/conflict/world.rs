@@ -184,7 +184,7 @@ impl Region {
         let seq = self.log.len() as u64 + 1;
         self.hlc = self.hlc.next(self.now_ms);
         let dot = Dot { origin: self.origin.clone(), seq };
-        let mark = Mark { set: "catalog".parse().unwrap(), dot, hlc: self.hlc, follows: self.applied.clone() };
+        let mark = Mark { set: "catalog".parse().unwrap(), dot, hlc: self.hlc, follows: self.applied.clone(), change: None };
         self.applied.advance(&self.origin, seq);
         if let Some(row) = &row {
             self.add(&mark, row);

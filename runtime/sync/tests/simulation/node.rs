@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domicile_store::{Batch, DatasetSpec, Disk, Format, Operation, Sizes, Source, Store, StoreError, StoreParts};
-use domicile_sync::{Applier, Policy, Pull, Replica};
-use domicile_types::{ConflictPolicy, Dot, Hlc, Mark, Origin, Vector};
+use domicile_sync::{Applier, Joiner, Policy, Pull, Replica, Sponsor, Standing, SyncError, log_change};
+use domicile_types::{Change, ConflictPolicy, Dot, Hlc, Mark, Origin, Vector};
 
 use crate::disk::{Lies, SimDisk};
 use crate::reader::Cache;
@@ -32,6 +32,14 @@ pub(crate) struct Node {
     pub(crate) disk: SimDisk,
     pub(crate) store: Option<Store>,
     pub(crate) replica: Replica,
+    pub(crate) joiner: Option<Joiner>,
+    pub(crate) sponsor: Sponsor,
+    retained_bytes_max: u64,
+    lies: Lies,
+    /// Whether it has ever been there.
+    pub(crate) is_born: bool,
+    /// Whether it lost its disk and did not come back yet.
+    pub(crate) is_lost: bool,
     applier: Applier,
     sizes: Sizes,
     regions: usize,
@@ -60,6 +68,12 @@ impl Node {
             disk: SimDisk::new(rng.next(), lies),
             store: None,
             replica: Replica::new(tables::set(regions), tables::region(index)),
+            joiner: None,
+            sponsor: Sponsor::new(tables::set(regions)),
+            retained_bytes_max: *rng.pick(&[1, 3_000, u64::MAX]),
+            lies,
+            is_born: index < regions,
+            is_lost: false,
             applier: applier(rule),
             #[cfg(feature = "planted-bugs")]
             rule,
@@ -95,14 +109,81 @@ impl Node {
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
         })?;
-        self.replica = Replica::new(tables::set(self.regions), tables::region(self.index));
-        #[cfg(feature = "planted-bugs")]
-        {
-            self.replica = Replica::new(tables::set(self.regions), tables::region(self.index)).planted(self.sync);
-            self.applier = applier(self.rule).planted(self.sync);
-        }
+        self.begin(&store)?;
         self.store = Some(store);
         Ok(())
+    }
+
+    /// Takes part anew.
+    fn begin(&mut self, store: &Store) -> Result<(), StoreError> {
+        let set = tables::set(self.regions);
+        self.replica = Replica::new(set.clone(), tables::region(self.index)).retaining(self.retained_bytes_max);
+        self.sponsor = Sponsor::new(set);
+        self.joiner = Some(Joiner::new(tables::set_name(), store)?);
+        #[cfg(feature = "planted-bugs")]
+        {
+            let replica = Replica::new(tables::set(self.regions), tables::region(self.index));
+            self.replica = replica.retaining(self.retained_bytes_max).planted(self.sync);
+            self.sponsor = Sponsor::new(tables::set(self.regions)).planted(self.sync);
+            self.applier = applier(self.rule).planted(self.sync);
+        }
+        if self.is_lost {
+            let replica = std::mem::replace(
+                &mut self.replica,
+                Replica::new(tables::set(self.regions), tables::region(self.index)),
+            );
+            self.replica = replica.anew();
+        }
+        Ok(())
+    }
+
+    /// Loses its disk for good, and gets an empty one.
+    pub(crate) fn destroy(&mut self, rng: &mut Rng) {
+        self.close();
+        self.disk = SimDisk::new(rng.next(), self.lies);
+        self.seen = Vector::default();
+        self.is_lost = true;
+    }
+
+    /// Whether it takes part.
+    pub(crate) fn is_member(&self) -> bool {
+        self.store.is_some() && self.replica.standing() == Standing::Member
+    }
+
+    /// Logs what this region has to say of the members; sets aside what came of logs that ended.
+    pub(crate) fn look_after_members(&mut self, now_ms: u64) -> Result<Vec<Change>, SyncError> {
+        let clock_ms = self.clock_ms(now_ms);
+        let store = self.store.as_mut().unwrap();
+        let set = tables::set_name();
+        let strays = self.replica.strays(store.set_state(&set));
+        store.set_aside(&strays)?;
+        let changes = self.replica.changes(store.set_state(&set), &store.origin());
+        for change in &changes {
+            log_change(store, &set, change.clone(), clock_ms)?;
+        }
+        #[cfg(feature = "planted-bugs")]
+        self.sponsor.say_late(store, clock_ms)?;
+        if let Some((region, job)) = self.sponsor.job() {
+            self.sponsor.made(&region, job.run());
+        }
+        Ok(changes)
+    }
+
+    /// Lets a snapshot count that has come.
+    pub(crate) fn install(&mut self) -> Result<Option<Origin>, SyncError> {
+        let (Some(store), Some(joiner)) = (&mut self.store, &mut self.joiner) else { return Ok(None) };
+        let life = joiner.install(store)?;
+        if life.is_some() {
+            self.is_lost = false;
+            let store = self.store.take().unwrap();
+            let begun = self.begin(&store);
+            self.store = Some(store);
+            begun?;
+            self.cache.clear();
+            self.asked.clear();
+            self.lying.clear();
+        }
+        Ok(life)
     }
 
     /// Forgets all that a process has in memory.
@@ -136,7 +217,7 @@ impl Node {
 
     /// The log that it writes.
     pub(crate) fn origin(&self) -> Origin {
-        Origin { region: tables::region(self.index), epoch: 0 }
+        self.store.as_ref().map_or_else(|| Origin { region: tables::region(self.index), epoch: 0 }, Store::origin)
     }
 
     /// Applies what can be applied. Says how many entries that were, and why it stopped.

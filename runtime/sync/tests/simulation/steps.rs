@@ -12,7 +12,7 @@ use crate::world::World;
 type Step = fn(&mut World) -> Result<(), String>;
 
 /// Everything that may happen, with how often.
-const STEPS: [(u64, Step); 9] = [
+const STEPS: [(u64, Step); 12] = [
     (40, |world| world.write_some()),
     (30, |world| world.wait()),
     (10, |world| world.work_somewhere()),
@@ -22,6 +22,9 @@ const STEPS: [(u64, Step); 9] = [
     (3, |world| world.fault()),
     (2, |world| world.shift_clock()),
     (3, |world| world.flush_one()),
+    (1, |world| world.let_one_in()),
+    (1, |world| world.destroy_one()),
+    (1, |world| world.give_one_up()),
 ];
 
 impl World {
@@ -84,6 +87,9 @@ impl World {
         let node = &mut self.nodes[index];
         let applied = node.applied();
         let dot = Dot { origin: node.origin(), seq: applied.get(&node.origin()) + 1 };
+        if self.model.writes.iter().any(|write| write.dot == dot) {
+            return Err(format!("{dot} is written twice"));
+        }
         let mut write = Write { dot, hlc: Hlc::default(), knew: self.model.meant(&applied), items, events };
         match node.write(name, delete, &rows, self.now_ms) {
             Ok(()) => {
