@@ -214,8 +214,12 @@ impl Replica {
         link.retry_at_ms = now_ms.saturating_add(wait_ms);
     }
 
-    /// Entries that can be applied one after the other.
+    /// Entries that can be applied one after the other, before anything else is committed. None where this region has to
+    /// start from a snapshot: what it asked for one with must not grow.
     pub fn ready(&mut self, state: &SetState, now_ms: u64) -> Vec<Entry> {
+        if self.standing != Standing::Member {
+            return Vec::new();
+        }
         self.pending.prune(&state.applied);
         self.parked = None;
         let latest_ms = now_ms.saturating_add(limits::CLOCK_DRIFT_MS_MAX);

@@ -314,10 +314,13 @@ impl Restoring {
 impl Store {
     /// Puts all recent rows into segments, here and now.
     pub(crate) fn flush_all(&mut self, pace: Pace<'_>) -> Result<(), StoreError> {
-        self.freeze();
-        if self.frozen.is_some() {
-            let written = self.flush_job().run(pace)?;
-            self.finish_flush(written)?;
+        // Those on their way are the first of two.
+        for _ in 0..2 {
+            self.freeze();
+            if self.frozen.is_some() {
+                let written = self.flush_job().run(pace)?;
+                self.finish_flush(written)?;
+            }
         }
         if self.active.batches == 0 {
             return Ok(());
