@@ -46,6 +46,15 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Break the network between regions and end them while all are written to, and look for writes that were lost.
+    Cuts {
+        /// For how long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Repeats the troubles and writes of an earlier run, as far as threads do.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Try inputs that nobody thought of wherever bytes of outsiders are read: those kept, then new ones.
     Fuzz(fuzz::Arguments),
     /// Measure. The last line printed is one JSON object.
@@ -85,6 +94,9 @@ enum Benchmark {
         #[arg(last = true)]
         further: Vec<String>,
     },
+    /// How long a write takes to be seen in another region, at several delays of the links, and how long regions take to
+    /// come together after a partition.
+    Convergence(bench::ConvergenceArguments),
     /// An ordinary question's latency beside plugins that never return, against its latency alone.
     Neighbours(NeighboursArguments),
     /// Starting plugins, calling them, and their code against the same code on the machine itself and `arrow-udf`.
@@ -161,11 +173,15 @@ fn main() -> ExitCode {
         Verb::Stop => stop::run(&Voice::new(false)),
         Verb::Test { further } => test::run(&further, &Voice::new(false)),
         Verb::Crash { cycles, seed } => test::crash(cycles, seed, &Voice::new(false)),
+        Verb::Cuts { seconds, seed } => test::cuts(seconds, seed, &Voice::new(false)),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &Voice::new(false)),
         Verb::BuildPlugins => test::build_plugins(&Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Spine(arguments) } => bench::spine(&arguments, &Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Neighbours(arguments) } => {
             bench::neighbours(&arguments, &Voice::new(false))
+        }
+        Verb::Bench { benchmark: Benchmark::Convergence(arguments) } => {
+            bench::convergence(&arguments, &Voice::new(false))
         }
         Verb::Bench { benchmark: Benchmark::Residency(arguments) } => bench::residency(&arguments, &Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Ingest { further } } => bench::ingest(&further),

@@ -1,5 +1,6 @@
 //! `cargo xtask test` and `cargo xtask build-plugins`.
 
+use std::fmt::Arguments;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -29,14 +30,25 @@ pub(crate) fn run(further: &[String], voice: &Voice) -> Result<()> {
 
 /// Runs the test that kills a region under load.
 pub(crate) fn crash(cycles: u64, seed: Option<u64>, voice: &Voice) -> Result<()> {
+    let settings = [("DOMICILE_CRASH_CYCLES", Some(cycles)), ("DOMICILE_CRASH_SEED", seed)];
+    long("crash", format_args!("{cycles} kills under load"), settings, voice)
+}
+
+/// Runs the test that breaks the network between regions.
+pub(crate) fn cuts(seconds: u64, seed: Option<u64>, voice: &Voice) -> Result<()> {
+    let settings = [("DOMICILE_CUTS_SECONDS", Some(seconds)), ("DOMICILE_CUTS_SEED", seed)];
+    long("replication_cuts", format_args!("{seconds} s of writes while the network breaks"), settings, voice)
+}
+
+/// Runs one test for longer than others.
+fn long(test: &str, heading: Arguments<'_>, settings: [(&str, Option<u64>); 2], voice: &Voice) -> Result<()> {
     voice.heading("Building the binary");
     let binary = build::binary(build::Profile::Dev)?;
-    voice.heading(format_args!("{cycles} kills under load"));
-    let mut test = workspace::cargo();
-    test.args(["test", "--workspace", "--test", "crash", "--", "--nocapture"]);
-    test.env(build::BINARY_VARIABLE, binary).env("DOMICILE_CRASH_CYCLES", cycles.to_string());
-    test.envs(seed.map(|seed| ("DOMICILE_CRASH_SEED", seed.to_string())));
-    run_cargo(test)
+    voice.heading(heading);
+    let mut command = workspace::cargo();
+    command.args(["test", "--workspace", "--test", test, "--", "--nocapture"]).env(build::BINARY_VARIABLE, binary);
+    command.envs(settings.into_iter().filter_map(|(name, value)| Some((name, value?.to_string()))));
+    run_cargo(command)
 }
 
 /// Adds the target where it is missing, and builds the plugins from source.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use domicile_types::{ConflictPolicyError, DatasetError, DatasetName, RegionId, suggestion};
 
-use crate::ReplicationError;
+use crate::{PeerUrl, ReplicationError};
 
 /// A place in a file, written `file:line:column`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,6 +138,60 @@ pub enum ConfigError {
         at: Position,
         /// The id.
         peer: RegionId,
+    },
+    /// Certificates without an address at which peers ask with them.
+    #[error(
+        "{at}: [tls] is there, and [listen] has no `peers`: say at which address peers ask over mutual TLS, for example \
+         peers = \"127.0.0.1:7501\""
+    )]
+    TlsUnheard {
+        /// Where [tls] starts.
+        at: Position,
+    },
+    /// An address for peers without certificates to meet them with.
+    #[error(
+        "{at}: `peers` is an address for mutual TLS, and there is no [tls] with `certificate`, `key` and `authority`; add \
+         it (`domicile certs init` makes files for trying things out), or remove `peers`"
+    )]
+    TlsMissing {
+        /// Where the address stands.
+        at: Position,
+    },
+    /// One address for clients and peers.
+    #[error("{at}: `peers` is the same address as `http`; give peers one of their own")]
+    ListenRepeated {
+        /// Where the address for peers stands.
+        at: Position,
+    },
+    /// A peer that would be asked in the clear.
+    #[error("{at}: peer `{peer}` has {url}, and with [tls] peers are reached over mutual TLS: write https://{}, and the \
+         port that `peers` in [listen] of that region's file names", .url.authority())]
+    PeerPlain {
+        /// Where the address stands.
+        at: Position,
+        /// The peer.
+        peer: RegionId,
+        /// Its address.
+        url: PeerUrl,
+    },
+    /// A peer that expects a certificate, where there is none.
+    #[error("{at}: peer `{peer}` has {url}, and this region has no [tls] with `certificate`, `key` and `authority`; add \
+         it (`domicile certs init` makes files for trying things out), or write http://{}", .url.authority())]
+    PeerOverTls {
+        /// Where the address stands.
+        at: Position,
+        /// The peer.
+        peer: RegionId,
+        /// Its address.
+        url: PeerUrl,
+    },
+    /// A private key that other users of the machine can open.
+    #[error("the key {} is open to other users (mode {mode:03o}); run `chmod 600 {}`", .path.display(), .path.display())]
+    KeyExposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
     /// A text or list that may not be empty.
     #[error("{at}: `{key}` must not be empty")]

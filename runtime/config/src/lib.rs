@@ -19,6 +19,7 @@ mod secret;
 mod storage;
 mod storage_url;
 pub mod strict;
+mod tls;
 
 pub use clients::Clients;
 pub use dataset::DatasetFile;
@@ -33,3 +34,4 @@ pub use replication::ReplicationError;
 pub use secret::{SECRET_BYTES_MIN, read_secret};
 pub use storage::Storage;
 pub use storage_url::{StorageUrl, StorageUrlError};
+pub use tls::{Tls, TlsFiles, read_tls};

@@ -12,6 +12,7 @@ use crate::plugins::{Plugins, RawPlugins};
 use crate::policies::{Policies, RawPolicies};
 use crate::storage::{RawStorage, Storage};
 use crate::strict::{self, Parsed, Schema, Spanned};
+use crate::tls::{RawTls, Tls};
 use crate::{ConfigError, PeerUrl, Position};
 
 /// One region: who it is, where it listens, whom it knows.
@@ -31,6 +32,8 @@ pub struct RegionConfig {
     pub secret_file: PathBuf,
     /// Address that the HTTP front door listens at.
     pub listen: SocketAddr,
+    /// Where and how peers ask, where that is not the front door.
+    pub tls: Option<Tls>,
     /// Folder of this region's data.
     pub data_dir: PathBuf,
     /// Folder of the dataset files.
@@ -107,6 +110,7 @@ struct RawFile {
     data_dir: PathBuf,
     region: RawRegion,
     listen: RawListen,
+    tls: Option<Spanned<RawTls>>,
     #[serde(default)]
     limits: RawLimits,
     #[serde(default)]
@@ -136,6 +140,7 @@ struct RawRegion {
 #[serde(deny_unknown_fields)]
 struct RawListen {
     http: Spanned<String>,
+    peers: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -153,7 +158,7 @@ struct RawLimits {
 #[serde(deny_unknown_fields)]
 struct RawPeer {
     id: Spanned<Parsed<RegionId>>,
-    url: Parsed<PeerUrl>,
+    url: Spanned<Parsed<PeerUrl>>,
     secret_file: PathBuf,
     jurisdictions: Option<Spanned<Vec<String>>>,
 }
@@ -174,7 +179,9 @@ impl RegionConfig {
         let listen = source.address(&raw.listen.http)?;
         let clients = Clients::check(raw.clients, &source, listen)?;
         let placed = !clients.trusted_keys.is_empty();
-        let peers = source.peers(&region.id.0, raw.peer, folder, placed)?;
+        let tls = Tls::check(raw.tls, raw.listen.peers.as_ref(), &source, folder, listen)?;
+        let known = Known { own: &region.id.0, placed, over_tls: tls.is_some() };
+        let peers = source.peers(known, raw.peer, folder)?;
         Ok(Self {
             name: region.name.into_inner(),
             jurisdictions: region.jurisdictions.into_inner(),
@@ -182,6 +189,7 @@ impl RegionConfig {
             longitude: source.degrees("longitude", &region.longitude, 180)?,
             secret_file: folder.join(region.secret_file),
             listen,
+            tls,
             clients,
             plugins: Plugins::check(raw.plugins, &source, listen)?,
             policies: Policies::check(raw.policies, &source)?,
@@ -195,6 +203,16 @@ impl RegionConfig {
             id: region.id.0,
         })
     }
+}
+
+/// What peers have to fit.
+struct Known<'a> {
+    /// The region whose peers they are.
+    own: &'a RegionId,
+    /// Whether each has to say whose law holds there.
+    placed: bool,
+    /// Whether they are reached over TLS.
+    over_tls: bool,
 }
 
 /// The file that is being read, for positions in it.
@@ -226,31 +244,36 @@ impl Source<'_> {
         Err(ConfigError::OutOfRange { at, key, min: -i64::from(max), max: i64::from(max) })
     }
 
-    fn address(&self, value: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
+    pub(crate) fn address(&self, value: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
         value
             .get_ref()
             .parse()
             .map_err(|_| ConfigError::Address { at: self.at(value.span().start), value: value.get_ref().clone() })
     }
 
-    /// The peers; with `placed`, each has to say whose law holds there.
-    fn peers(&self, own: &RegionId, raw: Vec<RawPeer>, folder: &Path, placed: bool) -> Result<Vec<Peer>, ConfigError> {
+    fn peers(&self, known: Known<'_>, raw: Vec<RawPeer>, folder: &Path) -> Result<Vec<Peer>, ConfigError> {
         let mut peers: Vec<Peer> = Vec::with_capacity(raw.len());
         for peer in raw {
             let at = self.at(peer.id.span().start);
             let id = peer.id.into_inner().0;
-            if &id == own {
+            if &id == known.own {
                 return Err(ConfigError::PeerIsSelf { at, peer: id });
             }
-            if peers.iter().any(|known| known.id == id) {
+            if peers.iter().any(|other| other.id == id) {
                 return Err(ConfigError::PeerRepeated { at, peer: id });
             }
-            if placed && peer.jurisdictions.is_none() {
+            if known.placed && peer.jurisdictions.is_none() {
                 return Err(ConfigError::PeerUnplaced { at, peer: id });
+            }
+            let (url_at, url) = (self.at(peer.url.span().start), peer.url.into_inner().0);
+            match (known.over_tls, url.is_tls()) {
+                (true, false) => return Err(ConfigError::PeerPlain { at: url_at, peer: id, url }),
+                (false, true) => return Err(ConfigError::PeerOverTls { at: url_at, peer: id, url }),
+                _ => {}
             }
             peer.jurisdictions.as_ref().map_or(Ok(()), |codes| self.jurisdictions(codes))?;
             let jurisdictions = peer.jurisdictions.map(Spanned::into_inner).unwrap_or_default();
-            peers.push(Peer { id, url: peer.url.0, secret_file: folder.join(peer.secret_file), jurisdictions });
+            peers.push(Peer { id, url, secret_file: folder.join(peer.secret_file), jurisdictions });
         }
         Ok(peers)
     }

@@ -20,7 +20,9 @@ const SECRET_FILE_BYTES_MAX: u64 = 4096;
 pub fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
-    refuse_exposed(path, &file)?;
+    if let Some(mode) = exposed_mode(&file).map_err(unreadable)? {
+        return Err(ConfigError::SecretExposed { path: path.to_owned(), mode });
+    }
     let mut bytes = Vec::new();
     file.take(SECRET_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
     let secret = bytes.trim_ascii();
@@ -30,20 +32,17 @@ pub fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
     Ok(Secret::new(secret))
 }
 
-/// Asks the open file, not the path, so that the answer is about the bytes that are read.
+/// The permission bits of a file that others than its owner may open. Asks the open file, not the path, so that the
+/// answer is about the bytes that are read.
 #[cfg(unix)]
-fn refuse_exposed(path: &Path, file: &File) -> Result<(), ConfigError> {
+pub(crate) fn exposed_mode(file: &File) -> std::io::Result<Option<u32>> {
     use std::os::unix::fs::PermissionsExt;
     const GROUP_AND_OTHERS: u32 = 0o077;
-    let metadata = file.metadata().map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & GROUP_AND_OTHERS != 0 {
-        return Err(ConfigError::SecretExposed { path: path.to_owned(), mode });
-    }
-    Ok(())
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    Ok((mode & GROUP_AND_OTHERS != 0).then_some(mode))
 }
 
 #[cfg(not(unix))]
-fn refuse_exposed(_path: &Path, _file: &File) -> Result<(), ConfigError> {
-    Ok(())
+pub(crate) fn exposed_mode(_file: &File) -> std::io::Result<Option<u32>> {
+    Ok(None)
 }

@@ -20,13 +20,25 @@ use crate::{ConfigError, Position};
 /// misfit is reported.
 pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
-        let offset = error.span().map_or(0, |span| span.start);
-        explain(Position::of(file, text, offset), error.message())
+        let span = error.span().unwrap_or(0..0);
+        explain(Position::of(file, text, span.start), error.message(), text.get(span).unwrap_or_default())
     })
 }
 
+/// Serde's names of types, and what a person who writes a file calls them.
+const TYPES: [(&str, &str); 8] = [
+    ("expected u64", "expected a whole number from 0"),
+    ("expected u32", "expected a whole number from 0 to 4294967295"),
+    ("expected u16", "expected a whole number from 0 to 65535"),
+    ("expected i64", "expected a whole number"),
+    ("expected f64", "expected a number"),
+    ("expected a sequence", "expected a list"),
+    ("expected a string", "expected a text"),
+    ("invalid type: map", "invalid type: table"),
+];
+
 /// `toml` hands on serde's sentence and no structure, so the names are taken from between its backticks.
-fn explain(at: Position, message: &str) -> ConfigError {
+fn explain(at: Position, message: &str, value: &str) -> ConfigError {
     let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_owned);
     let subject = quoted.next().unwrap_or_default();
     let known: Vec<String> = quoted.collect();
@@ -38,7 +50,18 @@ fn explain(at: Position, message: &str) -> ConfigError {
     } else if message.starts_with("missing field `") {
         ConfigError::MissingKey { at, key: subject }
     } else {
-        ConfigError::Invalid { at, problem: message.replace('\n', " ") }
+        let is_date = value.len() >= 10
+            && value.bytes().zip(*b"0000-").all(|(byte, shape)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                dash => byte == dash,
+            });
+        let problem = if is_date && message.starts_with("invalid type: map") {
+            format!("a day is written as a text here: \"{value}\"")
+        } else {
+            let plain = |text: String, (serde, ours): &(&str, &str)| text.replace(serde, ours);
+            TYPES.iter().fold(message.replace('\n', " "), plain)
+        };
+        ConfigError::Invalid { at, problem }
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::audit::AuditVerb;
 use crate::author::AuthorVerb;
+use crate::certs::CertsVerb;
 use crate::token::TokenVerb;
 
 /// The one argument with which a region starts this program to compile a plugin. It is no verb for people.
@@ -71,6 +72,9 @@ pub(crate) enum Verb {
     /// Make a region's secret.
     #[command(subcommand)]
     Secret(SecretVerb),
+    /// Make certificates with which regions prove to each other who they are.
+    #[command(subcommand)]
+    Certs(CertsVerb),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -290,6 +294,15 @@ pub(crate) enum SyncVerb {
     Status,
     /// The rows that were written at two places at once, and which version of each counts.
     Conflicts,
+    /// Let another version of such a row count. It is written anew, over all that this region has by now.
+    Resolve {
+        /// The dataset.
+        dataset: String,
+        /// The key of the row, as `sync conflicts` shows it: `["7"]`.
+        key: String,
+        /// The version that is to count, as `sync conflicts` shows it: `eu-central.0:17`.
+        version: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -315,6 +328,9 @@ pub(crate) enum PolicyVerb {
         /// The region's file.
         #[arg(value_name = "FILE")]
         config: PathBuf,
+        /// Check the files also where no trusted key has signed them yet.
+        #[arg(long)]
+        unsigned: bool,
     },
     /// Sign policy files: write the signature of each beside it, as FILE.sig.
     Sign {

@@ -5,7 +5,7 @@ use domicile_wire::explain::{Crossing, CrossingTerms, JudgedBy, Prediction, Resi
 use http::{HeaderMap, Method};
 
 use crate::edge::Edge;
-use crate::output::{Failure, Output, offered, say, shown};
+use crate::output::{Failure, Output, counted, offered, say, shown};
 
 /// Shows what the question would take across which border; [`Failure::Shown`] where a policy is against it.
 pub(crate) async fn residency(edge: &Edge, output: Output, headers: HeaderMap, sql: String) -> Result<(), Failure> {
@@ -75,6 +75,15 @@ fn show_terms(terms: &CrossingTerms) {
     if let Some(noise) = terms.differential_privacy {
         let rows = noise.rows_per_entity_max;
         say!("  with noise: epsilon {} each question, at most {rows} rows of one entity", noise.epsilon);
+    }
+    for budget in &terms.budgets {
+        let of = format!("of {} in {}", counted(budget.questions, "question"), counted(budget.days, "day"));
+        let by = format!("by clause `{}` of {}", shown(&budget.clause), shown(&budget.dataset));
+        match budget.left {
+            None => say!("  takes one {of}, {by}"),
+            Some(0) => say!("  none is left {of}, {by}: what was answered is answered again, and nothing new is"),
+            Some(left) => say!("  takes one {of}, {by}: {left} left"),
+        }
     }
     match terms.predicted_bytes {
         Some(bytes) if terms.prediction == Prediction::Remembered => {

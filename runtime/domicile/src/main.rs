@@ -4,10 +4,12 @@ mod args;
 mod audit;
 mod author;
 mod backup;
+mod certs;
 mod data;
 mod edge;
 mod explain;
 mod output;
+mod peer_tls;
 mod plugin;
 mod policy;
 mod private_file;
@@ -64,6 +66,7 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
             Verb::Policy(verb) => policy::run(&edge, output, verb).await,
             Verb::Token(verb) => token::run(output, verb),
             Verb::Secret(verb) => status::secret(output, &verb),
+            Verb::Certs(verb) => certs::run(output, &verb),
         }
     })
 }

@@ -108,7 +108,10 @@ fn hints(facts: &Map<String, Value>) {
 pub(crate) fn offered(offers: &[Value]) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     let line = |offer: &Value| {
-        let (advice, sql) = (text(&offer["advice"]), text(&offer["sql"]));
+        let (mut advice, sql) = (text(&offer["advice"]), text(&offer["sql"]));
+        if let Some(purpose) = offer["purpose"].as_str() {
+            advice = format!("{advice} (--purpose {purpose})");
+        }
         if said.contains(&advice) {
             return format!("or: {sql}");
         }

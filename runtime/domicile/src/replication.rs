@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use domicile_config::{Peer, RegionFiles};
-use domicile_store::DatasetSpec;
+use domicile_store::{DatasetSpec, Noting};
 use domicile_sync::{Applier, CONFLICTS, Policy, SIBLINGS};
 use domicile_types::{Acknowledge, DatasetName, ReplicationSet, Residency, RowPolicy, SetName};
 
@@ -45,7 +45,6 @@ pub(crate) fn system_specs(files: &RegionFiles) -> anyhow::Result<Vec<DatasetSpe
 /// # Errors
 /// Where a set or a conflict policy asks for what this version cannot do.
 pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
-    let mut policies = BTreeMap::new();
     for set in own(files) {
         let law = &files.config.jurisdictions;
         let shares =
@@ -59,21 +58,34 @@ pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<Replicated> {
                 "replication set `{name}` wants {copies} copies in one jurisdiction, and {possible} of its regions share one with `{id}`; ask for fewer"
             );
         }
-        let of_set = files.datasets.iter().filter(|file| set.datasets.contains(&file.dataset.name));
-        for file in of_set {
-            let refuse = |what: &str| {
-                format!("{}: this version has no conflict policy `{what}` yet; take another one", file.path)
-            };
-            if let RowPolicy::Wasm(_) = file.conflict.row {
-                bail!(refuse("wasm"));
-            }
-            if file.conflict.notes_changes() {
-                bail!(refuse("counter` or `column_lww"));
-            }
-            let spec = DatasetSpec { dataset: file.dataset.clone(), residency: Residency::Reference };
-            let policy = Policy::new(file.conflict.clone(), &spec).with_context(|| file.path.clone())?;
-            policies.insert(file.dataset.name.clone(), policy);
-        }
     }
-    Ok(Replicated { sets: own(files).cloned().collect(), applier: Arc::new(Applier::new(policies)) })
+    let applier = Arc::new(Applier::new(policies(files)?));
+    Ok(Replicated { sets: own(files).cloned().collect(), applier })
+}
+
+/// What becomes of conflicts, by dataset.
+///
+/// # Errors
+/// Where a conflict policy asks for what this version cannot do.
+fn policies(files: &RegionFiles) -> anyhow::Result<BTreeMap<DatasetName, Policy>> {
+    let replicated = sets_of(files);
+    let mut policies = BTreeMap::new();
+    for file in files.datasets.iter().filter(|file| replicated.contains_key(&file.dataset.name)) {
+        if let RowPolicy::Wasm(_) = file.conflict.row {
+            bail!("{}: this version has no conflict policy `wasm` yet; take another one", file.path);
+        }
+        let spec = DatasetSpec { dataset: file.dataset.clone(), residency: Residency::Reference };
+        let policy = Policy::new(file.conflict.clone(), &spec).with_context(|| file.path.clone())?;
+        policies.insert(file.dataset.name.clone(), policy);
+    }
+    Ok(policies)
+}
+
+/// What lets rows say what they change, by dataset.
+///
+/// # Errors
+/// Where a conflict policy asks for what this version cannot do.
+pub(crate) fn noting(files: &RegionFiles) -> anyhow::Result<BTreeMap<DatasetName, Arc<dyn Noting>>> {
+    let of = |(dataset, policy): (DatasetName, Policy)| Some((dataset, policy.noting()?));
+    Ok(policies(files)?.into_iter().filter_map(of).collect())
 }

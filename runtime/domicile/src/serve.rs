@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use domicile_config::{Plugins, RegionConfig, RegionFiles, load_region, read_secret};
-use domicile_edge::{Edge, Replication};
+use domicile_edge::{Edge, PeerDoor, Replication};
 use domicile_query::{
     Catalog, ClientTrust, ObjectFiles, ObjectThreads, PluginTrust, Region, RegionParts, SignedPolicies,
     compare_with_peers, reload_policies, run_shadows,
@@ -16,6 +16,7 @@ use domicile_query::{
 use domicile_sandbox::{ArtefactCache, Compiler, Sandbox, SandboxLimits};
 use domicile_store::{DatasetSpec, Objects, Store, StoreError, StoreParts};
 use domicile_wire::client::Peer;
+use domicile_wire::tls::PeerTls;
 use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::COMPILE_PLUGIN;
 use crate::output::{Failure, say};
-use crate::{policy, replication};
+use crate::{peer_tls, policy, replication};
 
 /// How often plugins are compared with the peers', for those that a region missed while it was away.
 const PLUGIN_COMPARE_INTERVAL: Duration = Duration::from_secs(10);
@@ -41,8 +42,14 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
         format!("{listen} cannot be listened on; is another process using it? ([listen] in {})", config.display())
     })?;
     let address = listener.local_addr().map_err(anyhow::Error::from)?;
+    let peer_tls = peer_tls::open(&files.config, config).await?;
     let replicated = replication::load(&files)?;
-    let region = tokio::task::spawn_blocking(move || start(files)).await.map_err(anyhow::Error::from)??;
+    let region = tokio::task::spawn_blocking({
+        let shown = peer_tls.as_ref().map(|(_, certificates)| certificates.current());
+        move || start(files, shown)
+    })
+    .await
+    .map_err(anyhow::Error::from)??;
     let region = Arc::new(region);
     let edge = Edge::new(Arc::clone(&region), limits.load_bytes_max, limits.body_silence).with_backups_at(backup_urls);
     let edge = Arc::new(edge.with_replication(Replication::start(&region, replicated.sets, &replicated.applier)));
@@ -56,14 +63,23 @@ pub(crate) async fn serve(config: &Path) -> Result<(), Failure> {
     let comparing = tokio::spawn(compare_plugins(Arc::clone(&region)));
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let reloading = tokio::spawn(reload_on(hangup, Arc::clone(&region)));
-    let shadowing = tokio::spawn(run_shadows(region));
+    let shadowing = tokio::spawn(run_shadows(Arc::clone(&region)));
+    let (peer_door, renewing) = match peer_tls {
+        Some((listener, certificates)) => {
+            let door = PeerDoor { listener, tls: certificates.watched() };
+            let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
+            (Some(door), Some(tokio::spawn(certificates.renew(hangup, Arc::clone(&region)))))
+        }
+        None => (None, None),
+    };
     tracing::info!(region = %id, %address, "ready");
     say!("domicile: {id} ready on http://{address}");
     std::io::stdout().flush().map_err(anyhow::Error::from)?;
-    let served = domicile_edge::serve(edge, listener, stop).await;
+    let served = domicile_edge::serve(edge, listener, peer_door, stop).await;
     comparing.abort();
     shadowing.abort();
     reloading.abort();
+    renewing.inspect(tokio::task::JoinHandle::abort);
     tracing::info!(region = %id, "stopped");
     Ok(served.map_err(anyhow::Error::from)?)
 }
@@ -120,12 +136,12 @@ pub(crate) fn store_parts(files: &RegionFiles, threads: ObjectThreads) -> anyhow
     let cold = cold.map(|url| ObjectFiles::open(url.as_str(), std::env::vars(), threads)).transpose();
     let cold = cold.and_then(|cold| cold.map(|cold| cold.create().map(|()| cold)).transpose());
     let cold = cold.context("the cold storage, `cold_url`")?.map(|cold| Arc::new(cold) as Arc<dyn Objects>);
-    let sets = replication::sets_of(files);
-    Ok((StoreParts { cold, sets, ..StoreParts::local(dir, files.config.id.clone(), specs) }, policies))
+    let (sets, noting) = (replication::sets_of(files), replication::noting(files)?);
+    Ok((StoreParts { cold, sets, noting, ..StoreParts::local(dir, files.config.id.clone(), specs) }, policies))
 }
 
 /// The region. What it needs is there before anything is made.
-fn start(files: RegionFiles) -> anyhow::Result<Region> {
+fn start(files: RegionFiles, peer_tls: Option<PeerTls>) -> anyhow::Result<Region> {
     let config = files.config.clone();
     let client_trust = client_trust(&config)?;
     if client_trust.keys.is_empty() && !client_trust.allow_anonymous {
@@ -172,6 +188,7 @@ fn start(files: RegionFiles) -> anyhow::Result<Region> {
         new_mark_key: getrandom::u64().map_err(|e| anyhow!("no randomness: {e}"))?,
         secret,
         peers,
+        peer_tls,
         query_timeout: config.limits.query_timeout,
     })?)
 }

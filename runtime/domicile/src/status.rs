@@ -10,7 +10,7 @@ use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
 use crate::private_file;
 use crate::serve::{check_receipt_key, client_trust, plugin_trust};
-use crate::{policy, replication, together};
+use crate::{peer_tls, policy, replication, together};
 
 pub(crate) async fn region(edge: &Edge, output: Output, verb: &RegionVerb) -> Result<(), Failure> {
     let RegionVerb::Status = verb;
@@ -64,8 +64,8 @@ pub(crate) fn config(output: Output, verb: &ConfigVerb) -> Result<(), Failure> {
     if ok { Ok(()) } else { Err(Failure::Shown) }
 }
 
-/// What keeps the region from starting in the files that its own file names beside datasets and policies: secrets, and
-/// the key of its receipts once there is one. A sentence for each.
+/// What keeps the region from starting in the files that its own file names beside datasets and policies: secrets,
+/// certificates, and the key of its receipts once there is one. A sentence for each.
 fn files_needed(config: &RegionConfig) -> Vec<String> {
     let own = (&config.secret_file, "this region".to_owned());
     let peers = config.peers.iter().map(|peer| (&peer.secret_file, format!("`{}`", peer.id)));
@@ -81,6 +81,8 @@ fn files_needed(config: &RegionConfig) -> Vec<String> {
         })
     };
     let mut problems: Vec<String> = std::iter::once(own).chain(peers).filter_map(told).collect();
+    let certificates = config.tls.as_ref().map(|tls| peer_tls::load(&config.id, tls).map(drop));
+    problems.extend(certificates.and_then(Result::err).map(|error| format!("{error:#}")));
     problems.extend(check_receipt_key(&config.data_dir).err().map(|error| format!("{error:#}")));
     problems
 }

@@ -1,6 +1,8 @@
 //! `domicile sync`: how replication is, and which rows were written at two places at once.
 
-use serde_json::Value;
+use domicile_wire::client::full;
+use http::{HeaderMap, Method};
+use serde_json::{Value, json};
 
 use crate::args::SyncVerb;
 use crate::edge::Edge;
@@ -15,6 +17,12 @@ pub(crate) async fn run(edge: &Edge, output: Output, verb: &SyncVerb) -> Result<
         SyncVerb::Conflicts => {
             let answer = edge.get("/v1/sync/conflicts").await?;
             output.show(&answer, || conflicts(&answer));
+        }
+        SyncVerb::Resolve { dataset, key, version } => {
+            let wanted = json!({"dataset": dataset, "key": key, "version": version});
+            let body = full(wanted.to_string());
+            let answer = edge.json(Method::POST, "/v1/sync/conflicts/resolve", HeaderMap::new(), body).await?;
+            output.show(&answer, || say!("{dataset} {key}: version {version} counts, written anew"));
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Whether region files that are checked together fit together.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use domicile_config::{Peer, RegionConfig, read_secret};
 
@@ -9,8 +10,8 @@ pub(crate) fn problems(region: &RegionConfig, all: &[&RegionConfig]) -> Vec<Stri
     let others = || all.iter().filter(|other| other.id != region.id);
     let mut problems = Vec::new();
     for other in others() {
-        if other.listen == region.listen {
-            problems.push(format!("`{}` listens at {} as well; give each its own address", other.id, other.listen));
+        for address in addresses(region).filter(|address| addresses(other).any(|taken| taken == *address)) {
+            problems.push(format!("`{}` listens at {address} as well; give each its own address", other.id));
         }
         if other.data_dir == region.data_dir {
             let dir = region.data_dir.display();
@@ -26,6 +27,10 @@ pub(crate) fn problems(region: &RegionConfig, all: &[&RegionConfig]) -> Vec<Stri
     problems
 }
 
+fn addresses(region: &RegionConfig) -> impl Iterator<Item = SocketAddr> {
+    std::iter::once(region.listen).chain(region.tls.as_ref().map(|tls| tls.listen))
+}
+
 fn peer_problems(peer: &Peer, own: &RegionConfig) -> Vec<String> {
     let id = &peer.id;
     let codes = |codes: &[String]| codes.iter().cloned().collect::<BTreeSet<_>>();
@@ -35,6 +40,13 @@ fn peer_problems(peer: &Peer, own: &RegionConfig) -> Vec<String> {
         problems.push(format!(
             "it says that `{id}` is under {here}, and that region's own file says {there}: rows would go where they must \
              not; bring `jurisdictions` of the peer in line"
+        ));
+    }
+    if peer.url.is_tls() != own.tls.is_some() {
+        let there = if own.tls.is_some() { "a [tls]" } else { "no [tls]" };
+        problems.push(format!(
+            "it reaches `{id}` at {}, and that region's own file has {there}; give all of them [tls], or none",
+            peer.url
         ));
     }
     // A secret that cannot be read is told of elsewhere.

@@ -13,6 +13,7 @@ mod incoming;
 mod ingest;
 mod media;
 mod metrics;
+mod peer_door;
 mod peers;
 mod plugin_costs;
 mod plugin_metrics;
@@ -23,5 +24,6 @@ mod query;
 mod replication;
 mod serve;
 
+pub use peer_door::PeerDoor;
 pub use replication::Replication;
 pub use serve::{Edge, serve};

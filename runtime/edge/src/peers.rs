@@ -1,5 +1,5 @@
 //! What other regions ask. Every request is checked against its region's secret before anything is done, and every
-//! reply is signed with this region's.
+//! reply is signed with this region's. Over TLS, the certificate has to be of the same region.
 
 use std::future::Future;
 
@@ -14,7 +14,9 @@ use domicile_types::limits::BODY_BYTES_MAX;
 use domicile_wire::api::{FragmentRequest, header};
 use domicile_wire::client::now_unix_ms;
 use domicile_wire::peer::{Signed, sign_reply, verify_request};
+use domicile_wire::{Problem, WireError};
 
+use crate::peer_door::Certified;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared};
 
@@ -47,7 +49,13 @@ where
         region.peers().iter().find(|peer| peer.id == *id).map(|peer| &peer.secret)
     });
     let caller = caller.map_err(QueryError::from)?;
-    let reply = work(caller.region, body).await;
+    let reply = match parts.extensions.get::<Certified>() {
+        Some(Certified(shown)) if *shown != caller.region => {
+            let other = WireError::CertificateOfOther { signer: caller.region, shown: shown.clone() };
+            Err(QueryError::from(other).into())
+        }
+        _ => work(caller.region, body).await,
+    };
     let (receipt, response) = match reply {
         Ok(reply) => (reply.receipt, Bytes::from(reply.body).into_response()),
         Err(refusal) => (String::new(), refusal.into_response()),
@@ -104,4 +112,19 @@ pub(crate) async fn component(State(edge): Shared, Path(sha256): Path<String>, r
 /// `GET /v1/peer/ping`
 pub(crate) async fn ping(State(edge): Shared, request: Request<Body>) -> Handled {
     signed(&edge, request, 0, async |_, _| Ok(Vec::new().into())).await
+}
+
+/// Whatever peers ask, where they are to ask at a door of their own. A peer is told so in a reply that it believes.
+pub(crate) async fn elsewhere(State(edge): Shared, request: Request<Body>) -> Response {
+    let told = || {
+        Refusal::new(Problem::new(
+            421,
+            "peers-elsewhere",
+            "Peers ask elsewhere",
+            "this region answers its peers over mutual TLS only, at the address in `peers` of [listen] in its file; \
+             correct the `url` that the asking region has for it",
+        ))
+    };
+    let answer = signed(&edge, request, BODY_BYTES_MAX, async |_, _| Err(told())).await;
+    answer.unwrap_or_else(|_| told().into_response())
 }

@@ -235,6 +235,11 @@ fn wire(error: WireError, detail: &str) -> Problem {
         WireError::NotAuthentic { .. } | WireError::UnknownPeer { .. } | WireError::Stale { .. } => {
             Problem::new(401, "unauthenticated", "Not a known peer", detail)
         }
+        WireError::CertificateOfOther { signer, shown } => {
+            Problem::new(403, "peer-certificate", "The certificate is of another region", detail)
+                .with("signer", signer.to_string())
+                .with("certificate", shown.to_string())
+        }
         _ => Problem::new(503, "region-unavailable", "A region is out of reach", detail),
     }
 }

@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use axum::serve::ListenerExt;
 use domicile_config::StorageUrl;
 use domicile_query::{COMPARE_PATH, FRAGMENT_PATH, PLUGINS_PATH, Region};
@@ -19,10 +19,12 @@ use domicile_wire::Problem;
 use domicile_wire::log::LOG_PATH;
 use domicile_wire::token::Role;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::body::Arriving;
 use crate::clients::{Needs, guarded};
 use crate::metrics::Metrics;
+use crate::peer_door::PeerDoor;
 use crate::problems::Refusal;
 use crate::replication::{Replication, faces};
 use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, policies, query};
@@ -94,11 +96,14 @@ impl Edge {
     }
 }
 
-/// What everybody may see, and what peers ask, who sign their requests.
+/// What everybody may see.
 fn open_routes() -> Router<Arc<Edge>> {
+    Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready))
+}
+
+/// What peers ask, who sign their requests.
+fn peer_routes() -> Router<Arc<Edge>> {
     Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
         .route(FRAGMENT_PATH, post(peers::fragment))
         .route(PLUGINS_PATH, get(peers::plugins))
         .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
@@ -144,20 +149,31 @@ fn operate_here_routes() -> Router<Arc<Edge>> {
         .route("/v1/policies/reload", post(policies::reload))
         .route("/v1/sync/status", get(faces::status))
         .route("/v1/sync/conflicts", get(faces::list_conflicts))
+        .route("/v1/sync/conflicts/resolve", post(faces::resolve))
         .route("/v1/audit/receipts", get(audit::receipts))
         .route("/v1/audit/heads", get(audit::heads))
         .route("/v1/audit/key", get(audit::key))
         .route("/metrics", get(health::metrics))
 }
 
-fn routes(edge: Arc<Edge>) -> Router {
+/// What the front door answers; peers too, where they have no door of their own.
+fn front_routes(edge: Arc<Edge>, peers_elsewhere: bool) -> Router {
+    let for_peers =
+        if peers_elsewhere { Router::new().route("/v1/peer/{*path}", any(peers::elsewhere)) } else { peer_routes() };
     let described = Router::new().route("/v1/datasets", get(data::list));
-    open_routes()
+    let routes = open_routes()
+        .merge(for_peers)
         .merge(guarded(described, &edge, Needs::ANY))
         .merge(guarded(query_routes(), &edge, Needs::role(Role::Query)))
         .merge(guarded(load_routes(), &edge, Needs::role_here(Role::Load)))
         .merge(guarded(operate_routes(), &edge, Needs::role(Role::Operate)))
-        .merge(guarded(operate_here_routes(), &edge, Needs::role_here(Role::Operate)))
+        .merge(guarded(operate_here_routes(), &edge, Needs::role_here(Role::Operate)));
+    finished(routes, edge)
+}
+
+/// The routes with what is the same at every door.
+fn finished(routes: Router<Arc<Edge>>, edge: Arc<Edge>) -> Router {
+    routes
         .fallback(|| async {
             Refusal::new(Problem::new(
                 404,
@@ -186,23 +202,24 @@ async fn observe(State(edge): Shared, request: Request, next: Next) -> Response 
     response
 }
 
-/// Serves until `stop` completes, then lets requests in flight end, up to a limit.
+/// Serves until `stop` completes, then lets requests in flight end, up to a limit. Peers are answered at `peer_door`
+/// where there is one, and at the front door otherwise.
 ///
 /// # Errors
 /// Where the listener fails.
 pub async fn serve(
     edge: Arc<Edge>,
     listener: TcpListener,
+    peer_door: Option<PeerDoor>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let (drain, draining) = tokio::sync::oneshot::channel();
+    let (drain, draining) = watch::channel(false);
     let stopping = Arc::clone(&edge);
     let stop = async move {
         stop.await;
         stopping.draining.store(true, Ordering::Relaxed);
         tracing::info!("draining");
-        // The receiver only goes when serving has ended already.
-        let _ = drain.send(());
+        drain.send_replace(true);
     };
     // Answers are small and waited for: none is held back to fill a packet.
     let listener = listener.tap_io(|connection| {
@@ -210,21 +227,32 @@ pub async fn serve(
             tracing::debug!(%error, "a connection keeps its delay");
         }
     });
-    let served = axum::serve(listener, routes(edge)).with_graceful_shutdown(stop);
+    let front = front_routes(Arc::clone(&edge), peer_door.is_some());
+    let front = axum::serve(listener, front).with_graceful_shutdown(stop).into_future();
+    let peers = at_peer_door(edge, peer_door, draining.clone());
+    let mut draining = draining;
     let overdue = async {
-        if draining.await.is_ok() {
+        if draining.wait_for(|draining| *draining).await.is_ok() {
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         } else {
             std::future::pending::<()>().await;
         }
     };
     tokio::select! {
-        ended = served.into_future() => ended,
+        ended = async { tokio::try_join!(front, peers) } => ended.map(|_| ()),
         () = overdue => {
             tracing::warn!("requests in flight did not end in time and were cut off");
             Ok(())
         }
     }
+}
+
+async fn at_peer_door(edge: Arc<Edge>, door: Option<PeerDoor>, stopping: watch::Receiver<bool>) -> std::io::Result<()> {
+    if let Some(door) = door {
+        let peers: Vec<_> = edge.region.peers().iter().map(|peer| peer.id.clone()).collect();
+        door.serve(finished(peer_routes(), edge), &peers, stopping).await;
+    }
+    Ok(())
 }
 
 /// A handler's answer: a response, or a refusal as a problem document.

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::borders::Borders;
 use crate::file::{RawClasses, RawHome, RawPolicy, RawResidency};
-use crate::reach::ClausePlaces;
+use crate::places::Places;
 use crate::{Bounds, Class, Clause, Policy, PolicyError, clause, domains};
 
 /// A file's text, for positions.
@@ -44,8 +44,7 @@ pub(crate) struct FollowsAt {
 pub(crate) struct Built {
     pub(crate) policy: Policy,
     pub(crate) follows: Option<FollowsAt>,
-    /// Of each clause, in their order.
-    pub(crate) clauses: Vec<ClausePlaces>,
+    pub(crate) places: Places,
 }
 
 pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Result<Built, PolicyError> {
@@ -53,7 +52,7 @@ pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Re
     let classes = context.classes(&raw.classes)?;
     let (residency, follows) = context.residency(&raw.residency, &classes)?;
     let domains = domains::build(&context, &raw.domains)?;
-    let clauses = raw.allow.iter().map(|clause| ClausePlaces::of(source, clause)).collect();
+    let places = Places::of(source, &raw);
     let mut allow: Vec<Clause> = Vec::with_capacity(raw.allow.len());
     for clause in raw.allow {
         if allow.iter().any(|earlier| earlier.id == *clause.id.get_ref()) {
@@ -76,7 +75,7 @@ pub(crate) fn build(source: Source<'_>, raw: RawPolicy, dataset: &Dataset) -> Re
         borders: Borders::of(&allow),
         allow,
     };
-    Ok(Built { policy, follows, clauses })
+    Ok(Built { policy, follows, places })
 }
 
 pub(crate) type Classes = BTreeMap<String, Class>;

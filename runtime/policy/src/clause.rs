@@ -20,6 +20,8 @@ const EXTREMES: [&str; 2] = ["min", "max"];
 const ROWS: &str = "whole rows (form `replicate`)";
 const MASKED: &str = "masked rows (form `masked`)";
 const AGGREGATES: &str = "aggregates (form `aggregate`)";
+/// Those of which no two are compared.
+const UNCOMPARED: &str = "answers that are not compared (`difference_checks = false`)";
 
 pub(crate) fn build(
     context: &Context<'_>,
@@ -29,6 +31,7 @@ pub(crate) fn build(
 ) -> Result<Clause, PolicyError> {
     refuse_empty(context, &raw)?;
     refuse_other_forms(context, &raw)?;
+    refuse_needless(context, &raw)?;
     let aggregate = raw.form == RawForm::Aggregate;
     let differential_privacy = noise::build(context, &raw, domains)?;
     let compared = aggregate && differential_privacy.is_none();
@@ -59,9 +62,9 @@ pub(crate) fn build(
         identifiers,
         from: regions(raw.from),
         to: regions(raw.to),
-        purposes: raw.purposes.into_iter().collect(),
+        purposes: raw.purposes.into_iter().flat_map(Spanned::into_inner).collect(),
         legal_basis: raw.legal_basis.into_inner(),
-        expires: raw.expires.map(|Parsed(date)| date),
+        expires: raw.expires.map(|date| date.into_inner().0),
         id: raw.id.into_inner(),
     })
 }
@@ -138,7 +141,9 @@ fn refuse_empty(context: &Context<'_>, raw: &RawClause) -> Result<(), PolicyErro
         ("to", raw.to.get_ref().is_empty(), source.at(&raw.to)),
         ("legal_basis", raw.legal_basis.get_ref().trim().is_empty(), source.at(&raw.legal_basis)),
     ];
-    match values.into_iter().find(|(_, empty, _)| *empty) {
+    // Without this key a clause holds for any purpose, so that an empty list would say the opposite of what it means.
+    let purposes = raw.purposes.iter().map(|list| ("purposes", list.get_ref().is_empty(), source.at(list)));
+    match values.into_iter().chain(purposes).find(|(_, empty, _)| *empty) {
         Some((key, _, at)) => Err(PolicyError::ClauseEmpty { at, clause: raw.id.get_ref().clone(), key }),
         None => Ok(()),
     }
@@ -173,6 +178,20 @@ fn refuse_other_forms(context: &Context<'_>, raw: &RawClause) -> Result<(), Poli
     match found {
         Some((key, at)) => Err(PolicyError::KeyOfOtherForm { at, clause: raw.id.get_ref().clone(), form, key }),
         None => Ok(()),
+    }
+}
+
+/// What makes comparisons stricter says nothing where none are made.
+fn refuse_needless(context: &Context<'_>, raw: &RawClause) -> Result<(), PolicyError> {
+    let compares = raw.difference_checks.as_ref().is_none_or(|flag| *flag.get_ref());
+    match raw.strict_differences.as_ref().filter(|strict| *strict.get_ref() && !compares) {
+        None => Ok(()),
+        Some(strict) => Err(PolicyError::KeyOfOtherForm {
+            at: context.source.at(strict),
+            clause: raw.id.get_ref().clone(),
+            form: UNCOMPARED,
+            key: "strict_differences",
+        }),
     }
 }
 

@@ -48,6 +48,14 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i32> {
     i32::try_from(year.div_euclid(400) * DAYS_IN_400_YEARS + day_of_era - DAYS_FROM_0000_03_01_TO_1970).ok()
 }
 
+impl Date {
+    /// The day, in UTC, of a moment in milliseconds since 1970-01-01.
+    pub fn of_unix_ms(unix_ms: u64) -> Self {
+        const DAY_MS: u64 = 86_400_000;
+        Self(i32::try_from(unix_ms / DAY_MS).unwrap_or(i32::MAX))
+    }
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days = i64::from(self.0) + DAYS_FROM_0000_03_01_TO_1970;

@@ -82,10 +82,9 @@ pub(crate) struct RawClause {
     pub(crate) strict_differences: Option<Spanned<bool>>,
     pub(crate) snapshot_hours: Option<Spanned<u64>>,
     pub(crate) differential_privacy: Option<Spanned<RawNoise>>,
-    #[serde(default)]
-    pub(crate) purposes: Vec<String>,
+    pub(crate) purposes: Option<Spanned<Vec<String>>>,
     pub(crate) legal_basis: Spanned<String>,
-    pub(crate) expires: Option<Parsed<Date>>,
+    pub(crate) expires: Option<Spanned<Parsed<Date>>>,
 }
 
 #[derive(serde::Deserialize, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,8 @@ mod judge;
 mod limits;
 mod mask;
 mod noise;
+mod notices;
+mod places;
 mod policy;
 mod reach;
 mod releases;
@@ -35,6 +37,7 @@ pub use explain::{BudgetExplained, ClauseExplained, EntityExplained, Explanation
 pub use facts::{Border, ColumnUse, Form, FragmentFacts};
 pub use mask::Mask;
 pub use noise::{DifferentialPrivacy, NoiseError, Unnoised};
+pub use notices::Notice;
 pub use policy::{Bounds, Class, Clause, DomainValue, Policy, Quota};
 pub use releases::{Difference, Needs, Released, Releases, TRACE_PLACES, Trace, mark, near_each_other};
 pub use rewrite::{Change, Rewrite};

@@ -2,42 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domicile_config::Position;
 use domicile_types::{DatasetName, RegionId};
 
-use crate::build::Source;
 use crate::closest::{admits, asks};
-use crate::file::RawClause;
+use crate::places::{ClausePlaces, Places};
 use crate::{Clause, Form, Policy, PolicyError, Role, follows};
-
-/// Where a clause says what is checked here.
-pub(crate) struct ClausePlaces {
-    id: Position,
-    from: Position,
-    to: Position,
-}
-
-impl ClausePlaces {
-    pub(crate) fn of(source: Source<'_>, raw: &RawClause) -> Self {
-        Self { id: source.at(&raw.id), from: source.at(&raw.from), to: source.at(&raw.to) }
-    }
-}
 
 /// Refuses clauses that could be left out. Every dataset in `places` has a policy, and a chain that ends at homes.
 pub(crate) fn check(
     policies: &BTreeMap<DatasetName, Policy>,
-    places: &BTreeMap<DatasetName, Vec<ClausePlaces>>,
+    places: &BTreeMap<DatasetName, Places>,
 ) -> Result<(), PolicyError> {
     for (dataset, places) in places {
         let (Some(policy), Ok(Some(root))) = (policies.get(dataset), follows::root(policies, dataset)) else {
             continue;
         };
         let homes = root.residency.regions();
-        for (clause, places) in policy.allow.iter().zip(places) {
+        for (clause, places) in policy.allow.iter().zip(&places.clauses) {
             check_border(policy, clause, places, &homes)?;
         }
-        for (index, (clause, at)) in policy.allow.iter().zip(places).enumerate() {
-            let by = policy.allow.iter().zip(places).enumerate();
+        for (index, (clause, at)) in policy.allow.iter().zip(&places.clauses).enumerate() {
+            let by = policy.allow.iter().zip(&places.clauses).enumerate();
             let mut by = by.filter(|(other, _)| makes_needless(policy, *other, index, &homes));
             if let Some((_, (by, by_at))) = by.next() {
                 let (at, by_line) = (at.id.clone(), by_at.id.line);

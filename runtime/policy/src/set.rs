@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::build::{FollowsAt, Source, build, dataset_of};
 use crate::file::RawPolicy;
-use crate::reach::ClausePlaces;
+use crate::places::Places;
 use crate::{Border, ColumnUse, Denial, FragmentFacts, Policy, PolicyError, Verdict, follows, judge, reach};
 
 /// The policies of every resident dataset, and the datasets they are about.
@@ -17,6 +17,8 @@ use crate::{Border, ColumnUse, Denial, FragmentFacts, Policy, PolicyError, Verdi
 pub struct PolicySet {
     policies: BTreeMap<DatasetName, Policy>,
     datasets: BTreeMap<DatasetName, (Dataset, bool)>,
+    /// Where the files say what may not be meant. Every policy has them.
+    places: BTreeMap<DatasetName, Places>,
     digest: Digest,
 }
 
@@ -33,7 +35,7 @@ impl PolicySet {
         let mut policies: BTreeMap<DatasetName, Policy> = BTreeMap::new();
         let mut first_file: BTreeMap<DatasetName, &str> = BTreeMap::new();
         let mut followers: BTreeMap<DatasetName, FollowsAt> = BTreeMap::new();
-        let mut clauses: BTreeMap<DatasetName, Vec<ClausePlaces>> = BTreeMap::new();
+        let mut places: BTreeMap<DatasetName, Places> = BTreeMap::new();
         for (file, text) in files {
             let source = Source { file, text };
             let raw = source.parse()?;
@@ -44,7 +46,7 @@ impl PolicySet {
             }
             let built = build(source, raw, dataset)?;
             followers.extend(built.follows.map(|at| (dataset.name.clone(), at)));
-            clauses.insert(dataset.name.clone(), built.clauses);
+            places.insert(dataset.name.clone(), built.places);
             policies.insert(dataset.name.clone(), built.policy);
         }
         follows::check(&policies, &datasets, &followers)?;
@@ -52,9 +54,9 @@ impl PolicySet {
         if let Some((dataset, _)) = without {
             return Err(PolicyError::PolicyMissing { dataset: dataset.clone() });
         }
-        reach::check(&policies, &clauses)?;
+        reach::check(&policies, &places)?;
         let digest = digest(&policies);
-        Ok(Self { policies, datasets, digest })
+        Ok(Self { policies, datasets, places, digest })
     }
 
     /// The policies, in the order of their datasets' names.
@@ -114,6 +116,10 @@ impl PolicySet {
     /// The denial, with every column that stands in the way.
     pub fn judge(&self, facts: &FragmentFacts, border: &Border<'_>) -> Result<Verdict, Box<Denial>> {
         judge::judge(self, facts, border)
+    }
+
+    pub(crate) fn places(&self, dataset: &DatasetName) -> Option<&Places> {
+        self.places.get(dataset)
     }
 
     pub(crate) fn datasets(&self) -> &BTreeMap<DatasetName, (Dataset, bool)> {

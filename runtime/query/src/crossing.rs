@@ -62,6 +62,7 @@ fn draft(
     let facts = &done.admitted.fragment.facts;
     let columns = facts.outputs.iter().chain(&facts.group_by).chain(&facts.measures).chain(&facts.filters);
     let columns: BTreeSet<String> = columns.map(ToString::to_string).collect();
+    let verdict = done.admitted.verdict.as_ref();
     Receipt {
         sequence: 0,
         previous: String::new(),
@@ -70,13 +71,14 @@ fn draft(
         from: region.id.to_string(),
         to: destination.label(&region.id),
         client: destination.client.record(),
-        form: done.admitted.verdict.as_ref().map_or(facts.form, |verdict| verdict.form).to_string(),
+        form: verdict.map_or(facts.form, |verdict| verdict.form).to_string(),
         datasets: facts.datasets.iter().map(ToString::to_string).collect(),
         columns: columns.into_iter().collect(),
-        clauses: done.admitted.verdict.iter().flat_map(clauses).collect(),
+        clauses: verdict.into_iter().flat_map(clauses).collect(),
         purpose: question.purpose.map(str::to_owned),
         plugins: made_by(question.pins, facts),
         minimum_entities: done.minimum_entities,
+        epsilon_millionths: verdict.and_then(|verdict| Some(verdict.differential_privacy?.epsilon_millionths)),
         rows_released: done.released.rows,
         groups_suppressed: done.released.suppressed,
         bytes: body.len() as u64,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use domicile_policy::{Difference, Needs, Released, Releases, Trace, Verdict};
+use domicile_policy::{Budget, Difference, Needs, Released, Releases, Trace, Verdict};
 use domicile_store::Journal;
 use domicile_types::limits::{
     BUDGET_QUESTIONS_MAX, GIVEN_ANSWERS_BYTES_MAX, GIVEN_ANSWERS_MAX, JOURNAL_RECORD_BYTES_MAX, RELEASED_GROUPS_MAX,
@@ -102,11 +102,20 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Opens the history at `path`; `new_key` is that of marks where there is no history yet.
+    /// Opens the history at `path`; `new_key` is that of marks where there is no history yet, and no receipts.
     ///
     /// # Errors
-    /// Where the file cannot be read or is none of a history.
-    pub(crate) fn open(path: &Path, new_key: MarkKey) -> Result<Self, QueryError> {
+    /// Where the file cannot be read or is none of a history; where there is none of what `receipts` say has left.
+    pub(crate) fn open(path: &Path, new_key: MarkKey, receipts: u64) -> Result<Self, QueryError> {
+        if receipts > 0 && !path.exists() {
+            let detail = format!(
+                "the history of releases {} is missing, while the ledger has {receipts} receipts: budgets would begin anew, \
+                 and answers would be compared with nothing; put the file back, or, where it is lost, make an empty one in \
+                 its place",
+                path.display()
+            );
+            return Err(QueryError::Execution(detail));
+        }
         Self::open_rewritten(path, new_key, RELEASES_REWRITE_BYTES_MIN)
     }
 
@@ -241,15 +250,18 @@ impl History {
     }
 
     fn check_budgets(&self, asked: &Asked) -> Result<(), QueryError> {
-        for budget in &asked.verdict.budgets {
-            let since = asked.today.saturating_sub(i32::try_from(budget.days).unwrap_or(i32::MAX));
-            let key = (asked.tenant.clone(), budget.dataset.to_string(), budget.clause.clone());
-            let used = self.asked.get(&key).map_or(0, |days| days.iter().filter(|day| **day > since).count() as u64);
-            if used >= budget.questions {
-                return Err(QueryError::Budget(budget.clone()));
-            }
+        match asked.verdict.budgets.iter().find(|budget| self.left(&asked.tenant, budget, asked.today) == 0) {
+            None => Ok(()),
+            Some(budget) => Err(QueryError::Budget(budget.clone())),
         }
-        Ok(())
+    }
+
+    /// How many questions a tenant has left of a budget.
+    pub(crate) fn left(&self, tenant: &str, budget: &Budget, today: i32) -> u64 {
+        let since = today.saturating_sub(i32::try_from(budget.days).unwrap_or(i32::MAX));
+        let key = (tenant.to_owned(), budget.dataset.to_string(), budget.clause.clone());
+        let used = self.asked.get(&key).map_or(0, |days| days.iter().filter(|day| **day > since).count() as u64);
+        budget.questions.saturating_sub(used)
     }
 
     fn note(&mut self, asked: &Asked, answered: Option<Answered>, fresh: Vec<Released>) -> Result<(), QueryError> {

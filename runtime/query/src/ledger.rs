@@ -49,6 +49,11 @@ impl Ledger {
         Ok(Self { journal, key, sequence: chain.receipts(), head: chain.head().to_owned(), sizes })
     }
 
+    /// How many receipts it holds.
+    pub(crate) fn receipts(&self) -> u64 {
+        self.sequence
+    }
+
     /// The public key that receipts are checked with, as receipts carry it.
     pub(crate) fn key(&self) -> String {
         key_text(&self.key.verifying_key())

@@ -69,7 +69,7 @@ pub use object_threads::ObjectThreads;
 pub use objects::ObjectFiles;
 pub use plugins::{
     COMPARE_PATH, Deployment, PLUGINS_PATH, PluginSet, PluginTrust, ReleaseChange, VersionTally, change_release,
-    compare_with_peers, deploy, remove, run_shadows, take_from,
+    compare_with_peers, deploy, policy_functions, remove, run_shadows, take_from,
 };
 pub use policies::{PolicySource, PolicyTrust, SignedPolicies, policies, reload_policies};
 pub use proof::{Proof, explain_fragment, explain_plan, explain_residency};

@@ -53,6 +53,20 @@ pub(crate) fn narrowed(query: &Query, denial: &Denial) -> Option<(Query, Change)
     }
 }
 
+/// `drafted` under the conditions of `query`; none where that has none, or is over more than one table.
+pub(crate) fn with_conditions(drafted: &Query, query: &Query) -> Option<Query> {
+    let SetExpr::Select(asked) = query.body.as_ref() else { return None };
+    let [table] = asked.from.as_slice() else { return None };
+    if asked.selection.is_none() || !table.joins.is_empty() {
+        return None;
+    }
+    let mut drafted = drafted.clone();
+    let SetExpr::Select(select) = drafted.body.as_mut() else { return None };
+    select.from.clone_from(&asked.from);
+    select.selection.clone_from(&asked.selection);
+    Some(drafted)
+}
+
 /// What is refused, by name. A name that two datasets have is refused as both: what comes of it is judged again.
 struct Refused {
     columns: Vec<(String, Option<Role>)>,

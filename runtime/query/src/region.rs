@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use domicile_policy::Verdict;
+use domicile_policy::{Date, Verdict};
 use domicile_sandbox::Sandbox;
 use domicile_store::{Ack, Batch, Snapshot, Source, Store, StoreReader};
 use domicile_types::limits::{
@@ -17,6 +17,7 @@ use domicile_types::limits::{
 use domicile_types::{RegionId, Secret};
 use domicile_wire::client::{Peer, PeerClient, now_unix_ms};
 use domicile_wire::receipt::{LedgerHead, SignedReceipt};
+use domicile_wire::tls::PeerTls;
 use domicile_wire::token::RawToken;
 use ed25519_dalek::SigningKey;
 use tokio::sync::{Semaphore, watch};
@@ -70,6 +71,8 @@ pub struct RegionParts {
     pub secret: Secret,
     /// The other regions.
     pub peers: Vec<Peer>,
+    /// What is shown to them, where they are reached over TLS.
+    pub peer_tls: Option<PeerTls>,
     /// Longest a query may take where the caller says nothing.
     pub query_timeout: Duration,
 }
@@ -156,14 +159,19 @@ impl Region {
         let ledger_path = parts.data_dir.join("ledger.jsonl");
         let ledger = Ledger::open(&ledger_path, parts.receipt_key)?;
         let receipt_key = ledger.key();
-        let history = History::open(&parts.data_dir.join("releases.jsonl"), MarkKey(parts.new_mark_key))?;
+        let history_path = parts.data_dir.join("releases.jsonl");
+        let history = History::open(&history_path, MarkKey(parts.new_mark_key), ledger.receipts())?;
         let mark_key = history.key();
         let heads = Heads::open(&parts.data_dir.join("heads.json"))?;
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(QUERY_MEMORY_BYTES_MAX, 1.0).build_arc()?;
         let edges = parts.peers.iter().map(|peer| &peer.id).chain([&parts.id]).cloned().collect();
+        let client = PeerClient::new(parts.id.clone(), parts.secret.clone());
         Ok(Self {
             edges,
-            client: PeerClient::new(parts.id.clone(), parts.secret.clone()),
+            client: match parts.peer_tls {
+                Some(tls) => client.over_tls(tls, &parts.peers),
+                None => client,
+            },
             id: parts.id,
             policies: Owner::start("policies", POLICY_RELOADS_MAX, policy_keeper).map_err(thread)?,
             catalog: current,
@@ -362,8 +370,7 @@ impl Region {
     }
 
     pub(crate) fn today(&self) -> i32 {
-        const DAY_MS: u64 = 86_400_000;
-        i32::try_from(now_unix_ms() / DAY_MS).unwrap_or(i32::MAX)
+        Date::of_unix_ms(now_unix_ms()).0
     }
 }
 

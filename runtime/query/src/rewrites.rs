@@ -15,7 +15,7 @@ use domicile_wire::explain::RewriteOffer;
 use crate::QueryError;
 use crate::admit::{Asking, admit};
 use crate::catalog::Catalog;
-use crate::narrow::narrowed;
+use crate::narrow::{narrowed, with_conditions};
 use crate::parse::{parse, query_of};
 use crate::plugins::PluginSet;
 
@@ -65,9 +65,11 @@ impl Rewriter<'_> {
         let Ok(session) = self.session() else { return without(denial) };
         let Ok(query) = query_of(&session, sql) else { return self.checked(denial).await };
         let mut rewrites: Vec<Rewrite> = self.narrower(&session, &query, &denial).await.into_iter().collect();
-        for draft in denial.rewrites.iter().cloned() {
-            if rewrites.len() < REWRITES_MAX - 1 && self.admits(&session, &draft).await.is_ok() {
-                rewrites.push(draft);
+        for draft in &denial.rewrites {
+            if rewrites.len() < REWRITES_MAX - 1
+                && let Some(rewrite) = self.of_the_same_rows(&session, &query, draft).await
+            {
+                rewrites.push(rewrite);
             }
         }
         let same = query.to_string();
@@ -136,6 +138,18 @@ impl Rewriter<'_> {
             _ => self.asking,
         };
         admit(plan, self.catalog, asking).map(drop)
+    }
+
+    /// A draft, over the rows that the question is about where it is admitted so, or else over all.
+    async fn of_the_same_rows(self, session: &SessionContext, query: &SqlQuery, draft: &Rewrite) -> Option<Rewrite> {
+        let conditions = query_of(session, &draft.sql).ok().and_then(|drafted| with_conditions(&drafted, query));
+        let narrow = conditions.map(|same| Rewrite { sql: same.to_string(), change: draft.change.clone() });
+        for rewrite in narrow.into_iter().chain([draft.clone()]) {
+            if self.admits(session, &rewrite).await.is_ok() {
+                return Some(rewrite);
+            }
+        }
+        None
     }
 
     /// The question without what is refused, again and again until the rest is admitted.

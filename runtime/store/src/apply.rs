@@ -79,7 +79,8 @@ impl Preparer {
     /// Reads an entry that came from another region.
     ///
     /// # Errors
-    /// Where the bytes are no rows, or not of the dataset as it is described here.
+    /// Where the bytes are no rows, or not of the dataset as it is described here, or do not say what they change where
+    /// they have to.
     pub fn open(&self, entry: Entry) -> Result<Opened, StoreError> {
         let (description, dataset, rows) = entry.open()?;
         let described = self.reader.catalog.entry(&dataset)?;
@@ -87,6 +88,9 @@ impl Preparer {
             return Err(StoreError::EntryColumns { dot: entry.mark.dot.clone(), dataset });
         }
         description.rule.check(described, &self.region)?;
+        if described.noting.as_ref().is_some_and(|noting| !noting.are_noted(&entry.mark, &rows)) {
+            return Err(StoreError::EntryNotes { dot: entry.mark.dot.clone(), dataset });
+        }
         let rows = chunk::divided_again(&described.spec.dataset, rows)?;
         Ok(Opened { entry, description, dataset, rows })
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use domicile_types::{Column, ColumnType, Dataset, DatasetName, Every, KeyValue, Residency};
+use domicile_types::{Column, ColumnType, Dataset, DatasetName, Every, KeyValue, MERGE_COLUMN, Residency};
 
 use crate::version::hidden_fields;
-use crate::{SpecProblem, StoreError};
+use crate::{Noting, SpecProblem, StoreError};
 
 /// The hidden column of a resident dataset: the entity (a customer key) that each row is about. It has the type of
 /// the entity column of the dataset at the root of the references.
@@ -28,13 +28,18 @@ pub fn arrow_schema(spec: &DatasetSpec) -> SchemaRef {
 }
 
 /// What the segments of a dataset hold: the declared columns; where rows have a home, [`ENTITY_COLUMN`]; the hidden
-/// columns of versions. Where the dataset has a key, only the key must have values: a tombstone has nothing else.
+/// columns of versions. Where the dataset has a key, only the key must have values: a tombstone has nothing else. Where
+/// rows say what they change, [`StoreReader::stored_schema`](crate::StoreReader::stored_schema) has one column more.
 ///
 /// `specs` are all datasets: the entity's type is that of the dataset at the root of the references.
 ///
 /// # Errors
 /// Where `dataset` is not among `specs`, or its residency names a dataset or column that does not exist.
 pub fn stored_schema(specs: &[DatasetSpec], dataset: &DatasetName) -> Result<SchemaRef, StoreError> {
+    stored_with(specs, dataset, None)
+}
+
+fn stored_with(specs: &[DatasetSpec], dataset: &DatasetName, notes: Option<Field>) -> Result<SchemaRef, StoreError> {
     let spec = find(specs, dataset)
         .ok_or_else(|| StoreError::unknown(dataset, specs.iter().map(|spec| spec.dataset.name.as_str())))?;
     let entity = entity_type(specs, spec).map_err(|problem| StoreError::Spec { dataset: dataset.clone(), problem })?;
@@ -45,6 +50,7 @@ pub fn stored_schema(specs: &[DatasetSpec], dataset: &DatasetName) -> Result<Sch
     };
     let mut fields: Vec<Field> = spec.dataset.columns.iter().map(stored).collect();
     fields.extend(entity.map(|kind| Field::new(ENTITY_COLUMN, data_type(kind), !key.is_empty())));
+    fields.extend(notes);
     fields.extend(hidden_fields());
     Ok(Arc::new(Schema::new(fields)))
 }
@@ -121,8 +127,10 @@ pub(crate) struct Entry {
     pub(crate) spec: DatasetSpec,
     /// Declared columns.
     pub(crate) schema: SchemaRef,
-    /// Declared columns, the entity and the hidden columns.
+    /// Declared columns, the entity, what the rows say of their changes, and the columns of versions.
     pub(crate) stored: SchemaRef,
+    /// Says what rows change, where conflicts are resolved by that.
+    pub(crate) noting: Option<Arc<dyn Noting>>,
     /// Mark of all that stored rows depend on: columns, key and partitioning.
     pub(crate) shape: u32,
     /// Columns that must have a value whatever their declaration says.
@@ -142,16 +150,22 @@ impl Entry {
 }
 
 impl Catalog {
-    pub(crate) fn new(specs: Vec<DatasetSpec>) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        specs: Vec<DatasetSpec>,
+        noting: &BTreeMap<DatasetName, Arc<dyn Noting>>,
+    ) -> Result<Self, StoreError> {
         let mut entries = BTreeMap::new();
         for spec in &specs {
             let refuse = |problem| StoreError::Spec { dataset: spec.dataset.name.clone(), problem };
             check(&specs, spec).map_err(refuse)?;
+            let noting = noting.get(&spec.dataset.name).cloned();
+            let notes = noting.is_some().then(|| Field::new(MERGE_COLUMN, DataType::Utf8, true));
             let entry = Entry {
                 schema: arrow_schema(spec),
-                stored: stored_schema(&specs, &spec.dataset.name)?,
+                shape: shape(spec, notes.is_some()),
+                stored: stored_with(&specs, &spec.dataset.name, notes)?,
+                noting,
                 required: required(spec),
-                shape: shape(spec),
                 spec: spec.clone(),
             };
             if entries.insert(spec.dataset.name.clone(), entry).is_some() {
@@ -176,8 +190,8 @@ impl Catalog {
     }
 }
 
-/// CRC-32C of a line for each column, the key and the partitioning.
-fn shape(spec: &DatasetSpec) -> u32 {
+/// CRC-32C of a line for each column, the key and the partitioning, and for what rows say of their changes.
+fn shape(spec: &DatasetSpec, is_noted: bool) -> u32 {
     let Dataset { columns, primary_key, partitioning, .. } = &spec.dataset;
     let column = |column: &Column| {
         let nullable = if column.nullable { " nullable" } else { "" };
@@ -193,6 +207,9 @@ fn shape(spec: &DatasetSpec) -> u32 {
     text += &every.unwrap_or_default();
     for by in &partitioning.by {
         text += &format!("by {} {}\n", by.column, by.buckets.unwrap_or(0));
+    }
+    if is_noted {
+        text += "notes\n";
     }
     crc32c::crc32c(text.as_bytes())
 }

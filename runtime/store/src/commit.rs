@@ -55,13 +55,18 @@ impl Store {
                 Content::Refused(error) if error.is_storage_full() => answers[index] = Some(Err(self.hindered(error))),
                 Content::Refused(error) => answers[index] = Some(Err(error)),
                 Content::Logged { body, rows } => {
-                    group.members.push(Member { index, about, records: vec![(body, Use::Rows)], rows, mark: None });
+                    let records = vec![(body, Use::Rows)];
+                    group.members.push(Member { index, about, records, unnoted: None, rows, mark: None });
+                }
+                Content::Unnoted { description, rows } => {
+                    let (records, unnoted) = (Vec::new(), Some(description));
+                    group.members.push(Member { index, about, records, unnoted, rows, mark: None });
                 }
                 Content::Carried { entry, rows, instead, .. } => {
                     let used = if instead.is_some() { Use::Carried } else { Use::Rows };
                     let records = [(entry.body, used)].into_iter().chain(instead.map(|body| (body, Use::Instead)));
                     let (records, mark) = (records.collect(), Some(entry.mark));
-                    group.members.push(Member { index, about, records, rows, mark });
+                    group.members.push(Member { index, about, records, unnoted: None, rows, mark });
                 }
                 Content::Written(written) => {
                     self.write_group(std::mem::take(&mut group), now_ms, &mut answers);
@@ -158,7 +163,7 @@ impl Store {
         }
         let indices: Vec<usize> = group.members.iter().map(|member| member.index).collect();
         match self.log_group(group, now_ms) {
-            Ok(acks) => indices.iter().zip(acks).for_each(|(index, ack)| answers[*index] = Some(Ok(ack))),
+            Ok(all) => indices.iter().zip(all).for_each(|(index, answer)| answers[*index] = Some(answer)),
             Err(error) => {
                 let error = Arc::new(error);
                 for index in indices {
@@ -171,12 +176,21 @@ impl Store {
         }
     }
 
-    fn log_group(&mut self, group: Group, now_ms: u64) -> Result<Vec<Ack>, StoreError> {
+    fn log_group(&mut self, mut group: Group, now_ms: u64) -> Result<Vec<Answer>, StoreError> {
         let mut draft = Draft::new(self, &group.members);
         let mut versions = Vec::with_capacity(group.members.len());
-        for member in &group.members {
-            self.draft(member, now_ms, &mut draft)?;
-            versions.push(draft.snapshot.version);
+        for member in &mut group.members {
+            let (stamp, mark) = self.next(member, now_ms, &draft);
+            // Where it fails, the others do not.
+            let noted = self.note_changes(member, mark.as_deref(), &draft);
+            if noted.is_ok() {
+                self.draft(member, &stamp, mark, &mut draft)?;
+            }
+            versions.push(noted.map(|()| draft.snapshot.version));
+        }
+        let logged = versions.iter().filter(|version| version.is_ok()).count();
+        if logged == 0 {
+            return Ok(versions.into_iter().filter_map(Result::err).map(Err).collect());
         }
         match self.log.append(&draft.bytes, draft.last, self.parts.syncs_first()) {
             Ok(()) if self.parts.syncs_first() => self.synced.note_log(self.log.number, self.log.offset),
@@ -193,8 +207,9 @@ impl Store {
         self.publish(draft.snapshot);
         self.change_health(|health| health.hindered = None);
         self.active.bytes += draft.grown;
-        self.active.batches += group.members.len() as u64;
-        Ok(versions.into_iter().zip(&group.members).map(|(version, member)| self.note(version, member)).collect())
+        self.active.batches += logged as u64;
+        let all = versions.into_iter().zip(&group.members);
+        Ok(all.map(|(version, member)| Ok(self.note(version?, member))).collect())
     }
 
     /// What is left to note of a batch whose rows are durable and visible.

@@ -10,7 +10,7 @@ use crate::logs::{self, SetState};
 use crate::prepare::About;
 use crate::version::Stamp;
 use crate::wal::record::Place;
-use crate::wal::{Body, Use, mark};
+use crate::wal::{Body, Description, Use, mark};
 use crate::{Snapshot, Store, StoreError};
 
 /// A batch on its way into the log.
@@ -20,6 +20,8 @@ pub(crate) struct Member {
     pub(crate) about: About,
     /// What the log is to have.
     pub(crate) records: Vec<(Body, Use)>,
+    /// What the log is to have beside the rows, of a batch whose rows have to say first what they change.
+    pub(crate) unnoted: Option<Description>,
     /// The rows that count.
     pub(crate) rows: Checked,
     /// Of an entry that was written elsewhere.
@@ -53,13 +55,24 @@ impl Draft {
 }
 
 impl Store {
-    /// Adds a batch to what is about to be written.
-    pub(crate) fn draft(&self, member: &Member, now_ms: u64, draft: &mut Draft) -> Result<(), StoreError> {
+    /// The moment and the numbers of a batch that comes next, and its mark.
+    pub(crate) fn next(&self, member: &Member, now_ms: u64, draft: &Draft) -> (Stamp, Option<Arc<Mark>>) {
         if let Some(mark) = &member.mark {
             self.sequencer.observe(mark.hlc);
         }
         let stamp = self.sequencer.stamp(self.sequencer.tick(now_ms), member.rows.rows.num_rows());
         let mark = self.mark(member, &stamp, draft);
+        (stamp, mark)
+    }
+
+    /// Adds a batch to what is about to be written.
+    pub(crate) fn draft(
+        &self,
+        member: &Member,
+        stamp: &Stamp,
+        mark: Option<Arc<Mark>>,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
         let encoded = mark.as_deref().map(mark::encode).transpose()?.unwrap_or_default();
         let start = draft.bytes.len();
         let mut first = None;
@@ -98,7 +111,7 @@ impl Store {
             });
         }
         draft.grown +=
-            add_recent(&mut draft.snapshot, self.reader.catalog.entry(&member.about.dataset)?, &member.rows, &stamp)?;
+            add_recent(&mut draft.snapshot, self.reader.catalog.entry(&member.about.dataset)?, &member.rows, stamp)?;
         Ok(())
     }
 

@@ -9,7 +9,9 @@ use domicile_types::{DatasetName, Digest, Dot, Origin, RegionId, SetName, sugges
 use parquet::errors::ParquetError;
 
 use crate::refusals::RefusedRow;
-use crate::{BackupProblem, BootstrapProblem, Format, HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem};
+use crate::{
+    BackupProblem, BootstrapProblem, Format, HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem,
+};
 
 /// Why the store, a journal or the blobs refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +69,9 @@ pub enum StoreError {
     },
     /// A dataset is described otherwise than when its rows were stored.
     #[error(
-        "dataset `{dataset}` has rows that were stored under another description: other columns, another primary key \
-         or another division; put its dataset file back as it was, or load the rows into a new dataset"
+        "dataset `{dataset}` has rows that were stored under another description: other columns, another primary key, \
+         another division, or a conflict policy that notes changes (`counter`, `column_lww`) where the present one does \
+         not, or the other way round; put its dataset file back as it was, or load the rows into a new dataset"
     )]
     Redescribed {
         /// The dataset.
@@ -268,6 +271,17 @@ pub enum StoreError {
         "entry {dot} does not fit dataset `{dataset}` here; bring its dataset file to the state of the other regions"
     )]
     EntryColumns {
+        /// Which entry.
+        dot: Dot,
+        /// The dataset.
+        dataset: DatasetName,
+    },
+    /// An entry of a log whose rows do not say what they change.
+    #[error(
+        "entry {dot} does not say what it changes in the rows of dataset `{dataset}`, or names entries that it cannot \
+         know; bring the region that wrote it to the version of the others"
+    )]
+    EntryNotes {
         /// Which entry.
         dot: Dot,
         /// The dataset.

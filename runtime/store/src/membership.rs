@@ -45,10 +45,15 @@ impl Preparer {
         let idempotency = Some(again(&entry.mark.dot));
         let opened = self.open(entry)?;
         let description = Description { idempotency: idempotency.clone(), ..opened.description };
-        let body = Body::encode(&description, &opened.rows.rows)?;
         let (dataset, rows, values) = (opened.dataset, description.rows, BTreeSet::new());
         let about = About { dataset, rows, values, idempotency, checked_at: None, change: None };
-        Ok(Prepared { about, content: Content::Logged { body, rows: opened.rows }, _lease: self.lease.clone() })
+        let is_noted = self.reader.catalog.entry(&about.dataset)?.noting.is_some();
+        let content = match is_noted {
+            // What they change is another thing by now.
+            true => Content::Unnoted { description, rows: opened.rows },
+            false => Content::Logged { body: Body::encode(&description, &opened.rows.rows)?, rows: opened.rows },
+        };
+        Ok(Prepared { about, content, _lease: self.lease.clone() })
     }
 }
 

@@ -85,7 +85,7 @@ impl Prepared {
     /// The partitions that its rows lie in; some more than once.
     pub(crate) fn partitions(&self) -> Box<dyn Iterator<Item = &PartitionKey> + '_> {
         match &self.content {
-            Content::Logged { rows, .. } | Content::Carried { rows, .. } => {
+            Content::Logged { rows, .. } | Content::Unnoted { rows, .. } | Content::Carried { rows, .. } => {
                 Box::new(rows.parts.iter().map(|(key, _)| key))
             }
             Content::Written(written) => Box::new(written.segments().iter().map(|segment| &segment.entry.partition)),
@@ -98,6 +98,8 @@ impl Prepared {
 pub(crate) enum Content {
     /// For the write-ahead log.
     Logged { body: Body, rows: Checked },
+    /// For the write-ahead log, once the rows say what they change.
+    Unnoted { description: Description, rows: Checked },
     /// An entry that was written elsewhere, for the write-ahead log too.
     Carried {
         entry: Entry,
@@ -211,7 +213,14 @@ impl Preparer {
             (Err(error), ..) | (Ok(()), Err(error), _) => return Err(error),
         };
         let checked_at = (refused.is_none() && entry.spec.dataset.rows_may_move()).then_some(snapshot.version);
-        let about = About { dataset: batch.dataset, rows: work.rows, values: BTreeSet::new(), idempotency, checked_at, change: None };
+        let about = About {
+            dataset: batch.dataset,
+            rows: work.rows,
+            values: BTreeSet::new(),
+            idempotency,
+            checked_at,
+            change: None,
+        };
         match refused {
             Some(error) => Ok(Prepared { about, content: Content::Refused(error), _lease: self.lease.clone() }),
             None => work.into_prepared(about),
@@ -370,7 +379,12 @@ impl<'a> Work<'a> {
                     idempotency: about.idempotency.clone(),
                     rule: Rule::of(self.target.entry, about.values.iter().cloned()),
                 };
-                Content::Logged { body: Body::encode(&description, &rows_of.rows)?, rows: rows_of }
+                // Deletions have nothing to say.
+                let says = self.target.entry.noting.is_some() && self.target.operation == Operation::Upsert;
+                match says {
+                    true => Content::Unnoted { description, rows: rows_of },
+                    false => Content::Logged { body: Body::encode(&description, &rows_of.rows)?, rows: rows_of },
+                }
             }
         };
         Ok(Prepared { about, content, _lease: self.preparer.lease.clone() })

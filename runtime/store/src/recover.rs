@@ -25,7 +25,9 @@ use crate::wal::{self, Damage, Description, FileHeader, LogFile, Record, Replay,
 use crate::{Health, LogProblem, ManifestProblem, Snapshot, SpecProblem, Store, StoreError, StoreParts, StoreReader};
 
 pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
-    let catalog = Catalog::new(parts.specs.clone())?;
+    let mut noting = parts.noting.clone();
+    noting.retain(|dataset, _| parts.sets.contains_key(dataset));
+    let catalog = Catalog::new(parts.specs.clone(), &noting)?;
     for dir in [parts.dir.clone(), parts.segments_dir(), parts.wal_dir()] {
         parts.disk.create_dir(&dir).map_err(StoreError::io("create", &dir))?;
     }

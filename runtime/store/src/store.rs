@@ -16,7 +16,7 @@ use crate::objects::Objects;
 use crate::synced::Synced;
 use crate::version::Sequencer;
 use crate::wal::LogFile;
-use crate::{DatasetSpec, Health, Preparer, Sizes, Snapshot, StoreError, StoreReader};
+use crate::{DatasetSpec, Health, Noting, Preparer, Sizes, Snapshot, StoreError, StoreReader};
 
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const SEGMENTS: &str = "segments";
@@ -35,6 +35,8 @@ pub struct StoreParts {
     pub specs: Vec<DatasetSpec>,
     /// The replication sets that datasets are in; the others are this region's alone.
     pub sets: BTreeMap<DatasetName, SetName>,
+    /// Of those of their datasets whose conflicts are resolved by what rows say of their changes, what says it.
+    pub noting: BTreeMap<DatasetName, Arc<dyn Noting>>,
     /// Where old partitions move to.
     pub cold: Option<Arc<dyn Objects>>,
     /// When things happen.
@@ -105,6 +107,7 @@ impl StoreParts {
             region,
             specs,
             sets: BTreeMap::new(),
+            noting: BTreeMap::new(),
             cold: None,
             sizes: Sizes::default(),
             #[cfg(feature = "planted-bugs")]

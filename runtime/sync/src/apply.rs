@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domicile_store::{Collisions, DatasetSpec, Entry, Opened, Prepared, Store, Verdict};
+use domicile_store::{Collisions, DatasetSpec, Entry, Noting, Opened, Prepared, Store, Verdict};
 use domicile_types::{ConflictPolicy, ConflictPolicyError, DatasetName, Mark, limits};
 
 use crate::SyncError;
-use crate::conflict::Rules;
+use crate::conflict::{MergePlugin, NoPlugin, Rules};
 use crate::ledger;
 use crate::planted::Mistake;
 #[cfg(feature = "planted-bugs")]
@@ -26,6 +26,7 @@ pub struct Applier {
 pub struct Policy {
     pub(crate) policy: ConflictPolicy,
     pub(crate) rules: Rules,
+    pub(crate) plugin: Arc<dyn MergePlugin>,
 }
 
 /// What became of entries.
@@ -47,13 +48,27 @@ struct Group {
 }
 
 impl Policy {
-    /// The conflict policy of a dataset.
+    /// The conflict policy of a dataset. Where it names a plugin, versions wait for one until it has one.
     ///
     /// # Errors
     /// Where the dataset cannot have the policy.
     pub fn new(policy: ConflictPolicy, spec: &DatasetSpec) -> Result<Self, ConflictPolicyError> {
         let rules = Rules::new(&policy, &spec.dataset, &spec.residency)?;
-        Ok(Self { policy, rules })
+        Ok(Self { policy, rules, plugin: Arc::new(NoPlugin) })
+    }
+
+    /// The same, with what asks the plugin that it names.
+    #[must_use]
+    pub fn with_plugin(mut self, plugin: Arc<dyn MergePlugin>) -> Self {
+        self.plugin = plugin;
+        self
+    }
+
+    /// What lets rows say what they change; none where the policy does not ask. Every store with the dataset in a
+    /// replication set has to have it.
+    #[must_use]
+    pub fn noting(&self) -> Option<Arc<dyn Noting>> {
+        self.rules.noting()
     }
 
     /// Whether the version that was written last counts, whole.

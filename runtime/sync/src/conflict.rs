@@ -20,9 +20,10 @@ mod rules;
 mod set_union;
 mod siblings;
 
-pub use note::{Replaced, note};
-pub use plugin::{MergeFailure, MergePlugin, Merged, NoPlugin};
+pub use note::note;
+pub use plugin::{MergeFailure, MergePlugin, Merged, NoPlugin, Unavailable};
 pub use reason::Reason;
 pub use resolve::{Resolved, resolve};
 pub use rules::Rules;
+pub(crate) use siblings::OP_TOMBSTONE;
 pub use siblings::{RowRef, Siblings, SiblingsError};

@@ -1,7 +1,7 @@
 //! Every way in which sync fails.
 
 use crate::SystemError;
-use crate::conflict::SiblingsError;
+use crate::conflict::{SiblingsError, Unavailable};
 use arrow::error::ArrowError;
 use domicile_store::StoreError;
 use domicile_types::{DatasetName, Dot, NameError, RegionId, SetName};
@@ -45,12 +45,30 @@ pub enum SyncError {
         /// The dataset.
         dataset: DatasetName,
     },
+    /// A version that a conflict does not have.
+    #[error("there is no version `{version}` in a conflict of row {key}; there are: {versions}")]
+    NoVersion {
+        /// The version that was asked for.
+        version: String,
+        /// The key of the row.
+        key: String,
+        /// Those that there are.
+        versions: String,
+    },
     /// Versions of a row do not belong together.
     #[error(transparent)]
     Siblings(#[from] SiblingsError),
     /// The datasets of what is known of concurrent versions cannot be described.
     #[error(transparent)]
     System(#[from] SystemError),
+    /// The plugin that resolves conflicts cannot be asked here now.
+    #[error("concurrent versions of dataset `{dataset}` wait for the plugin that resolves its conflicts: {source}")]
+    Plugin {
+        /// The dataset.
+        dataset: DatasetName,
+        /// What is lacking.
+        source: Unavailable,
+    },
     /// A name that is kept is none.
     #[error("what is kept about concurrent versions has a name that is none: {0}")]
     Name(#[from] NameError),

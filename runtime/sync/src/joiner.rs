@@ -3,9 +3,9 @@
 use domicile_store::{RowsAbout, Staging, Store, StoreError, Want};
 use domicile_types::{Origin, RegionId, SetName, limits};
 
+use crate::SyncError;
 use crate::message::{SnapshotAnswer, SnapshotAsk};
 use crate::system::rows_about;
-use crate::SyncError;
 
 /// Fetches a snapshot of one set, from one region at a time.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use arrow::json::writer::{JsonArray, WriterBuilder};
 use domicile_store::{Batch, Format, Operation, Prepared, Source, Store, StoreReader};
-use domicile_types::{DatasetName, Dot, SetName};
+use domicile_types::{DatasetName, Dot, MERGE_COLUMN, SetName};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -30,8 +30,11 @@ pub(crate) struct Conflict {
     pub(crate) reason: String,
 }
 
-/// Rows as a JSON list of objects.
+/// Rows as a JSON list of objects, without what they say of their changes.
 pub(crate) fn rows_text(rows: &RecordBatch) -> Result<String, SyncError> {
+    let fields = rows.schema_ref().fields();
+    let shown: Vec<usize> = (0..fields.len()).filter(|place| fields[*place].name() != MERGE_COLUMN).collect();
+    let rows = &rows.project(&shown)?;
     let mut text = Vec::new();
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(&mut text);
     writer.write(rows)?;

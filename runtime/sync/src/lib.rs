@@ -15,6 +15,7 @@ mod message;
 mod pending;
 mod planted;
 mod replica;
+mod resolution;
 mod settle;
 mod siblings;
 mod sponsor;
@@ -23,12 +24,13 @@ mod system;
 
 pub use apply::{Applied, Applier, Policy};
 pub use error::SyncError;
-pub use ledger::{ListedConflict, conflicts};
 pub use joiner::Joiner;
+pub use ledger::{ListedConflict, conflicts};
 pub use membership::log_change;
 pub use message::{Answer, Pull, SnapshotAnswer, SnapshotAsk};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Planted;
 pub use replica::{Refusal, Replica, ReplicaStatus, Standing};
+pub use resolution::Resolution;
 pub use sponsor::Sponsor;
 pub use system::{CONFLICTS, SIBLINGS, SystemError, rows_about, system_specs};

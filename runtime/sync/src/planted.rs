@@ -14,6 +14,9 @@ pub enum Planted {
     Silent,
     /// An entry that comes twice makes its log suspect, and is the last one taken of it.
     RepetitionIsPoison,
+    /// The row that versions come to only says what the last of them changed, so that whoever writes over it counts as
+    /// the one who changed the rest.
+    CountsTwice,
     /// An entry counts before those that it follows.
     EffectsBeforeCauses,
     /// A region that comes back writes the log that it wrote before.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use domicile_store::{Collisions, Opened, Store};
-use domicile_types::{DatasetName, Dot, Mark, SetName};
+use domicile_types::{DatasetName, Dot, MERGE_COLUMN, Mark, SetName};
 
 use crate::SyncError;
 use crate::apply::Policy;
-use crate::conflict::{NoPlugin, Siblings, resolve};
+use crate::conflict::{Siblings, resolve};
 use crate::ledger::{self, Conflict};
 use crate::planted::{Mistake, Planted};
 use crate::siblings::{self, KeyTexts, Standing};
@@ -55,7 +55,11 @@ pub(crate) fn settle(
     let mut replaced = BTreeMap::new();
     for met in met {
         let siblings = versions.of(&met, opened)?;
-        let resolved = resolve(&policy.rules, &siblings, &NoPlugin);
+        let unavailable = |source| SyncError::Plugin { dataset: opened.dataset.clone(), source };
+        let mut resolved = resolve(&policy.rules, &siblings, policy.plugin.as_ref()).map_err(unavailable)?;
+        if mistake.is(Planted::CountsTwice) {
+            resolved.row = as_last_noted(&resolved.row, &siblings)?;
+        }
         let own = &opened.mark().dot;
         let wins = match &resolved.winner {
             _ if mistake.is(Planted::TiesByArrival) => {
@@ -88,6 +92,14 @@ pub(crate) fn settle(
         settled.instead = Some(with(opened.rows(), &replaced)?);
     }
     Ok(settled)
+}
+
+/// A row that says of its changes what the last version says.
+fn as_last_noted(row: &RecordBatch, siblings: &Siblings) -> Result<RecordBatch, SyncError> {
+    let Ok(place) = row.schema_ref().index_of(MERGE_COLUMN) else { return Ok(row.clone()) };
+    let mut columns = row.columns().to_vec();
+    columns[place] = siblings.rows().column(place).slice(siblings.count() - 1, 1);
+    Ok(RecordBatch::try_new(row.schema(), columns)?)
 }
 
 /// Rows of which some are left out or replaced.

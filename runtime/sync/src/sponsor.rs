@@ -10,11 +10,11 @@ use bytes::Bytes;
 use domicile_store::{Offer, OfferJob, SetState, Store, StoreError};
 use domicile_types::{Change, Dot, Origin, RegionId, ReplicationSet, Vector, limits};
 
+use crate::SyncError;
 use crate::membership::{self, log_change};
 use crate::message::{SnapshotAnswer, SnapshotAsk};
 use crate::planted::{Mistake, Planted};
 use crate::system::rows_about;
-use crate::SyncError;
 
 /// Gives snapshots of one set.
 #[derive(Debug)]
@@ -177,9 +177,8 @@ impl Sponsor {
 
 /// Whether nothing would go back for who has so much, but in its own log and in those that end.
 fn reaches(state: &SetState, region: &RegionId, have: &Vector) -> bool {
-    have.iter().all(|(life, seq)| {
-        life.region == *region || state.members.is_out(life) || state.applied.get(life) >= seq
-    })
+    have.iter()
+        .all(|(life, seq)| life.region == *region || state.members.is_out(life) || state.applied.get(life) >= seq)
 }
 
 /// Whether nothing is known to have been written under a life, and it can still begin.

@@ -20,7 +20,7 @@ pub(crate) fn lives(state: &SetState, founders: &BTreeSet<RegionId>) -> BTreeMap
     let founded = founders.iter().filter(|region| !has_begun(region));
     let founded = founded.map(|region| Origin { region: region.clone(), epoch: 0 });
     let mut lives = BTreeMap::new();
-    for life in known.iter().map(|life| Origin::clone(life)).chain(founded) {
+    for life in known.iter().copied().cloned().chain(founded) {
         let said = state.members.get(&life);
         if said.is_some_and(|said| said.fenced.is_some()) {
             continue;

@@ -160,6 +160,21 @@ pub const QUERY_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Age at which a peer's signed request is refused.
 pub const PEER_REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a file with certificates or a private key.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Certificates in one such file.
+pub const CERTIFICATES_MAX: usize = 32;
+/// Longest that certificates from `domicile certs init` hold, in days.
+pub const CERTIFICATE_DAYS_MAX: u32 = 3650;
+/// Longest that a TLS handshake between regions may take.
+pub const PEER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// TLS handshakes that a region has under way at once as the one that is asked. One more ends the oldest of them, so that
+/// connections which only stay half open stop nobody.
+pub const PEER_HANDSHAKES_MAX: usize = 128;
+/// Connections over TLS that one region holds to another as the one that asks. One more ends the oldest of them.
+pub const PEER_CONNECTIONS_MAX: usize = 16;
+/// Longest that a connection over TLS takes new requests: the next one shows its certificate again.
+pub const PEER_CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
 /// Longest that requests in flight may take to end once the region drains.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pairs of rows that a join without an equality may compare.
@@ -280,6 +295,9 @@ pub const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
 pub const LOG_RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes in memory of the rows of one entry of a replication set's log.
 pub const ENTRY_DECODED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The same where rows say what they change. Where versions meet, a row says what all of their writers changed, and the
+/// rows of the entry still have to fit into one record of the log.
+pub const NOTED_ENTRY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Idempotency keys that a store remembers; the oldest are forgotten first.

@@ -63,10 +63,12 @@ impl Origin {
     #[must_use]
     pub fn after(&self, generation: u32, by: &Dot) -> Option<Self> {
         // FNV-1a: this crate has no checksums, and nobody gains anything by a collision.
-        let hash = by.to_string().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
-        let epoch = generation.checked_add(1)?.checked_mul(GENERATION)?.checked_add((hash ^ hash >> 20) % GENERATION)?;
+        let hash = by
+            .to_string()
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let epoch =
+            generation.checked_add(1)?.checked_mul(GENERATION)?.checked_add((hash ^ hash >> 20) % GENERATION)?;
         Some(Self { region: self.region.clone(), epoch })
     }
 }
@@ -127,7 +129,10 @@ impl Members {
     pub fn is_out(&self, life: &Origin) -> bool {
         let is_out = |said: &Life| said.frozen.is_some() || said.fenced.is_some();
         let went_on = |(other, said): (&Origin, &Life)| {
-            other.region == life.region && other.generation() == life.generation() && other.epoch < life.epoch && is_out(said)
+            other.region == life.region
+                && other.generation() == life.generation()
+                && other.epoch < life.epoch
+                && is_out(said)
         };
         match self.get(life) {
             Some(said) if is_out(said) => true,
@@ -192,9 +197,9 @@ mod tests {
         let lives = || {
             let (a, b, c) = (origin("a", 0)?, origin("b", 0)?, origin("c", 0)?);
             let dots = [(&a, 1), (&a, 2), (&b, 1), (&b, 2)];
-            dots.map(|(by, seq)| c.after(c.generation(), &Dot { origin: by.clone(), seq })).into_iter().collect()
+            dots.map(|(by, seq)| c.after(c.generation(), &Dot { origin: by.clone(), seq })).into_iter().collect::<Option<Vec<Origin>>>()
         };
-        let mut lives: Vec<Origin> = lives().ok_or("names")?;
+        let mut lives = lives().ok_or("names")?;
         assert!(lives.iter().all(|life| life.generation() == 1));
         lives.sort();
         lives.dedup();

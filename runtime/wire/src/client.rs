@@ -1,9 +1,11 @@
 //! The two clients: one region asking another over HTTP/2, and a person's command line asking an edge.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use domicile_types::limits::{FRAGMENT_BYTES_MAX, PEER_CONNECT_TIMEOUT};
 use domicile_types::{RegionId, Secret};
@@ -13,10 +15,11 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
 use crate::peer::{Signed, Way, sign_request, verify_reply};
+use crate::tls::{Dialer, PeerTls, TlsRefused};
 use crate::token::RawToken;
 use crate::{Problem, WireError};
 
@@ -33,7 +36,7 @@ pub fn full(bytes: impl Into<Bytes>) -> RequestBody {
 pub struct Peer {
     /// Its id.
     pub id: RegionId,
-    /// Its address, `http://host:port`.
+    /// Its address, `http://host:port` or `https://host:port`.
     pub url: String,
     /// The secret that it signs with.
     pub secret: Secret,
@@ -76,20 +79,39 @@ fn connector() -> HttpConnector {
     connector
 }
 
+fn asking(dialer: Dialer) -> Client<Dialer, RequestBody> {
+    Client::builder(TokioExecutor::new()).http2_only(true).build(dialer)
+}
+
 /// Asks peers, signing each request and checking each reply's signature.
 #[derive(Debug)]
 pub struct PeerClient {
     region: RegionId,
     secret: Secret,
-    http: Client<HttpConnector, RequestBody>,
+    http: ArcSwap<Client<Dialer, RequestBody>>,
+    /// The peers that are reached over TLS.
+    over_tls: Vec<Peer>,
     requests: AtomicU64,
 }
 
 impl PeerClient {
     /// A client that speaks for `region`.
     pub fn new(region: RegionId, secret: Secret) -> Self {
-        let http = Client::builder(TokioExecutor::new()).http2_only(true).build(connector());
-        Self { region, secret, http, requests: AtomicU64::new(0) }
+        let http = ArcSwap::from_pointee(asking(Dialer::plain(connector())));
+        Self { region, secret, http, over_tls: Vec::new(), requests: AtomicU64::new(0) }
+    }
+
+    /// The same client, which reaches these peers, and no others, over TLS.
+    #[must_use]
+    pub fn over_tls(mut self, tls: PeerTls, peers: &[Peer]) -> Self {
+        peers.clone_into(&mut self.over_tls);
+        self.renew(tls);
+        self
+    }
+
+    /// Opens new connections with these certificates from now on; what is under way ends on the old ones.
+    pub fn renew(&self, tls: PeerTls) {
+        self.http.store(Arc::new(asking(Dialer::over_tls(connector(), tls, &self.over_tls))));
     }
 
     /// Sends a request to `peer` and waits for the whole, authentic answer.
@@ -106,11 +128,11 @@ impl PeerClient {
     ) -> Result<Answer, WireError> {
         let now = now_unix_ms();
         let nonce = format!("{now:x}-{:x}", self.requests.fetch_add(1, Ordering::Relaxed));
-        let mut request = build(&peer.url, method.clone(), path, full(body.clone()))?;
+        let mut request = build(&Dialer::origin(peer), method.clone(), path, full(body.clone()))?;
         let signed = Signed { method: &method, path, body: &body };
         let way = Way { from: &self.region, to: &peer.id };
         sign_request(request.headers_mut(), way, &self.secret, signed, now, &nonce);
-        let answer = whole(&self.http, &peer.url, request, timeout).await?;
+        let answer = whole(&self.http.load_full(), &peer.url, request, timeout).await?;
         verify_reply(&answer.headers, &peer.id, &peer.secret, &nonce, answer.status.as_u16(), &answer.body)?;
         answer.accepted(&peer.url)
     }
@@ -193,8 +215,8 @@ fn build(url: &str, method: Method, path: &str, body: RequestBody) -> Result<Req
         .map_err(|e| WireError::Unreachable { url: format!("{url}{path}"), detail: e.to_string() })
 }
 
-async fn whole(
-    http: &Client<HttpConnector, RequestBody>,
+async fn whole<C: Connect + Clone + Send + Sync + 'static>(
+    http: &Client<C, RequestBody>,
     url: &str,
     request: Request<RequestBody>,
     timeout: Duration,
@@ -228,6 +250,9 @@ fn unreachable_at(url: &str, error: &hyper_util::client::legacy::Error) -> WireE
     let mut detail = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
+        if let Some(TlsRefused(detail)) = inner.downcast_ref() {
+            return WireError::PeerTls { url: url.to_owned(), detail: detail.clone() };
+        }
         detail = inner.to_string();
         cause = inner.source();
     }

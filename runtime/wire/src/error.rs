@@ -15,6 +15,25 @@ pub enum WireError {
         /// What the connection said.
         detail: String,
     },
+    /// A peer and this region do not recognize each other.
+    #[error("no connection to {url}: {detail}")]
+    PeerTls {
+        /// The address tried.
+        url: String,
+        /// Why, and what to do.
+        detail: String,
+    },
+    /// A peer's request comes over a connection of another peer.
+    #[error(
+        "the request says that it comes from `{signer}`, and its connection has the certificate of `{shown}`; let \
+         `{signer}` name its own certificate in [tls]"
+    )]
+    CertificateOfOther {
+        /// The region that signed the request.
+        signer: RegionId,
+        /// The region that the certificate is for.
+        shown: RegionId,
+    },
     /// The other side took longer than the caller allows.
     #[error("{url} did not answer within {timeout_ms} ms")]
     TimedOut {

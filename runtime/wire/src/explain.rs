@@ -124,6 +124,9 @@ pub struct BudgetTerms {
     pub questions: u64,
     /// The time, in days.
     pub days: u64,
+    /// How many of them whoever asks has left, as the region that owns the rows says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
 }
 
 /// What a prediction of bytes stands on.

@@ -15,6 +15,7 @@ pub mod problem;
 pub mod receipt;
 pub mod signature;
 mod stream;
+pub mod tls;
 pub mod token;
 
 pub use error::WireError;

@@ -86,6 +86,10 @@ pub struct Receipt {
     /// Distinct entities that each released group had at least; 0 for the partial results of a query plugin, which
     /// holds back what is too small itself, and where noise protects instead.
     pub minimum_entities: u64,
+    /// What of an entity's privacy was spent, in millionths of epsilon, where numbers have noise. Left out where they have
+    /// none, so that receipts from before this was said keep their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon_millionths: Option<u64>,
     /// Groups (or rows) released.
     pub rows_released: u64,
     /// Groups held back because they had fewer entities, rounded up to a multiple of that minimum.

@@ -29,6 +29,7 @@ fn receipt(sequence: u64, previous: String) -> Receipt {
         purpose: None,
         plugins: Vec::new(),
         minimum_entities: 10,
+        epsilon_millionths: None,
         rows_released: 3,
         groups_suppressed: 1,
         bytes: 100 * sequence,

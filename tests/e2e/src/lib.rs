@@ -2,9 +2,12 @@
 
 pub mod check;
 pub mod jwt;
+pub mod numbers;
 pub mod oracle;
 pub mod quantiles;
 pub mod release;
+pub mod replicated;
+pub mod versions;
 pub mod wasm;
 pub mod world;
 

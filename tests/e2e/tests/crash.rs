@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use domicile_harness::{Cluster, Edge, Options, build};
+use domicile_tests::numbers::{Numbers, setting};
 use serde_json::json;
 
 const HERE: &str = "us-east";
@@ -49,23 +50,6 @@ struct Model {
     keys: Keys,
 }
 
-/// Numbers that look random: SplitMix64.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (value ^ (value >> 31)) % most
-    }
-}
-
-fn setting(name: &str, normal: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(normal)
-}
-
 fn start() -> Result<Cluster> {
     let dataset = |name: &str, key: &str, columns: [&str; 2], division: &str| {
         let columns: String =
@@ -82,7 +66,7 @@ fn start() -> Result<Cluster> {
 
 /// Sends one batch to each dataset, over and over, until told to stop. Gives what it knows then.
 fn write(edge: &Edge, writer: u64, seed: u64, first: u64, stop: &AtomicBool, acks: &Sender<()>) -> Model {
-    let mut numbers = Numbers(seed ^ writer.wrapping_mul(0xA5A5));
+    let mut numbers = Numbers::new(seed ^ writer.wrapping_mul(0xA5A5));
     let mut model = Model::default();
     let headers = [("Content-Type", "application/x-ndjson")];
     for round in 0.. {
@@ -114,7 +98,7 @@ fn cycle(cluster: &mut Cluster, backups: &str, seed: u64, first: u64) -> Result<
     let stop = AtomicBool::new(false);
     let (acks, acknowledged) = channel();
     let edge = cluster.edge(HERE);
-    let mut numbers = Numbers(seed);
+    let mut numbers = Numbers::new(seed);
     let wanted = 1 + numbers.below(60);
     let copies = numbers.below(3) == 0;
     thread::scope(|scope| {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use domicile_harness::{Answer, Cluster, Options, Response, build};
 use domicile_tests::world::shared;
 
@@ -169,6 +169,10 @@ fn regions_add_up_with_noise_of_their_own() -> Result<()> {
     let both = cluster().edge("us-east").query_with(sql, &headers)?.answer()?;
     let spent = &both.document()["epsilon"];
     assert_eq!((&spent["eu-central"], &spent["ap-south"]), (&0.5.into(), &0.5.into()));
+    let receipts = both.document()["query_id"].as_str().context("no id")?.to_owned();
+    let receipts = cluster().edge("us-east").get(&format!("/v1/queries/{receipts}/receipt"))?.json()?;
+    let receipts = receipts["receipts"].as_array().context("no receipts")?;
+    assert!(receipts.iter().all(|one| one["receipt"]["epsilon_millionths"] == 500_000), "{receipts:?}");
     let (both, one) = (numbers(&both), numbers(&ask("noised", sql)?));
     // Two rows of an entity over a half, from one region only: the other one's numbers are those given before.
     for (city, there) in [("Aachen", 0.0), ("Bonn", 0.0), ("Celle", 500.0), ("Dessau", 0.0)] {
@@ -241,7 +245,15 @@ fn the_budget_ends_it_and_the_same_question_spends_nothing() -> Result<()> {
     let first = "SELECT count(*) AS n FROM payments";
     let answer = ask("few", first)?.cells();
     assert_eq!(ask("few", first)?.cells(), answer);
+    let left = |left: &str| -> Result<()> {
+        let told = ask("few", &format!("EXPLAIN RESIDENCY {first}"))?.cells();
+        let told: Vec<String> = told.into_iter().flatten().flatten().filter(|cell| cell.contains(" left")).collect();
+        assert!(!told.is_empty() && told.iter().all(|cell| cell.ends_with(left)), "{left}: {told:?}");
+        Ok(())
+    };
+    left(", 1 left")?;
     ask("few", "SELECT count(*) AS n FROM payments WHERE city = 'Bonn'")?;
+    left(", 0 left")?;
     assert_eq!(ask("few", first)?.cells(), answer, "what was given stays");
     let over = asked("few", "SELECT count(*) AS n FROM payments WHERE city = 'Celle'")?;
     assert_eq!(over.status, 429, "{}", over.text());

@@ -64,6 +64,9 @@ fn what_is_wrong_is_named_with_its_place() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let good = changed(folder.path(), "dominance_percent = 80", "dominance_percent = 70")?.success()?.stdout;
     assert!(good.contains("makes up more than 70 percent"), "{good}");
+    assert!(!good.contains("Is this meant?"), "{good}");
+    let old = changed(folder.path(), "legal_basis = ", "expires = \"2020-01-31\"\nlegal_basis = ")?.success()?.stdout;
+    assert!(old.contains("Is this meant? ") && old.contains("since its last day, 2020-01-31"), "{old}");
     for (from, to, said) in [
         ("dominance_percent = 80", "dominance_percent = 100", ["customer.toml:", "and must have 1 to 99"]),
         ("\"count\", \"sum\"", "\"count\", \"max\"", ["customer.toml:", "it shows the value of a single row"]),

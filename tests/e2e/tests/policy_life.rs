@@ -134,7 +134,7 @@ fn a_new_version_counts_for_what_is_asked_afterwards() -> Result<()> {
 
 #[test]
 fn files_are_taken_together_or_not_at_all() -> Result<()> {
-    let world = world()?;
+    let mut world = world()?;
     let (customer, lineitem) = (world.text("customer")?, world.text("lineitem")?);
     let stricter = changed(&customer, 2, "minimum_entities = 10", "minimum_entities = 20")?;
     world.write("customer", &stricter)?;
@@ -157,6 +157,30 @@ fn files_are_taken_together_or_not_at_all() -> Result<()> {
     assert_eq!(world.receipt_version()?, 2);
     world.write("customer", &customer)?;
     world.is_refused(&["customer.toml: ", "`version = 1`, after 2"])?;
+    // A start does not make it forgotten.
+    world.cluster.stop(OWNER)?;
+    let refused = format!("{:#}", world.cluster.resume(OWNER).err().context("it started")?);
+    assert!(refused.contains("version 1 of the policy of `customer` comes after 2"), "{refused}");
+    world.cluster.stop(OWNER).ok();
+    world.write("customer", &stricter)?;
+    world.cluster.resume(OWNER)?;
+    assert_eq!(world.receipt_version()?, 2);
+    Ok(())
+}
+
+#[test]
+fn what_was_released_is_not_forgotten_with_its_file() -> Result<()> {
+    let mut world = world()?;
+    world.receipt_version()?;
+    let history = world.cluster.file(OWNER).data_dir.join("releases.jsonl");
+    world.cluster.stop(OWNER)?;
+    fs::remove_file(&history)?;
+    let refused = format!("{:#}", world.cluster.resume(OWNER).err().context("it started")?);
+    assert!(refused.contains("releases.jsonl is missing, while the ledger has 1 receipts"), "{refused}");
+    world.cluster.stop(OWNER).ok();
+    fs::write(&history, "")?;
+    world.cluster.resume(OWNER)?;
+    assert_eq!(world.receipt_version()?, 1);
     Ok(())
 }
 
@@ -196,8 +220,9 @@ impl Signed {
     }
 
     /// `policy check` says what is wrong with the files, if anything.
-    fn checked(&self) -> Result<Ran> {
-        self.world.cluster.cli(OWNER).run(&["policy", "check", utf8(&self.world.cluster.file(OWNER).config)?])
+    fn checked(&self, options: &[&str]) -> Result<Ran> {
+        let file = &self.world.cluster.file(OWNER).config;
+        self.world.cluster.cli(OWNER).run(&[&["policy", "check", utf8(file)?], options].concat())
     }
 }
 
@@ -206,6 +231,9 @@ fn only_signed_policies_count_where_keys_are_listed() -> Result<()> {
     let mut signed = Signed::start()?;
     let unsigned = format!("{:#}", signed.world.cluster.resume(OWNER).err().context("it started")?);
     assert!(unsigned.contains("customer.toml.sig") && unsigned.contains("domicile policy sign"), "{unsigned}");
+    assert!(signed.checked(&[])?.code == 2);
+    let said = signed.checked(&["--unsigned"])?.success()?.stdout;
+    assert!(said.contains("customer v1") && !said.contains("Signed by"), "{said}");
     signed.world.cluster.stop(OWNER).ok();
     let told = signed.sign(&signed.ours, &["customer", "lineitem", "orders"])?;
     let text = signed.world.text("customer")?;
@@ -218,14 +246,14 @@ fn only_signed_policies_count_where_keys_are_listed() -> Result<()> {
     for (_, signed_by) in signed.world.list()? {
         assert_eq!(signed_by, by_us);
     }
-    assert!(signed.checked()?.success()?.stdout.contains(&format!("  Signed by {}.\n", signed.public)));
+    assert!(signed.checked(&[])?.success()?.stdout.contains(&format!("  Signed by {}.\n", signed.public)));
     assert_eq!(signed.world.receipt_version()?, 1);
 
     // Changed after it was signed; signed by somebody else; signed for another version; not signed at all.
     let world = &signed.world;
     world.write("customer", &changed(&text, 2, "minimum_entities = 10", "minimum_entities = 1")?)?;
     world.is_refused(&["customer.toml is not accepted", "is over a text with sha256", "sign it again"])?;
-    let checked = signed.checked()?;
+    let checked = signed.checked(&[])?;
     assert!(checked.code == 2 && checked.stderr.contains("is over a text with sha256"), "{}", checked.stderr);
     signed.sign(&signed.theirs, &["customer"])?;
     world.is_refused(&["customer.toml is not accepted", "does not trust", "`trusted_keys` in [policies]"])?;

@@ -246,7 +246,11 @@ fn without_dates(world: &mut World) -> Result<()> {
     for entry in std::fs::read_dir(domicile_harness::workspace::regions_dir().join("policies"))? {
         let path = entry?.path();
         let text = std::fs::read_to_string(&path)?;
-        let text = text.replace("measures = [\"o_orderdate\", \"o_totalprice\"]", "measures = [\"o_totalprice\"]");
+        let text = match text.replace("measures = [\"o_orderdate\", \"o_totalprice\"]", "measures = [\"o_totalprice\"]")
+        {
+            changed if changed != text => changed.replace("version = 1\n", "version = 2\n"),
+            same => same,
+        };
         std::fs::write(policies.join(path.file_name().context("a file's name")?), text)?;
     }
     for region in REGIONS {

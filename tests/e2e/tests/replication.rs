@@ -85,6 +85,13 @@ fn conflicts(edge: &Edge) -> Result<Vec<Value>> {
     Ok(conflicts)
 }
 
+/// The version of the row of `offer` that a region wrote, as it is listed.
+fn offers_of(listed: &[Value], region: &str) -> Option<String> {
+    let offers = listed.iter().filter(|conflict| conflict["dataset"] == "offer");
+    let mut versions = offers.flat_map(|conflict| conflict["versions"].as_array()).flatten().filter_map(Value::as_str);
+    versions.find(|version| version.starts_with(region)).map(str::to_owned)
+}
+
 #[test]
 fn rows_go_everywhere_and_conflicts_are_settled_alike() -> Result<()> {
     let mut cluster = start()?;
@@ -122,12 +129,20 @@ fn rows_go_everywhere_and_conflicts_are_settled_alike() -> Result<()> {
             let of = listed.iter().filter(|conflict| conflict["dataset"] == dataset);
             of.max_by_key(|conflict| conflict["versions"].as_array().map(Vec::len)).cloned()
         };
+        if region == last {
+            let third = offers_of(&listed, last).with_context(|| format!("no version of {last} in {listed:?}"))?;
+            let row = ["sync", "resolve", "offer", "[\"5\"]"];
+            let odd = cluster.cli(region).run(&[&row[..], &["us-east.9:1"]].concat())?;
+            assert!(odd.code == 1 && odd.stderr.contains("there is no version `us-east.9:1`"), "{}", odd.stderr);
+            cluster.cli(region).run(&[&row[..], &[&third]].concat())?.success()?;
+        }
         let product = all("product").with_context(|| format!("{region} lists no conflict of `product`"))?;
         assert_eq!(product["versions"].as_array().map(Vec::len), Some(3), "{region}: {product}");
         assert_eq!((&product["policy"], &product["reason"]), (&"lww".into(), &"written last".into()), "{region}");
         let offer = all("offer").with_context(|| format!("{region} lists no conflict of `offer`"))?;
         assert_eq!(offer["reason"], "written first; largest value of `price`", "{region}");
     }
+    check_everywhere(&cluster, "offer", &[(5, last, 10)])?;
     // All are under other laws than each other, so that no other region's copy counts.
     let headers = [NDJSON, ("Acknowledge", "jurisdiction:2")];
     let alone = cluster.edge("us-east").rows("POST", "product", &headers, row(3, "jug", 1).as_bytes())?;

@@ -227,6 +227,14 @@ fn a_rewrite_keeps_what_it_can_of_the_question() -> Result<()> {
     )?;
     check(
         "-",
+        "SELECT o_orderdate, o_totalprice FROM orders AS o WHERE o.o_orderstatus = 'F'",
+        "aggregate",
+        "SELECT date_trunc('month', o_orderdate) AS o_orderdate_month, count(*) AS rows, \
+         sum(o_totalprice) AS sum_o_totalprice FROM orders AS o WHERE o.o_orderstatus = 'F' \
+         GROUP BY date_trunc('month', o_orderdate)",
+    )?;
+    check(
+        "-",
         "SELECT c_name FROM customer WHERE c_nationkey = 7",
         "ask-at",
         "eu-central: SELECT c_name FROM customer WHERE c_nationkey = 7",

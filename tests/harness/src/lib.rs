@@ -10,11 +10,15 @@ pub mod data;
 pub mod http;
 pub mod peer;
 pub mod policies;
+mod ports;
 pub mod questions;
 pub mod regions;
+pub mod replicated;
+pub mod tls;
+pub mod tls_client;
 pub mod workspace;
 
 pub use answer::Answer;
 pub use cli::{Cli, Ran};
-pub use cluster::{Cluster, Exchange, Options};
+pub use cluster::{Cluster, Exchange, Mode, Network, Options, Traffic};
 pub use http::{Edge, Response, Sending};

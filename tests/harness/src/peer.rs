@@ -51,12 +51,25 @@ pub fn deliver(cluster: &Cluster, to: &str, headers: &[(&str, String)], sent: &[
 /// # Errors
 /// Where there is no secret.
 pub fn signature(cluster: &Cluster, way: Way<'_>, signed: &[u8]) -> Result<Vec<(&'static str, String)>> {
+    signature_for(cluster, way, ("POST", PATH), signed)
+}
+
+/// The same for any method and path.
+///
+/// # Errors
+/// As for [`signature`].
+pub fn signature_for(
+    cluster: &Cluster,
+    way: Way<'_>,
+    (method, path): (&str, &str),
+    signed: &[u8],
+) -> Result<Vec<(&'static str, String)>> {
     let secret = std::fs::read(&cluster.file(way.from).secret_file).context("no secret")?;
     let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().to_string();
     let nonce = hex(&Sha256::digest([time.as_bytes(), signed].concat()));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.trim_ascii())?;
     let digest = Sha256::digest(signed);
-    let texts = ["request", way.from, way.to, &time, &nonce, "POST", PATH].map(str::as_bytes);
+    let texts = ["request", way.from, way.to, &time, &nonce, method, path].map(str::as_bytes);
     for part in texts.into_iter().chain([digest.as_slice()]) {
         mac.update(&(part.len() as u64).to_le_bytes());
         mac.update(part);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
+use crate::ports;
 use crate::workspace::REGIONS;
 
 /// What a region file says about where things are.
@@ -19,6 +20,8 @@ pub struct RegionFile {
     pub config: PathBuf,
     /// URL of the edge.
     pub url: String,
+    /// `host:port` at which peers ask over TLS, where that is not the edge.
+    pub peers: Option<String>,
     /// Folder of the region's data.
     pub data_dir: PathBuf,
     /// File of the region's own secret.
@@ -26,6 +29,11 @@ pub struct RegionFile {
 }
 
 impl RegionFile {
+    /// `host:port` at which peers ask.
+    pub fn peer_address(&self) -> &str {
+        self.peers.as_deref().unwrap_or_else(|| self.url.trim_start_matches("http://"))
+    }
+
     /// Reads a region file.
     ///
     /// # Errors
@@ -42,6 +50,7 @@ impl RegionFile {
             id: text(Some("region"), "id")?.to_owned(),
             config: config.to_path_buf(),
             url: format!("http://{}", text(Some("listen"), "http")?),
+            peers: text(Some("listen"), "peers").ok().map(str::to_owned),
             data_dir: folder.join(text(None, "data_dir")?),
             secret_file: folder.join(text(Some("region"), "secret_file")?),
         })
@@ -69,8 +78,12 @@ pub struct Changes {
     pub replication: Vec<(String, String)>,
     /// Regions that run signed plugins only, each with a public key that it trusts.
     pub trusted_keys: Vec<(&'static str, String)>,
+    /// Other jurisdictions than the project's own, of some regions.
+    pub jurisdictions: Vec<(&'static str, Vec<&'static str>)>,
     /// The public key of clients' tokens that every region trusts, and the regions that answer nobody without one.
     pub clients: Option<(String, Vec<&'static str>)>,
+    /// The folder with what [`crate::tls::Authority::write`] writes for each region, where they meet over TLS.
+    pub tls: Option<PathBuf>,
 }
 
 /// Copies the region files of `from` into `to`, with free loopback ports, and secrets, data and backups below `to`.
@@ -79,18 +92,15 @@ pub struct Changes {
 /// # Errors
 /// Where a file cannot be read or written, or no port is free.
 pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<RegionFile>> {
-    // All ports are held until all are found, so that they differ.
-    let listeners: Vec<TcpListener> =
-        REGIONS.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>().context("no free port")?;
-    let addresses: Vec<String> =
-        listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect::<Result<_>>()?;
+    let addresses = free_addresses(2 * REGIONS.len())?;
+    let (addresses, doors) = addresses.split_at(REGIONS.len());
     let datasets = datasets_dir(from, to, &changes.datasets)?;
     let replication = to.join("replication");
     fs::create_dir_all(&replication)?;
     for (name, text) in &changes.replication {
         fs::write(replication.join(format!("{name}.toml")), text)?;
     }
-    for (id, address) in REGIONS.iter().zip(&addresses) {
+    for ((id, address), door) in REGIONS.iter().zip(addresses).zip(doors) {
         let mut table = read_toml(&from.join(format!("{id}.toml")))?;
         let policies = changes.policies_dirs.get(*id).cloned().unwrap_or_else(|| from.join("policies"));
         table.insert("datasets_dir".to_owned(), path_value(&datasets)?);
@@ -110,10 +120,47 @@ pub fn copy_for_test(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<Re
         }
         let backups = Value::Array(vec![path_value(&to.join(format!("{id}.backups")))?]);
         section(&mut table, "storage")?.insert("backup_urls".to_owned(), backups);
-        move_peers(&mut table, to, &addresses)?;
+        match &changes.tls {
+            None => move_peers(&mut table, to, "http", addresses)?,
+            Some(tls) => {
+                over_tls(&mut table, tls, id, door)?;
+                move_peers(&mut table, to, "https", doors)?;
+            }
+        }
+        for (region, codes) in &changes.jurisdictions {
+            under_law(&mut table, region, codes)?;
+        }
         fs::write(to.join(format!("{id}.toml")), toml::to_string(&table)?)?;
     }
     read_all(to)
+}
+
+/// Makes one region's file, its own or a peer's, say that a region is in these jurisdictions.
+fn under_law(table: &mut Table, region: &str, codes: &[&str]) -> Result<()> {
+    let is_it = |table: &&mut Table| table.get("id").and_then(Value::as_str) == Some(region);
+    let peers = table.get_mut("peer").and_then(Value::as_array_mut).into_iter().flatten();
+    let found = match peers.filter_map(Value::as_table_mut).find(is_it) {
+        Some(peer) => peer,
+        None => section(table, "region")?,
+    };
+    let codes = codes.iter().map(|code| Value::String((*code).to_owned())).collect();
+    found.insert("jurisdictions".to_owned(), Value::Array(codes));
+    Ok(())
+}
+
+/// Loopback addresses that nobody listens at. All are held until all are found, so that they differ.
+fn free_addresses(count: usize) -> Result<Vec<String>> {
+    let listeners: Vec<TcpListener> = (0..count).map(|_| ports::listen()).collect::<Result<_>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
+}
+
+fn over_tls(table: &mut Table, tls: &Path, id: &str, door: &str) -> Result<()> {
+    section(table, "listen")?.insert("peers".to_owned(), Value::String(door.to_owned()));
+    let named = section(table, "tls")?;
+    for (key, kind) in [("certificate", "pem"), ("key", "key"), ("authority", "authority.pem")] {
+        named.insert(key.to_owned(), path_value(&tls.join(format!("{id}.{kind}")))?);
+    }
+    Ok(())
 }
 
 /// Lets a region run plugins only that one of its keys signed, where it has any.
@@ -154,17 +201,19 @@ pub fn redirect_peer(config: &Path, peer: &str, address: &str) -> Result<()> {
     let found =
         peers.filter_map(Value::as_table_mut).find(|table| table.get("id").and_then(Value::as_str) == Some(peer));
     let found = found.with_context(|| format!("{} knows no peer `{peer}`", config.display()))?;
-    found.insert("url".to_owned(), Value::String(format!("http://{address}")));
+    let url = found.get("url").and_then(Value::as_str).unwrap_or_default();
+    let scheme = if url.starts_with("https:") { "https" } else { "http" };
+    found.insert("url".to_owned(), Value::String(format!("{scheme}://{address}")));
     Ok(fs::write(config, toml::to_string(&table)?)?)
 }
 
-fn move_peers(table: &mut Table, to: &Path, addresses: &[String]) -> Result<()> {
+fn move_peers(table: &mut Table, to: &Path, scheme: &str, addresses: &[String]) -> Result<()> {
     let peers = table.get_mut("peer").and_then(Value::as_array_mut);
     for peer in peers.into_iter().flatten().filter_map(Value::as_table_mut) {
         let id = peer.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         let index = REGIONS.iter().position(|region| *region == id);
         let address = &addresses[index.with_context(|| format!("peer `{id}` is not one of the regions"))?];
-        peer.insert("url".to_owned(), Value::String(format!("http://{address}")));
+        peer.insert("url".to_owned(), Value::String(format!("{scheme}://{address}")));
         peer.insert("secret_file".to_owned(), path_value(&secret_file(to, &id))?);
     }
     Ok(())

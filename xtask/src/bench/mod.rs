@@ -1,5 +1,6 @@
 //! `cargo xtask bench …`: figures as ratios measured in one run.
 
+mod convergence;
 mod ingest;
 mod neighbours;
 mod plugin;
@@ -14,6 +15,7 @@ use domicile_harness::data::Generator;
 
 use crate::voice::Voice;
 
+pub(crate) use convergence::{ConvergenceArguments, verb as convergence};
 pub(crate) use ingest::run as ingest;
 pub(crate) use neighbours::run as neighbours;
 pub(crate) use plugin::run as plugin;

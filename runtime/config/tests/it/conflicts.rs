@@ -70,7 +70,7 @@ fn words_that_are_none_are_refused_where_they_stand() {
         "[conflict.columns]\nstock = \"count\"",
         "d.toml:5:9: unknown value `count`; did you mean `counter`?",
     );
-    check_refused("[conflict]\nrow = 5", "d.toml:5:7: invalid type: integer `5`, expected a string");
+    check_refused("[conflict]\nrow = 5", "d.toml:5:7: invalid type: integer `5`, expected a text");
 }
 
 #[test]

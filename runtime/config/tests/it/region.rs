@@ -276,3 +276,65 @@ fn where_tokens_count_all_peers_say_whose_law_holds_there() {
         assert!(refused.ends_with("`jurisdictions` must not be empty"), "{refused}");
     }
 }
+
+/// The good file, whose region meets its peers over TLS.
+fn over_tls() -> String {
+    let tls = "peers = \"127.0.0.1:7501\"\n\n[tls]\ncertificate = \"eu.pem\"\nkey = \"/k/eu.key\"\nauthority = \"../ca.pem\"\n";
+    let listen = "http = \"127.0.0.1:7401\"\n";
+    GOOD.replace(listen, &format!("{listen}{tls}")).replace("http://", "https://")
+}
+
+#[track_caller]
+fn check_tls(from: &str, to: &str, expect: &str) {
+    let good = over_tls();
+    assert_eq!(good.matches(from).count(), 1, "{from} must stand once in the file");
+    let got = RegionConfig::parse(Path::new("r/eu.toml"), &good.replace(from, to));
+    assert_eq!(got.unwrap_err().to_string(), expect);
+}
+
+#[test]
+fn a_region_may_meet_its_peers_over_tls() {
+    assert_eq!(RegionConfig::parse(Path::new("r/eu.toml"), GOOD).unwrap().tls, None);
+    let config = RegionConfig::parse(Path::new("r/eu.toml"), &over_tls()).unwrap();
+    let tls = config.tls.unwrap();
+    assert_eq!((config.listen.port(), tls.listen.port()), (7401, 7501));
+    assert_eq!(tls.certificate, Path::new("r/eu.pem"));
+    assert_eq!(tls.key, Path::new("/k/eu.key"));
+    assert_eq!(tls.authority, Path::new("r/../ca.pem"));
+    assert_eq!(config.peers[0].url.as_str(), "https://127.0.0.1:7402");
+}
+
+#[test]
+fn tls_is_there_as_a_whole_or_not_at_all() {
+    check_tls("key = \"/k/eu.key\"\n", "", "r/eu.toml:18:1: key `key` is missing in this table");
+    check_tls("authority = ", "ca = ", "r/eu.toml:21:1: unknown key `ca`; keys here: certificate, key, authority");
+    check_tls(
+        "peers = \"127.0.0.1:7501\"\n",
+        "",
+        "r/eu.toml:17:1: [tls] is there, and [listen] has no `peers`: say at which address peers ask over mutual TLS, for \
+         example peers = \"127.0.0.1:7501\"",
+    );
+    check_tls(
+        "127.0.0.1:7501",
+        "127.0.0.1:7401",
+        "r/eu.toml:16:9: `peers` is the same address as `http`; give peers one of their own",
+    );
+    check_tls(
+        "https://127.0.0.1:7402/",
+        "http://127.0.0.1:7402",
+        "r/eu.toml:28:7: peer `us-east` has http://127.0.0.1:7402, and with [tls] peers are reached over mutual TLS: write \
+         https://127.0.0.1:7402, and the port that `peers` in [listen] of that region's file names",
+    );
+    check(
+        "http://127.0.0.1:7402/",
+        "https://127.0.0.1:7402",
+        "r/eu.toml:22:7: peer `us-east` has https://127.0.0.1:7402, and this region has no [tls] with `certificate`, `key` \
+         and `authority`; add it (`domicile certs init` makes files for trying things out), or write http://127.0.0.1:7402",
+    );
+    check(
+        "http = \"127.0.0.1:7401\"\n",
+        "http = \"127.0.0.1:7401\"\npeers = \"127.0.0.1:7501\"\n",
+        "r/eu.toml:16:9: `peers` is an address for mutual TLS, and there is no [tls] with `certificate`, `key` and \
+         `authority`; add it (`domicile certs init` makes files for trying things out), or remove `peers`",
+    );
+}

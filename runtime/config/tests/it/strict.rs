@@ -71,10 +71,10 @@ fn missing_keys_name_the_table() {
 
 #[test]
 fn wrong_types_are_reported_at_the_value() {
-    check("schema = \"1\"", "x.toml:1:10: invalid type: string \"1\", expected i64");
-    check("schema = 1\ncount = -1", "x.toml:2:9: invalid value: integer `-1`, expected u64");
+    check("schema = \"1\"", "x.toml:1:10: invalid type: string \"1\", expected a whole number");
+    check("schema = 1\ncount = -1", "x.toml:2:9: invalid value: integer `-1`, expected a whole number from 0");
     check("schema = 1\nregion = 5", "x.toml:2:10: invalid type: integer `5`, expected a text");
-    check("schema = 1\nitem = 5", "x.toml:2:8: invalid type: integer `5`, expected a sequence");
+    check("schema = 1\nitem = 5", "x.toml:2:8: invalid type: integer `5`, expected a list");
 }
 
 #[test]

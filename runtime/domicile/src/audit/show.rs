@@ -83,6 +83,9 @@ fn details(record: &LedgerRecord) {
     for clause in &receipt.clauses {
         say!("    allowed by {}/{}: {}", clause.dataset, clause.clause, shown(&clause.legal_basis));
     }
+    if let Some(millionths) = receipt.epsilon_millionths {
+        say!("    with noise, for {} of epsilon", millionths as f64 / 1e6);
+    }
     for plugin in &receipt.plugins {
         let given: Vec<String> = plugin.parameters.iter().map(|(name, value)| format!(" {name}={value}")).collect();
         say!("    in bytes of plugin {}{} with sha256 {}", plugin.name, shown(&given.concat()), plugin.sha256);

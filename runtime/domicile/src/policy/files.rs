@@ -16,8 +16,16 @@ use crate::output::Failure;
 /// # Errors
 /// Where a signature or a policy is refused.
 pub(crate) fn load(files: &RegionFiles) -> anyhow::Result<SignedPolicies> {
+    load_trusting(files, &trust(files)?)
+}
+
+/// The policies of a region, each of them signed where `trust` asks for that.
+///
+/// # Errors
+/// Where a signature or a policy is refused.
+pub(super) fn load_trusting(files: &RegionFiles, trust: &PolicyTrust) -> anyhow::Result<SignedPolicies> {
     let datasets: Vec<_> = files.datasets.iter().map(|file| (file.dataset.clone(), file.reference)).collect();
-    Ok(SignedPolicies::load(&datasets, &files.policy_texts, &files.policy_signatures, &trust(files)?)?)
+    Ok(SignedPolicies::load(&datasets, &files.policy_texts, &files.policy_signatures, trust)?)
 }
 
 /// Reads the policies of a region again, as they are on disk then. Whom it trusts stays as it was.

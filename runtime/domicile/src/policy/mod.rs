@@ -5,8 +5,9 @@ mod files;
 use std::path::{Path, PathBuf};
 
 use domicile_config::{SIGNATURE_SUFFIX, load_region};
-use domicile_policy::PolicyHead;
-use domicile_wire::client::full;
+use domicile_policy::{Date, PolicyHead};
+use domicile_query::{PolicyTrust, policy_functions};
+use domicile_wire::client::{full, now_unix_ms};
 use domicile_wire::signature::{Envelope, PolicyStatement, public_key_text};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
@@ -18,12 +19,14 @@ use crate::plugin::read_key;
 
 pub(crate) use files::{check_known, load, source, verifying_keys};
 
+use files::load_trusting;
+
 /// Digits of a digest that tell policies apart at a glance.
 const DIGEST_DIGITS: usize = 12;
 
 pub(crate) async fn run(edge: &Edge, output: Output, verb: PolicyVerb) -> Result<(), Failure> {
     match verb {
-        PolicyVerb::Check { config } => check(output, &config),
+        PolicyVerb::Check { config, unsigned } => check(output, &config, unsigned),
         PolicyVerb::Sign { files, key } => sign(output, &files, &key),
         PolicyVerb::List => {
             let answer = edge.get("/v1/policies").await?;
@@ -38,9 +41,9 @@ pub(crate) async fn run(edge: &Edge, output: Output, verb: PolicyVerb) -> Result
     }
 }
 
-fn check(output: Output, config: &Path) -> Result<(), Failure> {
+fn check(output: Output, config: &Path, unsigned: bool) -> Result<(), Failure> {
     let files = load_region(config).map_err(anyhow::Error::from)?;
-    let signed = load(&files)?;
+    let signed = if unsigned { load_trusting(&files, &PolicyTrust::default())? } else { load(&files)? };
     check_known(config, &files, &signed.set)?;
     let policies = signed.set.explain();
     let signed_by = |dataset: &str| {
@@ -53,7 +56,13 @@ fn check(output: Output, config: &Path) -> Result<(), Failure> {
         shown
     });
     let (file, region) = (config.display().to_string(), files.config.id.as_str());
-    let told = json!({"ok": true, "file": file, "region": region, "policies": shown.collect::<Vec<_>>()});
+    let functions = policy_functions();
+    let notices = signed.set.notices(Date::of_unix_ms(now_unix_ms()), &functions);
+    let notices: Vec<String> = notices.iter().map(ToString::to_string).collect();
+    let policies_shown: Vec<Value> = shown.collect();
+    let told = json!({
+        "ok": true, "file": file, "region": region, "policies": policies_shown, "notices": notices,
+    });
     output.show(&told, || {
         for (number, policy) in policies.iter().enumerate() {
             if number > 0 {
@@ -64,6 +73,7 @@ fn check(output: Output, config: &Path) -> Result<(), Failure> {
                 say!("  Signed by {key}.");
             }
         }
+        notices.iter().for_each(|notice| say!("\nIs this meant? {notice}"));
     });
     Ok(())
 }

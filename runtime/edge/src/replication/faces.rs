@@ -1,21 +1,26 @@
 //! What is asked of replication over HTTP.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::Request;
 use domicile_query::QueryError;
-use domicile_sync::{Refusal as PeerRefusal, ReplicaStatus, SyncError, conflicts};
+use domicile_store::{Batch, Format, Source};
+use domicile_sync::{ListedConflict, Refusal as PeerRefusal, ReplicaStatus, Resolution, SyncError, conflicts};
 use domicile_types::limits::{BODY_BYTES_MAX, CONFLICTS_BYTES_MAX};
 use domicile_types::{RegionId, SetName, Vector};
+use domicile_wire::Problem;
 use domicile_wire::client::now_unix_ms;
+use serde::Deserialize;
 use serde_json::{Value, json as json_value};
 use tokio::sync::oneshot;
 
 use super::{Command, Part, travel};
 use crate::peers::signed;
-use crate::serve::{Handled, Shared, json};
+use crate::problems::Refusal;
+use crate::serve::{Edge, Handled, Shared, json};
 
 /// `POST /v1/peer/log`
 pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled {
@@ -81,17 +86,57 @@ fn numbers(vector: &Vector) -> BTreeMap<String, u64> {
 
 /// `GET /v1/sync/conflicts`
 pub(crate) async fn list_conflicts(State(edge): Shared) -> Handled {
-    let reader = edge.region.store().clone();
-    let read = move || conflicts(&reader, CONFLICTS_BYTES_MAX);
-    let listed = match edge.replication().sets.is_empty() {
-        true => Vec::new(),
-        false => {
-            let read = tokio::task::spawn_blocking(read).await;
-            read.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(|error| match error {
-                SyncError::Store(error) => QueryError::from(error),
-                other => QueryError::Execution(other.to_string()),
-            })?
-        }
-    };
+    let listed = listed(&edge).await?;
     Ok(json(&json_value!({"region": edge.region.id().as_str(), "conflicts": listed})))
+}
+
+async fn listed(edge: &Edge) -> Result<Vec<ListedConflict>, Refusal> {
+    if edge.replication().sets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reader = edge.region.store().clone();
+    let read = tokio::task::spawn_blocking(move || conflicts(&reader, CONFLICTS_BYTES_MAX)).await;
+    Ok(read.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(|error| match error {
+        SyncError::Store(error) => QueryError::from(error),
+        other => QueryError::Execution(other.to_string()),
+    })?)
+}
+
+/// The body of [`resolve`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResolveBody {
+    dataset: String,
+    key: String,
+    version: String,
+}
+
+/// `POST /v1/sync/conflicts/resolve`
+pub(crate) async fn resolve(State(edge): Shared, body: Body) -> Handled {
+    let body = edge.whole(body, BODY_BYTES_MAX).await?;
+    let wanted: ResolveBody = serde_json::from_slice(&body).map_err(|error| {
+        Refusal::bad_request(format!("the body is not an object with `dataset`, `key` and `version`: {error}"))
+    })?;
+    let catalog = edge.region.catalog();
+    let spec = catalog.spec(&wanted.dataset)?;
+    edge.replication().check_clock(&spec.dataset.name)?;
+    let listed = listed(&edge).await?;
+    let of_row = || listed.iter().filter(|one| one.dataset == wanted.dataset && one.key == wanted.key);
+    let latest = of_row().max_by_key(|one| (one.versions.contains(&wanted.version), one.detected_ms));
+    let none = || {
+        let detail = format!(
+            "`{}` has no conflict of row {}; `domicile sync conflicts` shows those that there are",
+            wanted.dataset, wanted.key
+        );
+        Refusal::new(Problem::new(404, "unknown-conflict", "No such conflict", detail))
+    };
+    let resolved = Resolution::of(latest.ok_or_else(none)?, &wanted.version, spec);
+    let Resolution { operation, line } = resolved.map_err(|error| Refusal::bad_request(error.to_string()))?;
+    let batch = Batch { dataset: spec.dataset.name.clone(), operation, format: Format::Ndjson, idempotency_key: None };
+    let source = Source::Stream(Box::new(Cursor::new(line.into_bytes())));
+    let version = edge.region.ingest(batch, source).await?.version;
+    edge.replication().acknowledged(&edge.region, &spec.dataset.name, None).await?;
+    tracing::info!(dataset = wanted.dataset, key = wanted.key, counts = wanted.version, "conflict resolved");
+    let (dataset, key) = (wanted.dataset, wanted.key);
+    Ok(json(&json_value!({"dataset": dataset, "key": key, "counts": wanted.version, "version": version})))
 }

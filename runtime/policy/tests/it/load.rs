@@ -306,6 +306,7 @@ fn clauses_say_who_where_and_why() {
         ("from = [\"eu\", \"us\"]", "from = []", "25:8", "sales", "from"),
         ("to = [\"eu\", \"us\"]\nform", "to = []\nform", "26:6", "sales", "to"),
         ("\"test\"", "\" \"", "33:15", "sales", "legal_basis"),
+        ("legal_basis", "purposes = []\nlegal_basis", "33:12", "sales", "purposes"),
     ] {
         check(
             "customer.toml",
@@ -374,5 +375,27 @@ fn chains_end_at_a_home() {
     check_files(
         &[("orders.toml", ORDERS), ("item.toml", ITEM), ("customer.toml", &follower)],
         "customer.toml:5:11: `customer`, `orders` follow each other in a circle, so no column says where their rows live; give one of them `entity`, `column` and homes",
+    );
+}
+
+#[test]
+fn strict_comparisons_are_refused_where_none_are_made() {
+    let strict = "difference_checks = false\nstrict_differences = true\nlegal_basis";
+    check(
+        "customer.toml",
+        "legal_basis",
+        strict,
+        "customer.toml:34:22: clause `sales` admits answers that are not compared (`difference_checks = false`), so \
+         `strict_differences` would limit nothing; remove it",
+    );
+}
+
+#[test]
+fn days_are_texts() {
+    check(
+        "customer.toml",
+        "legal_basis",
+        "expires = 2030-12-31\nlegal_basis",
+        "customer.toml:33:11: a day is written as a text here: \"2030-12-31\"",
     );
 }

@@ -9,6 +9,7 @@ mod judging;
 mod load;
 mod masked;
 mod noise;
+mod notices;
 mod reach;
 mod reference;
 mod regions;

@@ -59,7 +59,7 @@ impl World {
     fn opened_again(self) -> Self {
         let Self { history, path, dir } = self;
         drop(history);
-        Self { history: History::open(&path, MarkKey(8)).unwrap(), path, dir }
+        Self { history: History::open(&path, MarkKey(8), 0).unwrap(), path, dir }
     }
 
     /// The value that is given, if any.

@@ -10,6 +10,7 @@ mod set;
 mod shadow;
 mod trust;
 
+pub use names::policy_functions;
 pub use release::ReleaseChange;
 pub use replicate::{
     COMPARE_PATH, Deployment, PLUGINS_PATH, change_release, compare_with_peers, deploy, remove, take_from,

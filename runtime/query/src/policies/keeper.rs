@@ -22,7 +22,7 @@ pub(crate) struct PolicyKeeper {
 }
 
 impl PolicyKeeper {
-    /// The keeper of what is in force in `current`; `data_dir` remembers signed versions.
+    /// The keeper of what is in force in `current`; `data_dir` remembers their versions.
     ///
     /// # Errors
     /// Where one of them is earlier than one that was in force before.

@@ -1,5 +1,5 @@
-//! The versions of signed policies that were in force last: who cannot sign cannot bring an earlier one back by starting
-//! the region again.
+//! The versions of policies that were in force last, which a start of the region does not make forgotten: receipts name
+//! versions, so that no version may be of two texts, and who cannot sign cannot bring an earlier one back.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ struct InForce {
     sha256: String,
 }
 
-/// The file that they are kept in. Without signatures nothing is kept: whoever can write policies then may.
+/// The file that they are kept in.
 #[derive(Debug)]
 pub(crate) struct VersionFile(pub(crate) PathBuf);
 
@@ -32,14 +32,15 @@ impl VersionFile {
     pub(crate) fn advance(&self, policies: &SignedPolicies) -> Result<(), QueryError> {
         let mut known = self.read()?;
         let before = known.clone();
-        for policy in policies.set.policies().filter(|policy| policies.signed_by.contains_key(&policy.dataset)) {
+        for policy in policies.set.policies() {
             let next = InForce { version: policy.version, sha256: policy.digest.to_string() };
             let last = known.get(policy.dataset.as_str());
             if let Some(last) = last.filter(|last| **last != next && next.version <= last.version) {
                 let (file, dataset, version) = (&policy.file, &policy.dataset, policy.version);
+                let sign = if policies.signed_by.contains_key(dataset) { " and sign it" } else { "" };
                 let detail = format!(
                     "{file} is not accepted: version {version} of the policy of `{dataset}` comes after {}, which was in \
-                     force here; give the text a higher version and sign it",
+                     force here; receipts name versions, so give the text a higher one{sign}",
                     last.version
                 );
                 return Err(QueryError::PoliciesRefused { detail });

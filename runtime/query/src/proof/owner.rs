@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use crate::QueryError;
 use crate::crossing::clauses;
+use crate::history::History;
 use crate::ledger::AskedFor;
 use crate::opaque::opaque;
 use crate::predict::{self, Known};
@@ -93,7 +94,8 @@ pub async fn explain_fragment(
             question: sha256(request.sql.as_bytes()).to_string(),
         };
         let (predicted, prediction) = predicted(region, asked, &ready).await?;
-        Ok(terms(&ready.admitted.fragment.facts, &verdict, predicted, prediction))
+        let told = terms(&ready.admitted.fragment.facts, &verdict, predicted, prediction);
+        Ok(CrossingTerms { budgets: budgets_left(region, to.tenant(), verdict.budgets).await?, ..told })
     };
     let told = async { told.await.map_err(|error| opaque(error, &region.id)) }.instrument(span);
     tokio::time::timeout(timeout, told).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
@@ -108,6 +110,16 @@ async fn predicted(region: &Region, asked: AskedFor, ready: &Ready) -> Result<(O
     let known = Known { catalog: &ready.catalog, snapshot: &ready.snapshot, home: &region.id };
     let bound = predict::bound(&ready.admitted.fragment, known)?;
     Ok((bound, if bound.is_some() { Prediction::Bound } else { Prediction::Unknown }))
+}
+
+/// Budgets, and what the tenant has left of each.
+async fn budgets_left(region: &Region, tenant: &str, budgets: Vec<Budget>) -> Result<Vec<BudgetTerms>, QueryError> {
+    let (tenant, today) = (tenant.to_owned(), region.today());
+    let left = move |history: &mut History| {
+        let left = |of: &Budget| BudgetTerms { left: Some(history.left(&tenant, of, today)), ..budget(of) };
+        budgets.iter().map(left).collect()
+    };
+    Ok(region.history.run(left).await?)
 }
 
 /// A verdict in words that travel.
@@ -152,5 +164,6 @@ fn budget(budget: &Budget) -> BudgetTerms {
         clause: budget.clause.clone(),
         questions: budget.questions,
         days: budget.days,
+        left: None,
     }
 }

@@ -121,7 +121,8 @@ impl Proof {
         }
         for budget in &terms.budgets {
             let of = format!("{} of {}", budget.clause, budget.dataset);
-            table.say(name, "budget", format!("{} questions in {} days by {of}", budget.questions, budget.days));
+            let left = budget.left.map_or(String::new(), |left| format!(", {left} left"));
+            table.say(name, "budget", format!("{} questions in {} days by {of}{left}", budget.questions, budget.days));
         }
         let bytes = match (terms.predicted_bytes, terms.prediction) {
             (Some(bytes), Prediction::Remembered) => format!("at most about {bytes}, as the last time"),

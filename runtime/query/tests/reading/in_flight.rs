@@ -138,6 +138,7 @@ fn world() -> World {
         receipt_key: SigningKey::from_bytes(&[7; 32]),
         secret: Secret::new(vec![7; 32]),
         peers: Vec::new(),
+        peer_tls: None,
         query_timeout: Duration::from_secs(60),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

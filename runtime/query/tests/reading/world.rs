@@ -126,6 +126,7 @@ impl Writing {
             new_mark_key: 7,
             secret: Secret::new(vec![7; 32]),
             peers: Vec::new(),
+            peer_tls: None,
             query_timeout: Duration::from_secs(60),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

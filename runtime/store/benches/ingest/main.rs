@@ -4,6 +4,7 @@
 //! rows of about 100 bytes) from one file. The last line is one JSON object; `settled_s` are the seconds until everything
 //! was in segments and no compaction was due.
 
+mod background;
 mod rows;
 mod sqlite;
 mod store;

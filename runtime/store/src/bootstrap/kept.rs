@@ -30,7 +30,8 @@ impl Kept {
     /// The first of these, and the bytes behind it.
     pub(crate) fn decode(bytes: &Bytes) -> Result<(Self, Bytes), StoreError> {
         let part = |at: usize, length: usize| bytes.get(at..at + length).ok_or(StoreError::NoEntry);
-        let long = |at| Ok::<_, StoreError>(u64::from_le_bytes(part(at, 8)?.try_into().map_err(|_| StoreError::NoEntry)?));
+        let long =
+            |at| Ok::<_, StoreError>(u64::from_le_bytes(part(at, 8)?.try_into().map_err(|_| StoreError::NoEntry)?));
         let rows = u32::from_le_bytes(part(16, 4)?.try_into().map_err(|_| StoreError::NoEntry)?);
         let (local_hlc, first_seq) = (Hlc(long(0)?), long(8)?);
         let (entry, rest) = Entry::decode(&bytes.slice(HEAD_BYTES..))?;
@@ -41,7 +42,11 @@ impl Kept {
 impl Store {
     /// Entries that this region has of a set, beyond a vector: all of them can be read, where the vector is what is
     /// stable.
-    pub(crate) fn kept_entries(&self, set: &domicile_types::SetName, beyond: &domicile_types::Vector) -> Vec<crate::logs::Place> {
+    pub(crate) fn kept_entries(
+        &self,
+        set: &domicile_types::SetName,
+        beyond: &domicile_types::Vector,
+    ) -> Vec<crate::logs::Place> {
         self.logs.places(set).filter(|place| !beyond.contains(&place.mark.dot)).cloned().collect()
     }
 }

@@ -9,7 +9,9 @@ pub enum BootstrapProblem {
     #[error("the list of a snapshot cannot be read, or is of another version; let both regions run the same version")]
     List,
     /// The snapshot does not fit what is stored here.
-    #[error("the snapshot of replication set `{set}` does not fit the datasets here; bring their files to the same state")]
+    #[error(
+        "the snapshot of replication set `{set}` does not fit the datasets here; bring their files to the same state"
+    )]
     Misfit {
         /// The replication set.
         set: SetName,

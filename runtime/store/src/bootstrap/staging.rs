@@ -51,7 +51,10 @@ struct Open {
 
 impl std::fmt::Debug for Staging {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Staging").field("set", &self.list.set).field("missing", &self.missing.len()).finish_non_exhaustive()
+        f.debug_struct("Staging")
+            .field("set", &self.list.set)
+            .field("missing", &self.missing.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -213,7 +216,10 @@ impl Staging {
     }
 
     /// Gives each of the entries that came with the snapshot, in order.
-    pub(crate) fn each_entry(&self, mut on_entry: impl FnMut(Kept) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    pub(crate) fn each_entry(
+        &self,
+        mut on_entry: impl FnMut(Kept) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let File { sha256, bytes } = &self.list.content.entries;
         let path = self.path(sha256);
         let (mut offset, mut rest) = (0, Bytes::new());
@@ -234,7 +240,9 @@ impl Staging {
     /// Refuses a snapshot of which a file is missing, or was damaged since it was fetched; that one is fetched anew.
     pub(crate) fn check(&mut self) -> Result<(), StoreError> {
         for (digest, bytes) in self.list.files() {
-            if !self.missing.contains_key(&digest) && !is_whole(self.disk.as_ref(), &self.path(&digest), &digest, bytes)? {
+            if !self.missing.contains_key(&digest)
+                && !is_whole(self.disk.as_ref(), &self.path(&digest), &digest, bytes)?
+            {
                 self.missing.insert(digest, bytes);
             }
         }

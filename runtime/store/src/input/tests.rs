@@ -1,5 +1,6 @@
 //! Every format says the same: rows written by writers of our own are read back, and damage is refused, not panicked at.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ fn catalog(key: &[&str]) -> Catalog {
     let columns = NAMES.into_iter().zip(kinds).map(column).collect();
     let key = key.iter().map(|name| (*name).to_owned()).collect();
     let dataset = Dataset::new("facts".parse().unwrap(), columns, key).unwrap();
-    Catalog::new(vec![DatasetSpec { dataset, residency: Residency::Reference }]).unwrap()
+    Catalog::new(vec![DatasetSpec { dataset, residency: Residency::Reference }], &BTreeMap::new()).unwrap()
 }
 
 fn read(source: Source, format: Format, key: &[&str], columns: Columns) -> Result<RecordBatch, StoreError> {

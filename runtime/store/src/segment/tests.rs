@@ -1,6 +1,7 @@
 //! Rows of any width go into segments and come out again, in bounded memory.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ fn catalog() -> Catalog {
     let column = |name: &str, kind| Column { name: name.to_owned(), kind, nullable: false };
     let columns = vec![column("id", ColumnType::BigInt), column("text", ColumnType::Text)];
     let dataset = Dataset::new("texts".parse().unwrap(), columns, vec!["id".to_owned()]).unwrap();
-    Catalog::new(vec![DatasetSpec { dataset, residency: Residency::Reference }]).unwrap()
+    Catalog::new(vec![DatasetSpec { dataset, residency: Residency::Reference }], &BTreeMap::new()).unwrap()
 }
 
 /// Rows with texts of so many bytes each.

@@ -116,7 +116,7 @@ fn entries_survive_flushes_and_starts_until_they_are_let_go() {
     let all = world.store().set_state(&set()).applied.clone();
     let mut some = Vector::default();
     some.advance(&origin("eu-central", 0), 4);
-    world.store().release(&set(), &all, &some);
+    world.store().release(&set(), &all, &some, u64::MAX);
     let gone = world.store().locate(&set(), &Vector::default(), &[], PULL_BYTES_MAX).unwrap_err();
     let text = "entries of eu-central.0 in replication set `shared` are not kept any more; start from a snapshot";
     assert_eq!(gone.to_string(), text);
@@ -125,7 +125,7 @@ fn entries_survive_flushes_and_starts_until_they_are_let_go() {
         world.disk.paths().iter().filter(|path| path.extension().is_some_and(|end| end == "wal")).count()
     };
     let kept = logs(&world);
-    world.store().release(&set(), &all, &all);
+    world.store().release(&set(), &all, &all, u64::MAX);
     world.note(9..10);
     world.flush();
     assert!(logs(&world) < kept, "the files go");

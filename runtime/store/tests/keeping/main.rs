@@ -11,6 +11,7 @@ mod cut_off;
 mod disk;
 mod entries;
 mod lifecycle;
+mod noting;
 mod objects;
 mod partitions;
 #[path = "../simulation/rng.rs"]

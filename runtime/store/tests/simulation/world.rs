@@ -145,6 +145,7 @@ impl World {
             dir: PathBuf::from(DIR),
             region: region(),
             specs: self.tables.iter().map(|table| table.spec.clone()).collect(),
+            noting: BTreeMap::new(),
             sets: BTreeMap::new(),
             cold: Some(Arc::new(self.cloud.process())),
             sizes: self.sizes.clone(),

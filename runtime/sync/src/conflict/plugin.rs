@@ -1,21 +1,24 @@
 //! Plugins that resolve conflicts, as this crate sees them.
 
+use std::fmt;
+
 use arrow::array::{Array, ArrayRef, RecordBatch};
 
 use super::{Rules, Siblings};
 
 /// Makes one version of several.
 ///
-/// The answer must depend on the versions alone, and a failure too: a plugin that traps on the same versions does so in
-/// every region. Whoever cannot ask the plugin just now (no memory, no time) is to wait and ask again, and must not
-/// answer with a failure, since regions would see different rows until they resolve the conflict again.
-pub trait MergePlugin {
+/// What it answers must depend on the versions alone, and its failures too: a plugin that traps on the same versions does
+/// so in every region. Whoever cannot ask the plugin just now (it has not come here yet, there is no memory or no time)
+/// must say so instead: the versions wait then, and the plugin is asked again.
+pub trait MergePlugin: fmt::Debug + Send + Sync {
     /// What the row is. There are at least two versions, in the order in which they were written. At least one is a
-    /// row; others may be tombstones, which have values in the key only.
+    /// row; others may be tombstones, which have values in the key only. Where the plugin fails, the version counts that
+    /// was written last.
     ///
     /// # Errors
-    /// Where the plugin fails. The version that was written last counts then.
-    fn merge(&self, siblings: &Siblings) -> Result<Merged, MergeFailure>;
+    /// Where the plugin cannot be asked here and now.
+    fn merge(&self, siblings: &Siblings) -> Result<Result<Merged, MergeFailure>, Unavailable>;
 }
 
 /// What a plugin makes of several versions.
@@ -35,6 +38,14 @@ pub struct MergeFailure {
     pub problem: String,
 }
 
+/// Why a plugin could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct Unavailable {
+    /// What is lacking, and what to do about it.
+    pub problem: String,
+}
+
 impl MergeFailure {
     pub(super) fn new(problem: impl Into<String>) -> Self {
         Self { problem: problem.into() }
@@ -46,8 +57,8 @@ impl MergeFailure {
 pub struct NoPlugin;
 
 impl MergePlugin for NoPlugin {
-    fn merge(&self, _: &Siblings) -> Result<Merged, MergeFailure> {
-        Err(MergeFailure::new("there is no such plugin here"))
+    fn merge(&self, _: &Siblings) -> Result<Result<Merged, MergeFailure>, Unavailable> {
+        Err(Unavailable { problem: "there is no such plugin here; load it".to_owned() })
     }
 }
 

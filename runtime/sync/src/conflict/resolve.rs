@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use domicile_types::{ColumnPolicy, Dot, MERGE_COLUMN, PluginName, RegionId, RowPolicy, Vector};
 
 use super::notes::Notes;
-use super::plugin::{self, MergeFailure, MergePlugin, Merged};
+use super::plugin::{self, MergeFailure, MergePlugin, Merged, Unavailable};
 use super::siblings::OP_TOMBSTONE;
 use super::{Reason, RowRef, Rules, Siblings, counter, extreme, set_union};
 
@@ -57,8 +57,10 @@ enum Choice {
 }
 
 /// The row that concurrent versions come to. `plugin` is asked only where the policy names one.
-#[must_use]
-pub fn resolve(rules: &Rules, siblings: &Siblings, plugin: &dyn MergePlugin) -> Resolved {
+///
+/// # Errors
+/// Where the plugin cannot be asked here and now, so that the versions have to wait.
+pub fn resolve(rules: &Rules, siblings: &Siblings, plugin: &dyn MergePlugin) -> Result<Resolved, Unavailable> {
     let version = |index: usize, reason| Resolved {
         row: siblings.rows().slice(index, 1),
         winner: Some(siblings.marks()[index].dot.clone()),
@@ -66,41 +68,44 @@ pub fn resolve(rules: &Rules, siblings: &Siblings, plugin: &dyn MergePlugin) -> 
         columns: Vec::new(),
     };
     if siblings.count() == 1 {
-        return version(0, Reason::Only);
+        return Ok(version(0, Reason::Only));
     }
     let last = siblings.last();
     let Some(last_row) = (0..=last).rev().find(|index| !siblings.version(*index).is_tombstone()) else {
-        return version(last, Reason::WrittenLast);
+        return Ok(version(last, Reason::WrittenLast));
     };
-    let (base, made, winner, reason) = match choose(rules, siblings, plugin) {
-        Choice::Version(index, reason) if siblings.version(index).is_tombstone() => return version(index, reason),
+    let (base, made, winner, reason) = match choose(rules, siblings, plugin)? {
+        Choice::Version(index, reason) if siblings.version(index).is_tombstone() => return Ok(version(index, reason)),
         Choice::Version(index, reason) => (index, Vec::new(), Some(siblings.marks()[index].dot.clone()), reason),
         Choice::Columns => (last_row, Vec::new(), None, Reason::LastChanges),
         Choice::Made(values, plugin) => (last_row, values, None, Reason::Plugin(plugin)),
         Choice::Deleted(plugin) => {
             let row = tombstone(rules, siblings);
-            return Resolved { row, winner: None, reason: Reason::Plugin(plugin), columns: Vec::new() };
+            return Ok(Resolved { row, winner: None, reason: Reason::Plugin(plugin), columns: Vec::new() });
         }
     };
     let mut draft = Draft::new(rules, siblings, base);
     made.into_iter().for_each(|(place, value)| draft.columns[place] = value);
     let columns = draft.combine();
-    Resolved { row: draft.finish(), winner, reason, columns }
+    Ok(Resolved { row: draft.finish(), winner, reason, columns })
 }
 
-fn choose(rules: &Rules, siblings: &Siblings, plugin: &dyn MergePlugin) -> Choice {
+fn choose(rules: &Rules, siblings: &Siblings, plugin: &dyn MergePlugin) -> Result<Choice, Unavailable> {
     let last = siblings.last();
-    match &rules.row {
+    Ok(match &rules.row {
         RowPolicy::Lww => Choice::Version(last, Reason::WrittenLast),
         RowPolicy::FirstWrite => Choice::Version(0, Reason::WrittenFirst),
         RowPolicy::OriginPriority(regions) => first_origin(regions, siblings),
         RowPolicy::ColumnLww if siblings.version(last).is_tombstone() => Choice::Version(last, Reason::WrittenLast),
         RowPolicy::ColumnLww => Choice::Columns,
         RowPolicy::Manual => Choice::Version(last, Reason::Undecided),
-        RowPolicy::Wasm(name) => ask(rules, siblings, plugin, name).unwrap_or_else(|failure| {
-            Choice::Version(last, Reason::PluginFailed { plugin: name.clone(), problem: failure.problem })
-        }),
-    }
+        RowPolicy::Wasm(name) => {
+            let made = plugin.merge(siblings)?.and_then(|merged| made(rules, siblings, merged, name));
+            made.unwrap_or_else(|failure| {
+                Choice::Version(last, Reason::PluginFailed { plugin: name.clone(), problem: failure.problem })
+            })
+        }
+    })
 }
 
 fn first_origin(regions: &[RegionId], siblings: &Siblings) -> Choice {
@@ -112,13 +117,8 @@ fn first_origin(regions: &[RegionId], siblings: &Siblings) -> Choice {
     found.unwrap_or(Choice::Version(siblings.last(), Reason::WrittenLast))
 }
 
-fn ask(
-    rules: &Rules,
-    siblings: &Siblings,
-    plugin: &dyn MergePlugin,
-    name: &PluginName,
-) -> Result<Choice, MergeFailure> {
-    match plugin.merge(siblings)? {
+fn made(rules: &Rules, siblings: &Siblings, merged: Merged, name: &PluginName) -> Result<Choice, MergeFailure> {
+    match merged {
         Merged::Row(row) => Ok(Choice::Made(plugin::values(rules, siblings, &row)?, name.clone())),
         Merged::Tombstone => Ok(Choice::Deleted(name.clone())),
     }

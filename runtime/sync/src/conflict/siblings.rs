@@ -11,7 +11,7 @@ use domicile_types::{Dot, Mark};
 /// Hidden column, always the last one: whether a version is a row or says that there is none, as the store keeps it.
 pub(super) const OP_COLUMN: &str = "_op";
 pub(super) const OP_ROW: u8 = 0;
-pub(super) const OP_TOMBSTONE: u8 = 1;
+pub(crate) const OP_TOMBSTONE: u8 = 1;
 
 /// Concurrent versions of one row, in the total order of their marks. There is at least one.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,9 @@
 //! What column policies make of values.
 
-use domicile_sync::conflict::{NoPlugin, resolve};
+use domicile_sync::conflict::NoPlugin;
 use domicile_types::{ColumnPolicy, RowPolicy};
 
-use crate::table::{DELETED, Item, Version, after, batch, item, rules, siblings, version};
+use crate::table::{DELETED, Item, Version, after, batch, item, resolve, rules, siblings, version};
 
 /// Versions of `eu`, `us`, `ap` in the order in which they were written.
 fn versions(items: &[Item]) -> Vec<Version> {
@@ -103,16 +103,16 @@ fn check_counter(versions: &[Version], expect: &Item) {
 fn what_each_region_added_counts_once() {
     // All had 10 from `eu.0:1`. `us` took 3, `ap` added 5, `eu` added 1 to what it had brought itself.
     let all = [
-        version("us", 1, 20, counted(7, r#"{"counted":{"stock":{"eu.0:1":"10","own":"-3"}}}"#)),
-        version("ap", 4, 21, counted(15, r#"{"counted":{"stock":{"eu.0:1":"10","own":"5"}}}"#)),
-        version("eu", 2, 22, counted(11, r#"{"counted":{"stock":{"eu.0:1":"10","own":"1"}}}"#)),
+        version("us", 1, 20, counted(7, r#"{"counted":{"stock":{"eu.0:1":"10","us.0:1":"-3"}}}"#)),
+        version("ap", 4, 21, counted(15, r#"{"counted":{"stock":{"eu.0:1":"10","ap.0:4":"5"}}}"#)),
+        version("eu", 2, 22, counted(11, r#"{"counted":{"stock":{"eu.0:2":"11"}}}"#)),
     ];
     check_counter(&all, &counted(13, r#"{"counted":{"stock":{"ap.0:4":"5","eu.0:2":"11","us.0:1":"-3"}}}"#));
     check_counter(&all[..2], &counted(12, r#"{"counted":{"stock":{"ap.0:4":"5","eu.0:1":"10","us.0:1":"-3"}}}"#));
     // `eu` saw the first two together, took one, and `ap` went on without seeing that.
-    let merged = r#"{"counted":{"stock":{"ap.0:4":"5","eu.0:1":"10","own":"-1","us.0:1":"-3"}}}"#;
+    let merged = r#"{"counted":{"stock":{"ap.0:4":"5","eu.0:2":"9","us.0:1":"-3"}}}"#;
     let seen = after(after(version("eu", 2, 30, counted(11, merged)), "us", 1), "ap", 4);
-    let more = version("ap", 5, 29, counted(16, r#"{"counted":{"stock":{"ap.0:4":"5","eu.0:1":"10","own":"1"}}}"#));
+    let more = version("ap", 5, 29, counted(16, r#"{"counted":{"stock":{"ap.0:5":"6","eu.0:1":"10"}}}"#));
     let more = after(more, "ap", 4);
     let all = [all[0].clone(), all[1].clone(), seen, more];
     check_counter(&all, &counted(12, r#"{"counted":{"stock":{"ap.0:5":"6","eu.0:2":"9","us.0:1":"-3"}}}"#));
@@ -122,7 +122,7 @@ fn what_each_region_added_counts_once() {
 fn versions_without_notes_bring_their_whole_value() {
     let plain = |stock| Item { stock: Some(stock), ..Item::default() };
     let merge = r#"{"counted":{"stock":{"eu.0:1":"3","us.0:2":"4"}}}"#;
-    for unreadable in [None, Some("?"), Some("{}"), Some(r#"{"counted":{"stock":{"own":"x"}}}"#)] {
+    for unreadable in [None, Some("?"), Some("{}"), Some(r#"{"counted":{"stock":{"ap.0:1":"x"}}}"#)] {
         let odd = Item { merge: unreadable.map(str::to_owned), ..plain(3) };
         check_counter(&[version("eu", 1, 1, odd), version("us", 2, 2, plain(4))], &counted(7, merge));
     }
@@ -130,8 +130,8 @@ fn versions_without_notes_bring_their_whole_value() {
 
 #[test]
 fn what_was_deleted_before_a_write_does_not_come_back() {
-    let kept = version("ap", 1, 20, counted(11, r#"{"counted":{"stock":{"eu.0:1":"10","own":"1"}}}"#));
-    let anew = version("us", 2, 30, counted(2, r#"{"counted":{"stock":{"own":"2"}}}"#));
+    let kept = version("ap", 1, 20, counted(11, r#"{"counted":{"stock":{"eu.0:1":"10","ap.0:1":"1"}}}"#));
+    let anew = version("us", 2, 30, counted(2, r#"{"counted":{"stock":{"us.0:2":"2"}}}"#));
     let merge = r#"{"counted":{"stock":{"ap.0:1":"1","us.0:2":"2"}}}"#;
     check_counter(&[kept.clone(), after(anew.clone(), "eu", 1)], &counted(3, merge));
     // A deletion that does not count takes nothing away.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt8Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use domicile_sync::conflict::{NoPlugin, Rules, Siblings, resolve};
+use domicile_sync::conflict::{NoPlugin, Rules, Siblings};
 use domicile_types::{
     Column, ColumnPolicy, ColumnType, ConflictPolicy, ConflictPolicyError, Dataset, Mark, Residency, RowPolicy,
 };
 
-use crate::table::{Item, version};
+use crate::table::{Item, resolve, version};
 
 fn dataset() -> Dataset {
     let column = |name: &str| Column { name: name.to_owned(), kind: ColumnType::BigInt, nullable: name != "id" };

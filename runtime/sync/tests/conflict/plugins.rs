@@ -1,19 +1,26 @@
 //! Rows that plugins make.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
-use domicile_sync::conflict::{MergeFailure, MergePlugin, Merged, Reason, Rules, Siblings, resolve};
+use domicile_sync::conflict::{MergeFailure, MergePlugin, Merged, NoPlugin, Reason, Rules, Siblings, Unavailable};
 use domicile_types::{ColumnPolicy, ConflictPolicy, Residency, RowPolicy};
 
-use crate::table::{DELETED, Item, Version, batch, dataset, item, siblings, version};
+use crate::table::{DELETED, Item, Version, batch, dataset, item, resolve, siblings, version};
 
 /// A plugin that is a function of the versions' rows.
 struct Of<F>(F);
 
-impl<F: Fn(&Siblings) -> Result<Merged, MergeFailure>> MergePlugin for Of<F> {
-    fn merge(&self, siblings: &Siblings) -> Result<Merged, MergeFailure> {
-        (self.0)(siblings)
+impl<F> fmt::Debug for Of<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a function")
+    }
+}
+
+impl<F: Fn(&Siblings) -> Result<Merged, MergeFailure> + Send + Sync> MergePlugin for Of<F> {
+    fn merge(&self, siblings: &Siblings) -> Result<Result<Merged, MergeFailure>, Unavailable> {
+        Ok((self.0)(siblings))
     }
 }
 
@@ -117,4 +124,13 @@ fn further_columns_of_a_plugin_are_ignored() {
     let plugin = Of(|_: &Siblings| Ok(Merged::Row(row.clone())));
     let resolved = resolve(&rules(&[], false), &siblings(&versions()), &plugin);
     assert_eq!(item(&resolved.row), stock(5));
+}
+
+#[test]
+fn versions_wait_for_a_plugin_that_is_not_there() {
+    let wait =
+        |versions: &[Version]| domicile_sync::conflict::resolve(&rules(&[], false), &siblings(versions), &NoPlugin);
+    let unavailable = Unavailable { problem: "there is no such plugin here; load it".to_owned() };
+    assert_eq!(wait(&versions()), Err(unavailable));
+    assert_eq!(item(&wait(&versions()[2..]).unwrap().row), stock(4), "nobody needs to be asked");
 }

@@ -1,9 +1,9 @@
 //! What each policy makes of a row.
 
-use domicile_sync::conflict::{NoPlugin, resolve};
+use domicile_sync::conflict::NoPlugin;
 use domicile_types::RowPolicy;
 
-use crate::table::{DELETED, Item, Version, item, rules, siblings, version};
+use crate::table::{DELETED, Item, Version, item, resolve, rules, siblings, version};
 
 fn stock(stock: i64) -> Item {
     Item { stock: Some(stock), ..Item::default() }
@@ -67,9 +67,10 @@ fn the_last_change_of_each_column_counts() {
     let row = |stock, sold| Item { stock: Some(stock), sold: Some(sold), ..Item::default() };
     // Both started from (1, false), which `eu.0:1` wrote at 5; one changed the stock and the other sold it.
     let others = r#""ordered","price","weight","tags","since""#;
-    let changed = |own: &str, old: &str| format!(r#"{{"changed":{{"own":["{own}"],"eu.0:1@5":["{old}",{others}]}}}}"#);
-    let sold = version("us", 1, 10, noted(row(1, true), &changed("sold", "stock")));
-    let stocked = version("ap", 7, 11, noted(row(2, false), &changed("stock", "sold")));
+    let changed =
+        |by: &str, new: &str, old: &str| format!(r#"{{"changed":{{"{by}":["{new}"],"eu.0:1@5":["{old}",{others}]}}}}"#);
+    let sold = version("us", 1, 10, noted(row(1, true), &changed("us.0:1@10", "sold", "stock")));
+    let stocked = version("ap", 7, 11, noted(row(2, false), &changed("ap.0:7@11", "stock", "sold")));
     let rules = rules(RowPolicy::ColumnLww, &[]);
     let resolved = resolve(&rules, &siblings(&[sold.clone(), stocked.clone()]), &NoPlugin);
     let merge = r#"{"changed":{"ap.0:7@11":["stock"],"eu.0:1@5":["ordered","price","since","tags","weight"],"us.0:1@10":["sold"]}}"#;
@@ -81,7 +82,8 @@ fn the_last_change_of_each_column_counts() {
     check(RowPolicy::ColumnLww, &[sold, stocked, deleted], (Some(2), None, "last change of each column"));
 }
 
-/// Stock and sold of rows with notes under `column_lww`, by regions in the order in which they were written, from 10.
+/// Stock and sold of rows with notes under `column_lww`, by regions in the order in which they were written, from 10;
+/// `own` is the version that says it.
 #[track_caller]
 fn check_columns(rows: &[Option<(i64, bool, &str)>], expect: (i64, bool)) {
     let item = |(stock, sold, merge): (i64, bool, &str)| Item {
@@ -91,7 +93,10 @@ fn check_columns(rows: &[Option<(i64, bool, &str)>], expect: (i64, bool)) {
         ..Item::default()
     };
     let place = |(index, row): (usize, &Option<_>)| {
-        version(["ap", "eu", "us"][index], 1, 10 + index as u64, row.map_or(DELETED, item))
+        let (region, hlc) = (["ap", "eu", "us"][index], 10 + index as u64);
+        let mut row = row.map_or(DELETED, item);
+        row.merge = row.merge.map(|merge| merge.replace("own", &format!("{region}.0:1@{hlc}")));
+        version(region, 1, hlc, row)
     };
     let versions: Vec<Version> = rows.iter().enumerate().map(place).collect();
     let row = resolve(&rules(RowPolicy::ColumnLww, &[]), &siblings(&versions), &NoPlugin).row;

@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef,
 };
-use domicile_sync::conflict::{Rules, Siblings};
+use domicile_sync::conflict::{MergePlugin, Resolved, Rules, Siblings};
 use domicile_types::{
     Column, ColumnPolicy, ColumnType, ConflictPolicy, Dataset, Dot, Hlc, Mark, Origin, Residency, RowPolicy, Vector,
 };
@@ -128,4 +128,9 @@ pub(crate) fn siblings(versions: &[Version]) -> Siblings {
 pub(crate) fn rules(row: RowPolicy, columns: &[(&str, ColumnPolicy)]) -> Rules {
     let columns = columns.iter().map(|(name, policy)| ((*name).to_owned(), *policy)).collect();
     Rules::new(&ConflictPolicy { row, columns }, &dataset(), &Residency::Reference).unwrap()
+}
+
+/// The row that versions come to, where the plugin can be asked.
+pub(crate) fn resolve(rules: &Rules, siblings: &Siblings, plugin: &dyn MergePlugin) -> Resolved {
+    domicile_sync::conflict::resolve(rules, siblings, plugin).unwrap()
 }

@@ -4,31 +4,42 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use domicile_sync::conflict::{
-    MergeFailure, MergePlugin, Merged, Replaced, Resolved, RowRef, Rules, Siblings, note, resolve,
+    MergeFailure, MergePlugin, Merged, Resolved, RowRef, Rules, Siblings, Unavailable, note,
 };
 use domicile_types::{ColumnPolicy, Dot, Hlc, Mark, Origin, RowPolicy, Vector};
 use proptest::prelude::*;
 
-use crate::table::{DELETED, Item, batch, item, origin, rules};
+use crate::table::{DELETED, Item, batch, item, origin, resolve, rules};
 
 pub(crate) const REGIONS: [&str; 3] = ["ap", "eu", "us"];
 
 /// A plugin that depends on every version: it fails, deletes or picks by the sum of their stocks.
+#[derive(Debug)]
 pub(crate) struct Picking;
 
 impl MergePlugin for Picking {
-    fn merge(&self, siblings: &Siblings) -> Result<Merged, MergeFailure> {
+    fn merge(&self, siblings: &Siblings) -> Result<Result<Merged, MergeFailure>, Unavailable> {
         let rows = (0..siblings.count()).filter(|index| !siblings.version(*index).is_tombstone());
         let rows: Vec<RecordBatch> = rows.map(|index| siblings.rows().slice(index, 1)).collect();
         let sum = rows.iter().fold(0_i64, |sum, row| sum.wrapping_add(item(row).stock.unwrap_or(0)));
-        match sum.rem_euclid(5) {
+        Ok(match sum.rem_euclid(5) {
             0 => Err(MergeFailure { problem: "0".to_owned() }),
             1 => Ok(Merged::Tombstone),
             _ => {
                 let first = item(&rows[0]);
                 Ok(Merged::Row(batch(&[Item { stock: Some(sum), sold: Some(true), ..first }])))
             }
-        }
+        })
+    }
+}
+
+/// A plugin that never answers.
+#[derive(Debug)]
+pub(crate) struct Failing;
+
+impl MergePlugin for Failing {
+    fn merge(&self, _: &Siblings) -> Result<Result<Merged, MergeFailure>, Unavailable> {
+        Ok(Err(MergeFailure { problem: "it fails".to_owned() }))
     }
 }
 
@@ -180,12 +191,17 @@ impl Region {
         self.versions = Some(versions.unwrap());
     }
 
-    fn append(&mut self, row: Option<RecordBatch>) -> Mark {
-        let seq = self.log.len() as u64 + 1;
-        self.hlc = self.hlc.next(self.now_ms);
+    /// The mark of an entry that is written now.
+    fn next_mark(&self) -> Mark {
+        let (seq, hlc) = (self.log.len() as u64 + 1, self.hlc.next(self.now_ms));
         let dot = Dot { origin: self.origin.clone(), seq };
-        let mark = Mark { set: "catalog".parse().unwrap(), dot, hlc: self.hlc, follows: self.applied.clone(), change: None };
-        self.applied.advance(&self.origin, seq);
+        Mark { set: "catalog".parse().unwrap(), dot, hlc, follows: self.applied.clone(), change: None }
+    }
+
+    fn append(&mut self, row: Option<RecordBatch>) -> Mark {
+        let mark = self.next_mark();
+        self.hlc = mark.hlc;
+        self.applied.advance(&self.origin, mark.dot.seq);
         if let Some(row) = &row {
             self.add(&mark, row);
         }
@@ -234,12 +250,9 @@ impl World {
     pub(crate) fn write(&mut self, region: usize, written: &Item) -> Mark {
         let rows = batch(std::slice::from_ref(written));
         let before = self.read(region);
-        let versions = self.regions[region].versions.as_ref();
-        let replaced = before.as_ref().zip(versions).map(|(resolved, versions)| Replaced {
-            row: RowRef { rows: &resolved.row, index: 0 },
-            mark: &versions.marks()[0],
-        });
-        let merge = note(&self.rules, RowRef { rows: &rows, index: 0 }, replaced);
+        let replaced = before.as_ref().map(|resolved| RowRef { rows: &resolved.row, index: 0 });
+        let mark = self.regions[region].next_mark();
+        let merge = note(&self.rules, &mark, RowRef { rows: &rows, index: 0 }, replaced);
         let row = batch(&[Item { merge, ..written.clone() }]);
         self.regions[region].append(Some(row))
     }

@@ -145,7 +145,9 @@ impl World {
         self.away.insert(index);
         let region = tables::region(index);
         let of = |dot: &domicile_types::Dot| dot.origin.region == region;
-        self.lost.extend(self.model.writes.iter().map(|write| &write.dot).filter(|dot| of(dot)).map(|dot| dot.origin.clone()));
+        self.lost.extend(
+            self.model.writes.iter().map(|write| &write.dot).filter(|dot| of(dot)).map(|dot| dot.origin.clone()),
+        );
         self.lost.insert(self.nodes[index].origin());
         self.open[index] = None;
         let (node, rng) = (&mut self.nodes[index], &mut self.rng);

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use domicile_store::{Batch, DatasetSpec, Disk, Format, Operation, Sizes, Source, Store, StoreError, StoreParts};
+use domicile_store::{
+    Batch, DatasetSpec, Disk, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts,
+};
 use domicile_sync::{Applier, Joiner, Policy, Pull, Replica, Sponsor, Standing, SyncError, log_change};
-use domicile_types::{Change, ConflictPolicy, Dot, Hlc, Mark, Origin, Vector};
+use domicile_types::{Change, DatasetName, Dot, Hlc, Mark, Origin, Vector};
 
 use crate::disk::{Lies, SimDisk};
 use crate::reader::Cache;
@@ -41,6 +43,7 @@ pub(crate) struct Node {
     /// Whether it lost its disk and did not come back yet.
     pub(crate) is_lost: bool,
     applier: Applier,
+    noting: BTreeMap<DatasetName, Arc<dyn Noting>>,
     sizes: Sizes,
     regions: usize,
     #[cfg(feature = "planted-bugs")]
@@ -74,7 +77,8 @@ impl Node {
             lies,
             is_born: index < regions,
             is_lost: false,
-            applier: applier(rule),
+            applier: Applier::new(policies(rule)),
+            noting: policies(rule).into_iter().filter_map(|(name, policy)| Some((name, policy.noting()?))).collect(),
             #[cfg(feature = "planted-bugs")]
             rule,
             sizes: sizes(rng),
@@ -104,6 +108,7 @@ impl Node {
             region: tables::region(self.index),
             specs: tables::specs(),
             sets: tables::sets(),
+            noting: self.noting.clone(),
             cold: None,
             sizes: self.sizes.clone(),
             #[cfg(feature = "planted-bugs")]
@@ -125,7 +130,7 @@ impl Node {
             let replica = Replica::new(tables::set(self.regions), tables::region(self.index));
             self.replica = replica.retaining(self.retained_bytes_max).planted(self.sync);
             self.sponsor = Sponsor::new(tables::set(self.regions)).planted(self.sync);
-            self.applier = applier(self.rule).planted(self.sync);
+            self.applier = Applier::new(policies(self.rule)).planted(self.sync);
         }
         if self.is_lost {
             let replica = std::mem::replace(
@@ -256,14 +261,13 @@ impl Node {
     }
 }
 
-fn applier(rule: Rule) -> Applier {
+fn policies(rule: Rule) -> BTreeMap<DatasetName, Policy> {
     let replicated = tables::specs().into_iter().filter(|spec| tables::sets().contains_key(&spec.dataset.name));
     let policy = |spec: DatasetSpec| {
-        let is_item = spec.dataset.name.as_str() == tables::ITEM;
-        let policy = if is_item { rule.policy() } else { ConflictPolicy::default() };
+        let policy = rule.policy_of(spec.dataset.name.as_str());
         (spec.dataset.name.clone(), Policy::new(policy, &spec).unwrap())
     };
-    Applier::new(replicated.map(policy).collect())
+    replicated.map(policy).collect()
 }
 
 /// Small enough that everything that happens to large stores happens here.

@@ -9,18 +9,22 @@ use domicile_store::{HLC_COLUMN, OP_COLUMN, SEQ_COLUMN, Snapshot, Store, StoreEr
 use domicile_sync::CONFLICTS;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::tables::{EVENT, ITEM, dataset};
+use crate::tables::{COLUMNS, EVENT, dataset};
 
 /// `_hlc` and `_seq` of a row.
 type Stamp = (u64, u64);
-/// Serial and peak of an item.
-type Values = (i64, i64);
+/// The columns of a row but for its key.
+type Values = [i64; 2];
 
 /// What a region has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Visible {
     /// Serial and peak of each item, by id.
-    pub(crate) items: BTreeMap<i64, Values>,
+    pub(crate) items: BTreeMap<i64, (i64, i64)>,
+    /// Serial and count of each row of stock, by id.
+    pub(crate) stocks: BTreeMap<i64, (i64, i64)>,
+    /// Both sides of each card, by id.
+    pub(crate) cards: BTreeMap<i64, Values>,
     /// How often each event is there, by serial.
     pub(crate) events: BTreeMap<i64, usize>,
 }
@@ -30,12 +34,31 @@ pub(crate) type Cache = BTreeMap<u64, Vec<RecordBatch>>;
 
 pub(crate) fn read(store: &Store, cache: &mut Cache) -> Result<Visible, StoreError> {
     let snapshot = store.reader().snapshot();
+    let [items, stocks, cards] = COLUMNS.map(|(name, columns)| newest(&snapshot, name, columns, cache));
+    let pairs = |rows: BTreeMap<i64, Values>| rows.into_iter().map(|(id, [one, other])| (id, (one, other))).collect();
+    let (items, stocks) = (pairs(items?), pairs(stocks?));
+    let mut visible = Visible { items, stocks, cards: cards?, events: BTreeMap::new() };
+    for batch in batches(&snapshot, EVENT, cache)? {
+        for serial in integers(&batch, "serial") {
+            *visible.events.entry(serial.unwrap()).or_default() += 1;
+        }
+    }
+    Ok(visible)
+}
+
+/// The newest version of each row, by its key.
+fn newest(
+    snapshot: &Snapshot,
+    name: &str,
+    columns: [&str; 3],
+    cache: &mut Cache,
+) -> Result<BTreeMap<i64, Values>, StoreError> {
     let mut newest: BTreeMap<i64, (Stamp, bool, Values)> = BTreeMap::new();
-    for batch in batches(&snapshot, ITEM, cache)? {
-        let (ids, serials, peaks) = (integers(&batch, "id"), integers(&batch, "serial"), integers(&batch, "peak"));
+    for batch in batches(snapshot, name, cache)? {
+        let [ids, ones, others] = columns.map(|column| integers(&batch, column));
         let (stamps, deleted) = (stamps(&batch), deletions(&batch));
         for row in 0..batch.num_rows() {
-            let values = (serials[row].unwrap_or_default(), peaks[row].unwrap_or_default());
+            let values = [ones[row].unwrap_or_default(), others[row].unwrap_or_default()];
             let version = (stamps[row], deleted[row], values);
             let known = newest.entry(ids[row].unwrap()).or_insert(version);
             if known.0 < version.0 {
@@ -43,15 +66,8 @@ pub(crate) fn read(store: &Store, cache: &mut Cache) -> Result<Visible, StoreErr
             }
         }
     }
-    let mut visible = Visible::default();
     let live = newest.into_iter().filter(|(_, (_, deleted, _))| !deleted);
-    visible.items = live.map(|(id, (_, _, values))| (id, values)).collect();
-    for batch in batches(&snapshot, EVENT, cache)? {
-        for serial in integers(&batch, "serial") {
-            *visible.events.entry(serial.unwrap()).or_default() += 1;
-        }
-    }
-    Ok(visible)
+    Ok(live.map(|(id, (_, _, values))| (id, values)).collect())
 }
 
 /// The texts of the versions of every conflict that a region lists, by the key of the row.

@@ -8,8 +8,10 @@ const SEEDS: u64 = 200;
 const STEPS: usize = 80;
 
 /// What two hundred worlds have to come across; a simulation that does not is worth less than it looks.
-const ENCOUNTERS: [&str; 24] = [
+const ENCOUNTERS: [&str; 26] = [
     "acknowledged writes",
+    "cards made up of several versions",
+    "counts of several versions",
     "cuts",
     "dead regions given up",
     "ended processes",
@@ -149,6 +151,11 @@ mod planted {
     #[test]
     fn taking_repetitions_for_poison_is_caught() {
         check("repetition taken for poison", Planted::RepetitionIsPoison);
+    }
+
+    #[test]
+    fn counting_twice_is_caught() {
+        check("a counter counts twice on conflict", Planted::CountsTwice);
     }
 
     #[test]

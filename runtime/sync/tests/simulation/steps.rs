@@ -1,12 +1,13 @@
 //! What may happen next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use domicile_types::{Dot, Hlc};
 
+use crate::batch::{self, Batch};
 use crate::disk::Fault;
 use crate::model::Write;
-use crate::tables::{EVENT, ITEM};
+use crate::reader;
 use crate::world::World;
 
 type Step = fn(&mut World) -> Result<(), String>;
@@ -68,29 +69,19 @@ impl World {
         if self.nodes[index].store.is_none() || self.nodes[index].replica.status().is_fenced {
             return Ok(());
         }
-        let (name, delete) = *self.rng.pick(&[(ITEM, false), (ITEM, false), (ITEM, true), (EVENT, false)]);
-        let (mut items, mut events, mut rows) = (BTreeMap::new(), Vec::new(), String::new());
-        for _ in 0..1 + self.rng.index(5) {
-            self.next_serial += 1;
-            let (serial, id) = (self.next_serial, self.rng.below(12).cast_signed());
-            match (name, delete) {
-                (ITEM, true) => drop(items.insert(id, None)),
-                (ITEM, false) => drop(items.insert(id, Some((serial, self.rng.below(1_000).cast_signed())))),
-                _ => events.push(serial),
-            }
-        }
-        for (id, values_of) in &items {
-            let values = |(serial, peak)| format!(",\"serial\":{serial},\"peak\":{peak}");
-            rows += &format!("{{\"id\":{id}{}}}\n", values_of.map_or_else(String::new, values));
-        }
-        events.iter().for_each(|serial| rows += &format!("{{\"serial\":{serial}}}\n"));
+        let applied = self.nodes[index].applied();
+        let knew = self.model.meant(&applied);
         let node = &mut self.nodes[index];
-        let applied = node.applied();
+        let Ok(seen) = reader::read(node.store.as_ref().unwrap(), &mut node.cache) else {
+            return self.look_unless_stopped(index);
+        };
+        let Batch { name, delete, rows, changes } = batch::any(&mut self.rng, &mut self.next_serial, &seen);
+        let node = &mut self.nodes[index];
         let dot = Dot { origin: node.origin(), seq: applied.get(&node.origin()) + 1 };
         if self.model.writes.iter().any(|write| write.dot == dot) {
             return Err(format!("{dot} is written twice"));
         }
-        let mut write = Write { dot, hlc: Hlc::default(), knew: self.model.meant(&applied), items, events };
+        let mut write = Write { dot, hlc: Hlc::default(), knew, changes };
         match node.write(name, delete, &rows, self.now_ms) {
             Ok(()) => {
                 write.hlc = node.moment(&write.dot).ok_or_else(|| format!("{} is not in its log", write.dot))?;
@@ -100,7 +91,7 @@ impl World {
                 }
                 self.report.tell(self.now_ms, format_args!("{index} writes {} {write:?}", write.dot));
                 self.report.count("acknowledged writes");
-                self.model.writes.push(write);
+                self.model.push(write);
                 self.look(index)
             }
             Err(_) => {

@@ -14,6 +14,17 @@ pub(crate) const ITEM: &str = "item";
 /// A dataset without one, whose rows only become more.
 pub(crate) const EVENT: &str = "event";
 
+/// A dataset with a column of which every change counts.
+pub(crate) const STOCK: &str = "stock";
+/// A dataset of whose columns each has its last change.
+pub(crate) const CARD: &str = "card";
+
+const REPLICATED: [&str; 4] = [ITEM, EVENT, STOCK, CARD];
+
+/// The columns of datasets with a primary key, which is the first.
+pub(crate) const COLUMNS: [(&str, [&str; 3]); 3] =
+    [(ITEM, ["id", "serial", "peak"]), (STOCK, ["id", "serial", "count"]), (CARD, ["id", "front", "back"])];
+
 /// What becomes of items that were written at two places at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rule {
@@ -39,18 +50,32 @@ impl Rule {
         Self { row: RowRule::Origin, peaks: false },
     ];
 
-    pub(crate) fn policy(self) -> ConflictPolicy {
-        let row = match self.row {
+    /// What becomes of rows of a dataset.
+    pub(crate) fn policy_of(self, name: &str) -> ConflictPolicy {
+        match name {
+            ITEM => {
+                let columns = self.peaks.then(|| ("peak".to_owned(), ColumnPolicy::Max));
+                ConflictPolicy { row: self.row_policy(), columns: columns.into_iter().collect() }
+            }
+            STOCK => {
+                let columns = [("count".to_owned(), ColumnPolicy::Counter)].into();
+                ConflictPolicy { row: self.row_policy(), columns }
+            }
+            CARD => ConflictPolicy { row: RowPolicy::ColumnLww, ..ConflictPolicy::default() },
+            _ => ConflictPolicy::default(),
+        }
+    }
+
+    fn row_policy(self) -> RowPolicy {
+        match self.row {
             RowRule::Last => RowPolicy::Lww,
             RowRule::First => RowPolicy::FirstWrite,
             RowRule::Origin => RowPolicy::OriginPriority((0..7).map(region).collect()),
-        };
-        let columns = self.peaks.then(|| ("peak".to_owned(), ColumnPolicy::Max));
-        ConflictPolicy { row, columns: columns.into_iter().collect() }
+        }
     }
 }
 
-/// The replication set of both.
+/// The replication set of all.
 pub(crate) fn set_name() -> SetName {
     "catalog".parse().unwrap()
 }
@@ -67,13 +92,13 @@ pub(crate) fn set(regions: usize) -> ReplicationSet {
     ReplicationSet {
         name: set_name(),
         regions: (0..regions).map(region).collect(),
-        datasets: [ITEM, EVENT].map(dataset).into_iter().collect::<BTreeSet<_>>(),
+        datasets: REPLICATED.map(dataset).into_iter().collect::<BTreeSet<_>>(),
         acknowledge: Acknowledge::Local,
     }
 }
 
 pub(crate) fn sets() -> BTreeMap<DatasetName, SetName> {
-    [ITEM, EVENT].map(|name| (dataset(name), set_name())).into_iter().collect()
+    REPLICATED.map(|name| (dataset(name), set_name())).into_iter().collect()
 }
 
 pub(crate) fn specs() -> Vec<DatasetSpec> {
@@ -84,7 +109,7 @@ pub(crate) fn specs() -> Vec<DatasetSpec> {
         DatasetSpec { dataset, residency: Residency::Reference }
     };
     let mut specs = system_specs().unwrap();
-    specs.push(spec(ITEM, &["id", "serial", "peak"], &["id"]));
+    specs.extend(COLUMNS.iter().map(|(name, columns)| spec(name, columns, &["id"])));
     specs.push(spec(EVENT, &["serial"], &[]));
     specs
 }

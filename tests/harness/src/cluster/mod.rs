@@ -1,61 +1,30 @@
 //! Three real processes of the one binary, started, stopped and started again.
 
+mod around;
 mod clients;
 mod http2;
+mod link;
+mod network;
+mod options;
 mod process;
 mod reaper;
 mod recorder;
 mod tap;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::regions::{self, Changes, RegionFile};
-use crate::workspace::REGIONS;
-use crate::{Cli, Edge, policies, workspace};
-use clients::Clients;
+use crate::regions::RegionFile;
+use crate::{Cli, Edge};
+use around::Around;
+pub use link::{Bytes, Mode, Traffic};
+pub use network::Network;
+pub use options::Options;
 use process::Process;
 use reaper::Reaper;
-use recorder::Recorder;
 pub use tap::Exchange;
-use tap::Tap;
-
-/// How a cluster for tests differs from the project's region files.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Regions whose policies admit everything and suppress nothing, with the same residency. The others have the
-    /// policies of `regions/policies/`.
-    pub permissive: Vec<&'static str>,
-    /// SHA-256 of the plugins that these policies approve.
-    pub approved: Vec<String>,
-    /// Keys for the `[limits]` section of every region.
-    pub limits: Vec<(String, i64)>,
-    /// Names and texts of dataset files beside those of the project.
-    pub datasets: Vec<(String, String)>,
-    /// Names and texts of the files of replication sets.
-    pub replication: Vec<(String, String)>,
-    /// Names and texts of policy files beside those of the project, in every region.
-    pub policies: Vec<(String, String)>,
-    /// Regions that run signed plugins only, each with a public key that it trusts.
-    pub trusted_keys: Vec<(&'static str, String)>,
-    /// Regions that answer clients with a token only. Where there are any, all regions trust a key that
-    /// [`Cluster::token`] signs with, and [`Cluster::edge`] asks as an operator who stands there.
-    pub tokens_only: Vec<&'static str>,
-    /// A region and a peer of it: what the first asks of the second goes through a recorder.
-    pub record: Option<(&'static str, &'static str)>,
-    /// Whether all that regions ask of each other goes through meters.
-    pub meter: bool,
-}
-
-impl Options {
-    /// Every region admits everything and suppresses nothing.
-    pub fn permissive() -> Self {
-        Self { permissive: REGIONS.into(), ..Self::default() }
-    }
-}
 
 /// The regions, each one process. They end with the cluster, or with this process, however it ends.
 #[derive(Debug)]
@@ -63,9 +32,7 @@ pub struct Cluster {
     binary: PathBuf,
     regions: Vec<Region>,
     reaper: Reaper,
-    recorder: Option<Recorder>,
-    clients: Option<Clients>,
-    tap: Option<Tap>,
+    around: Around,
     dir: Option<TempDir>,
 }
 
@@ -103,26 +70,10 @@ impl Cluster {
 
     fn try_for_test(binary: &Path, options: &Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("domicile-").tempdir()?;
-        let regions_dir = workspace::regions_dir();
-        let tokens = !options.tokens_only.is_empty();
-        let clients = tokens.then(|| Clients::new(binary, dir.path())).transpose()?;
-        let changes = Changes {
-            clients: clients.as_ref().map(|clients| (clients.public_key().to_owned(), options.tokens_only.clone())),
-            policies_dirs: policies_dirs(&regions_dir.join("policies"), dir.path(), options)?,
-            limits: options.limits.clone(),
-            datasets: options.datasets.clone(),
-            replication: options.replication.clone(),
-            trusted_keys: options.trusted_keys.clone(),
-        };
-        let files = regions::copy_for_test(&regions_dir, dir.path(), &changes)?;
-        make_secrets(binary, &files)?;
-        let recorder = options.record.map(|(asking, asked)| record(&files, asking, asked)).transpose()?;
-        let tap = options.meter.then(|| Tap::start(&files)).transpose()?;
+        let (files, around) = Around::prepare(binary, dir.path(), options)?;
         let log_dir = dir.path().to_path_buf();
         let mut cluster = Self::start_with(binary, files, &log_dir, Some(dir))?;
-        cluster.recorder = recorder;
-        cluster.clients = clients.map(|clients| clients.with_operators(&cluster.regions)).transpose()?;
-        cluster.tap = tap;
+        cluster.around = around.with_operators(&cluster.regions)?;
         Ok(cluster)
     }
 
@@ -132,8 +83,7 @@ impl Cluster {
             .into_iter()
             .map(|file| Region { log: log_dir.join(format!("{}.log", file.id)), file, process: None })
             .collect();
-        let mut cluster =
-            Self { binary: binary.to_path_buf(), regions, reaper, recorder: None, tap: None, clients: None, dir };
+        let mut cluster = Self { binary: binary.to_path_buf(), regions, reaper, around: Around::default(), dir };
         for index in 0..cluster.regions.len() {
             cluster.spawn(index)?;
         }
@@ -167,18 +117,10 @@ impl Cluster {
     /// Where there is no region of that id.
     pub fn edge(&self, id: &str) -> Edge {
         let edge = Edge::new(&self.file(id).url);
-        match self.clients.as_ref().and_then(|clients| clients.operator(id)) {
+        match self.around.operator(id) {
             Some(token) => edge.with_token(token),
             None => edge,
         }
-    }
-
-    /// A token that all regions trust, made by `domicile token new` with these arguments.
-    ///
-    /// # Errors
-    /// Where the regions trust no key, or no such token can be made.
-    pub fn token(&self, arguments: &[&str]) -> Result<String> {
-        self.clients.as_ref().context("no region asks for tokens")?.token(arguments)
     }
 
     /// The command line, pointed at the edge of a region.
@@ -187,27 +129,6 @@ impl Cluster {
     /// Where there is no region of that id.
     pub fn cli(&self, id: &str) -> Cli {
         Cli::new(&self.binary, &self.file(id).url)
-    }
-
-    /// The file of the key that signs such tokens.
-    ///
-    /// # Errors
-    /// Where the regions trust no key.
-    pub fn client_key(&self) -> Result<&Path> {
-        Ok(self.clients.as_ref().context("no region asks for tokens")?.key_file())
-    }
-
-    /// What went through the recorder so far, both ways.
-    pub fn recorded(&self) -> Vec<u8> {
-        self.recorder.as_ref().map(Recorder::bytes).unwrap_or_default()
-    }
-
-    /// What regions asked of each other so far, where it was metered.
-    ///
-    /// # Errors
-    /// Where something passed that is no HTTP/2.
-    pub fn metered(&self) -> Result<Vec<Exchange>> {
-        self.tap.as_ref().map_or(Ok(Vec::new()), Tap::exchanges)
     }
 
     /// What a region has logged so far.
@@ -262,6 +183,22 @@ impl Cluster {
         let Some(mut process) = self.regions[index].process.take() else { return Ok(()) };
         self.reaper.forget(process.id())?;
         process.kill()
+    }
+
+    /// Destroys all data of a stopped region, as a fire would. Its configuration and secret stay.
+    ///
+    /// # Errors
+    /// Where it is still running, or the folder cannot be removed.
+    ///
+    /// # Panics
+    /// Where there is no region of that id.
+    pub fn destroy_data(&self, id: &str) -> Result<()> {
+        let region = &self.regions[self.index(id)];
+        if region.process.is_some() {
+            bail!("{id} is running");
+        }
+        let folder = &region.file.data_dir;
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
     }
 
     /// Lets a region hang (SIGSTOP): it takes connections, and answers nothing any more.
@@ -358,14 +295,6 @@ impl Region {
     }
 }
 
-/// Puts a recorder between a region and the peer that it asks.
-fn record(files: &[RegionFile], asking: &str, asked: &str) -> Result<Recorder> {
-    let file = |id: &str| files.iter().find(|file| file.id == id).with_context(|| format!("there is no region `{id}`"));
-    let recorder = Recorder::start(file(asked)?.url.trim_start_matches("http://"))?;
-    regions::redirect_peer(&file(asking)?.config, asked, recorder.address())?;
-    Ok(recorder)
-}
-
 /// Makes the secret of each region that has none yet, with `domicile secret new`.
 ///
 /// # Errors
@@ -379,18 +308,4 @@ pub fn make_secrets(binary: &Path, files: &[RegionFile]) -> Result<()> {
         Cli::new(binary, &file.url).run(&["secret", "new", path])?.success()?;
     }
     Ok(())
-}
-
-/// The folder of policies of each region.
-fn policies_dirs(project: &Path, dir: &Path, options: &Options) -> Result<BTreeMap<String, PathBuf>> {
-    let (own, permissive) = (dir.join("policies"), dir.join("permissive"));
-    policies::copy(project, &own)?;
-    policies::write_permissive(project, &permissive, &options.approved)?;
-    for (name, text) in &options.policies {
-        for dir in [&own, &permissive] {
-            std::fs::write(dir.join(format!("{name}.toml")), text)?;
-        }
-    }
-    let dir_of = |region: &&str| if options.permissive.contains(region) { permissive.clone() } else { own.clone() };
-    Ok(workspace::REGIONS.iter().map(|region| ((*region).to_owned(), dir_of(region))).collect())
 }

@@ -1,15 +1,12 @@
-//! TCP proxies between all regions that count the bodies which pass: the wire as a meter at the border sees it.
+//! Counts the bodies that pass a link: the wire as a meter at the border sees it.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::http2::{Frames, Said};
-use crate::regions::{self, RegionFile};
+use super::link::Observe;
 
 /// What one region asked another, and how much came back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,38 +23,25 @@ pub struct Exchange {
     pub answer_bytes: u64,
 }
 
-/// The exchanges by connection and stream.
+/// Reads what passes between two regions.
+#[derive(Debug)]
+pub(super) struct Tap {
+    way: Exchange,
+    seen: Mutex<Seen>,
+}
+
+/// The exchanges by connection and stream, and where each way of each connection is.
 #[derive(Debug, Default)]
 struct Seen {
-    exchanges: BTreeMap<(usize, u32), Exchange>,
-    connections: usize,
+    exchanges: BTreeMap<(u64, u32), Exchange>,
+    frames: BTreeMap<(u64, bool), Frames>,
     unreadable: usize,
 }
 
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tap(Arc<Mutex<Seen>>);
-
 impl Tap {
-    /// Puts a proxy in front of each peer of each region, until the process ends.
-    pub(super) fn start(files: &[RegionFile]) -> Result<Self> {
-        let tap = Self::default();
-        for asking in files {
-            for asked in files.iter().filter(|file| file.id != asking.id) {
-                let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
-                regions::redirect_peer(&asking.config, &asked.id, &listener.local_addr()?.to_string())?;
-                let way = Exchange { asking: asking.id.clone(), asked: asked.id.clone(), ..Exchange::default() };
-                let (target, tap) = (asked.url.trim_start_matches("http://").to_owned(), tap.clone());
-                thread::spawn(move || {
-                    for client in listener.incoming().flatten() {
-                        // Where the target is down, the client finds the connection closed, as it would without us.
-                        if let Ok(server) = TcpStream::connect(&target) {
-                            let _ = tap.connect(&client, &server, &way);
-                        }
-                    }
-                });
-            }
-        }
-        Ok(tap)
+    pub(super) fn new(asking: &str, asked: &str) -> Self {
+        let way = Exchange { asking: asking.to_owned(), asked: asked.to_owned(), ..Exchange::default() };
+        Self { way, seen: Mutex::default() }
     }
 
     /// What has passed so far.
@@ -65,48 +49,27 @@ impl Tap {
     /// # Errors
     /// Where something passed that is no HTTP/2.
     pub(super) fn exchanges(&self) -> Result<Vec<Exchange>> {
-        let seen = self.seen();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         anyhow::ensure!(seen.unreadable == 0, "{} times, what passed was no HTTP/2", seen.unreadable);
         Ok(seen.exchanges.values().cloned().collect())
     }
+}
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn connect(&self, client: &TcpStream, server: &TcpStream, way: &Exchange) -> Result<()> {
-        let connection = {
-            let mut seen = self.seen();
-            seen.connections += 1;
-            seen.connections
-        };
-        for (from, to, is_answer) in [(client, server, false), (server, client, true)] {
-            let (from, to, tap, way) = (from.try_clone()?, to.try_clone()?, self.clone(), way.clone());
-            thread::spawn(move || tap.pass(from, to, connection, &way, is_answer));
+impl Observe for Tap {
+    fn passed(&self, connection: u64, is_answer: bool, bytes: &[u8]) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = || if is_answer { Frames::default() } else { Frames::of_client() };
+        match seen.frames.entry((connection, is_answer)).or_insert_with(begin).take_in(bytes) {
+            Some(said) => said.into_iter().for_each(|said| seen.note(connection, &self.way, is_answer, said)),
+            None => seen.unreadable += 1,
         }
-        Ok(())
     }
+}
 
-    /// Counts what passes before it passes it on, so that whoever has the answer finds it counted.
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream, connection: usize, way: &Exchange, is_answer: bool) {
-        let mut frames = if is_answer { Frames::default() } else { Frames::of_client() };
-        let mut buffer = vec![0; 64 * 1024];
-        while let Ok(count @ 1..) = from.read(&mut buffer) {
-            match frames.take_in(&buffer[..count]) {
-                Some(said) => said.into_iter().for_each(|said| self.note(connection, way, is_answer, said)),
-                None => self.seen().unreadable += 1,
-            }
-            if to.write_all(&buffer[..count]).is_err() {
-                break;
-            }
-        }
-        let _ = to.shutdown(Shutdown::Write);
-    }
-
-    fn note(&self, connection: usize, way: &Exchange, is_answer: bool, said: Said) {
-        let mut seen = self.seen();
+impl Seen {
+    fn note(&mut self, connection: u64, way: &Exchange, is_answer: bool, said: Said) {
         let (Said::Headers { stream, .. } | Said::Data { stream, .. }) = said;
-        let exchange = seen.exchanges.entry((connection, stream)).or_insert_with(|| way.clone());
+        let exchange = self.exchanges.entry((connection, stream)).or_insert_with(|| way.clone());
         match said {
             // Trailers would say nothing of the status.
             Said::Headers { is_ok, .. } if is_answer => exchange.is_ok |= is_ok,
