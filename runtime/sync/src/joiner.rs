@@ -36,6 +36,13 @@ impl Joiner {
         Ok(Self { set, life, turn: 0, from, asked, staging, refusals: 0, retry_at_ms: 0 })
     }
 
+    /// Whether this region was given a log that it has not begun to write. Until it has, nothing may count here but what
+    /// comes with the snapshot.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.life.is_some()
+    }
+
     /// The question that is due, to one of `others`; none where one is under way, or all has come. It has to be followed
     /// by [`Joiner::answered`] or [`Joiner::failed`].
     pub fn due(&mut self, others: &[RegionId], store: &Store, now_ms: u64) -> Option<(RegionId, SnapshotAsk)> {

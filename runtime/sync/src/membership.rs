@@ -85,6 +85,18 @@ pub(crate) fn is_member(set: &ReplicationSet, state: &SetState, me: &Origin) -> 
     is_known && !state.members.is_out(me)
 }
 
+/// Whether a region knows that it goes on with its own log: it has entries of it, or was given it.
+pub(crate) fn is_sure(state: &SetState, me: &Origin) -> bool {
+    let was_let_in = state.members.get(me).is_some_and(|life| life.joined.is_some());
+    let is_own = |life: &Origin| life.region == me.region && life.generation() == me.generation();
+    was_let_in || state.members.is_out(me) || state.applied.iter().any(|(life, seq)| is_own(life) && seq > 0)
+}
+
+/// Whether this region has entries that count nowhere else, since the log that they are of had ended before.
+pub(crate) fn went_astray(state: &SetState) -> bool {
+    state.applied.iter().any(|(life, seq)| state.members.fenced(life).is_some_and(|end| seq > end))
+}
+
 /// Whether this region has not said yet what it has of a log that is frozen.
 pub(crate) fn owes(state: &SetState, me: &Origin) -> bool {
     let mut said = state.heard.get(me).cloned().unwrap_or_default();

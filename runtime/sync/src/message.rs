@@ -15,6 +15,9 @@ pub struct Pull {
     pub epoch: u32,
     /// The regions whose logs are wanted; all where none is named.
     pub regions: Vec<RegionId>,
+    /// Whether an answer is wanted even where there is nothing to say: the asking region does not know yet whether it
+    /// wrote anything before.
+    pub at_once: bool,
     /// By how many milliseconds the clock of the region that is asked is ahead of the asking one's, as far as its entries
     /// show; 0 where it is not too far ahead.
     pub ahead_ms: u64,

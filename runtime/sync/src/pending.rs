@@ -87,10 +87,10 @@ impl Pending {
         !members.is_out(origin) || self.entries.iter().any(follows)
     }
 
-    /// Takes out the entries behind the end of their logs.
+    /// Takes out the entries that never count.
     pub(crate) fn strays(&mut self, members: &Members) -> Vec<Entry> {
-        let is_stray = |(origin, seq): &(Origin, u64)| members.fenced(origin).is_some_and(|end| *seq > end);
-        let strays: Vec<(Origin, u64)> = self.entries.keys().filter(|dot| is_stray(dot)).cloned().collect();
+        let strays = self.entries.iter().filter(|(_, entry)| members.is_void(&entry.mark));
+        let strays: Vec<(Origin, u64)> = strays.map(|(dot, _)| dot.clone()).collect();
         let entries: Vec<Entry> = strays.iter().filter_map(|dot| self.entries.remove(dot)).collect();
         self.bytes -= entries.iter().map(Entry::encoded_len).sum::<usize>();
         entries
@@ -115,6 +115,12 @@ impl Pending {
     /// Whether an entry of a log waits.
     pub(crate) fn has_of(&self, origin: &Origin) -> bool {
         self.entries.range((origin.clone(), 0)..).next().is_some_and(|((of, _), _)| of == origin)
+    }
+
+    /// Whether an entry of a log waits that a vector does not mean.
+    pub(crate) fn has_beyond(&self, origin: &Origin, vector: &Vector) -> bool {
+        let mut of = self.entries.range((origin.clone(), vector.get(origin) + 1)..);
+        of.next().is_some_and(|((of, _), _)| of == origin)
     }
 
     /// Entries, and bytes of them.

@@ -5,67 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use domicile_store::{Entry, SetState, Store, StoreError};
 use domicile_types::{Change, Origin, RegionId, ReplicationSet, Vector, limits};
 
+use crate::link::{Link, Refusal};
 use crate::message::{Answer, Pull};
 use crate::pending::Pending;
 use crate::planted::{Mistake, Planted};
+use crate::standing::Standing;
 use crate::{SyncError, membership, stability};
 
 /// One region's part in one replication set.
 #[derive(Debug)]
 pub struct Replica {
-    set: ReplicationSet,
-    me: RegionId,
-    links: BTreeMap<RegionId, Link>,
-    pending: Pending,
+    pub(crate) set: ReplicationSet,
+    pub(crate) me: RegionId,
+    pub(crate) links: BTreeMap<RegionId, Link>,
+    pub(crate) pending: Pending,
     /// When this region last wrote an entry, or had nothing to say.
     quiet_since_ms: u64,
     /// Why what has come could not be applied; none where it could.
     parked: Option<String>,
-    standing: Standing,
+    pub(crate) standing: Standing,
+    /// Since when it is asked whether this region wrote anything before.
+    pub(crate) unsure_since_ms: Option<u64>,
+    /// Whether another region is known to have entries.
+    pub(crate) has_begun: bool,
     /// Bytes of entries that are kept for each other region, and when that was looked at.
     kept_for: (BTreeMap<RegionId, u64>, u64),
     retained_bytes_max: u64,
     mistake: Mistake,
-}
-
-/// Whether a region takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Standing {
-    /// It does.
-    #[default]
-    Member,
-    /// It has to start from a snapshot, since it is new or lost what it had.
-    New,
-    /// It has to start from a snapshot, since entries that it lacks are not kept any more.
-    Behind,
-    /// It has to start from a snapshot, since its log was given up.
-    Out,
-}
-
-/// What is known of another region of the set.
-#[derive(Debug, Default)]
-struct Link {
-    asked: bool,
-    failures: u32,
-    retry_at_ms: u64,
-    /// When it last answered or asked.
-    heard_ms: Option<u64>,
-    /// What it said that it has for good.
-    acked: Vector,
-    /// By how much it finds this region's clock ahead.
-    ahead_ms: u64,
-    refusal: Option<Refusal>,
-    /// The epoch of the log that it writes, as far as it said.
-    epoch: u32,
-}
-
-/// Why another region gives nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// What is lacked is not kept there any more.
-    SnapshotRequired,
-    /// This region may not have the set, or the other one thinks so.
-    NotPermitted,
 }
 
 /// How a region's part in a set is.
@@ -105,7 +71,9 @@ impl Replica {
             pending: Pending::default(),
             quiet_since_ms: 0,
             parked: None,
-            standing: Standing::Member,
+            standing: Standing::Unsure,
+            unsure_since_ms: None,
+            has_begun: false,
             kept_for: (BTreeMap::new(), 0),
             retained_bytes_max: limits::RETAINED_LOG_BYTES_MAX,
             mistake: Mistake::default(),
@@ -145,8 +113,8 @@ impl Replica {
     /// The questions that are due. Each has to be followed by [`Replica::answered`] or [`Replica::failed`].
     /// None where this region has to start from a snapshot. `me` is the log that it writes.
     pub fn due(&mut self, state: &SetState, me: &Origin, now_ms: u64) -> Vec<(RegionId, Pull)> {
-        self.look(state, me);
-        if self.standing != Standing::Member {
+        self.look(state, me, now_ms);
+        if self.standing.needs_snapshot() {
             return Vec::new();
         }
         // Of a log that ended, or is about to, any region may have what another one lacks.
@@ -172,6 +140,7 @@ impl Replica {
                 epoch: me.epoch,
                 // Its own, too: after it came back from a backup, the others have what it lost.
                 regions: [region, &self.me].into_iter().chain(others).cloned().collect(),
+                at_once: self.standing == Standing::Unsure,
                 ahead_ms: self.pending.ahead_ms(region, latest_ms),
                 bytes_max: limits::PULL_BYTES_MAX,
             };
@@ -184,16 +153,32 @@ impl Replica {
     pub fn answered(&mut self, region: &RegionId, answer: Answer, state: &SetState, now_ms: u64) {
         let Some(link) = self.links.get_mut(region) else { return };
         (link.asked, link.failures, link.heard_ms, link.refusal) = (false, 0, Some(now_ms), None);
+        if answer != Answer::NotPermitted {
+            link.refused_ms = None;
+        }
         match answer {
             Answer::Entries { entries, .. } => {
+                if self.standing == Standing::Unsure {
+                    self.has_begun |= !entries.is_empty();
+                    link.is_sure = true;
+                    link.retry_at_ms = now_ms.saturating_add(limits::PULL_RETRY_MS_MAX);
+                }
                 let of_set = entries.into_iter().filter(|entry| entry.mark.set == self.set.name);
                 of_set.for_each(|entry| self.pending.push(entry, &state.applied));
             }
             Answer::SnapshotRequired => {
                 link.refuse(Refusal::SnapshotRequired, now_ms);
-                self.standing = Standing::Behind;
+                let has_nothing = self.standing == Standing::Unsure;
+                self.standing = if has_nothing { Standing::New } else { Standing::Behind };
             }
-            Answer::NotPermitted => link.refuse(Refusal::NotPermitted, now_ms),
+            Answer::NotPermitted => {
+                link.refuse(Refusal::NotPermitted, now_ms);
+                let since_ms = *link.refused_ms.get_or_insert(now_ms);
+                // It was let in by a log that ended meanwhile, so that nobody knows of it.
+                if self.was_let_in(state) && now_ms.saturating_sub(since_ms) >= limits::REFUSED_MS_MAX {
+                    self.standing = Standing::Out;
+                }
+            }
             Answer::Fenced => self.standing = Standing::Out,
         }
     }
@@ -258,11 +243,15 @@ impl Replica {
             // It lost what it had.
             (link.epoch, link.acked) = (pull.epoch, Vector::default());
         }
+        // It has lost what it wrote, and must not go on with that log.
+        if state.applied.get(&writes) > pull.have.get(&writes) || self.pending.has_beyond(&writes, &pull.have) {
+            return Ok(Some(Answer::SnapshotRequired));
+        }
         link.acked.join(&pull.have);
         link.ahead_ms = pull.ahead_ms;
         let bytes_max = pull.bytes_max.min(limits::PULL_BYTES_MAX);
         match store.locate(&self.set.name, &pull.have, &pull.regions, bytes_max) {
-            Ok(located) if located.is_empty() => Ok(None),
+            Ok(located) if located.is_empty() && !pull.at_once => Ok(None),
             Ok(located) => Ok(Some(Answer::Entries { entries: located.read()?, more: located.more })),
             Err(StoreError::EntriesGone { .. }) => Ok(Some(Answer::SnapshotRequired)),
             Err(error) => Err(error.into()),
@@ -272,7 +261,7 @@ impl Replica {
     /// Lets go of what nobody needs any more. Says whether this region has to say in its log what it has applied, by an
     /// entry without rows: the others wait for that to know what is stable.
     pub fn tick(&mut self, store: &mut Store, me: &Origin, now_ms: u64) -> bool {
-        self.look(store.set_state(&self.set.name), me);
+        self.look(store.set_state(&self.set.name), me, now_ms);
         let state = store.set_state(&self.set.name);
         let mut stable = stability::stable(state, me, &self.set.regions);
         let mut delivered = state.applied.clone();
@@ -333,24 +322,6 @@ impl Replica {
         self.links.keys()
     }
 
-    /// Looks who belongs to the set by now, and whether this region still does.
-    fn look(&mut self, state: &SetState, me: &Origin) {
-        let joined = state.members.iter().filter(|(_, said)| said.joined.is_some()).map(|(life, _)| &life.region);
-        for region in joined.filter(|region| **region != self.me) {
-            if !self.links.contains_key(region) {
-                self.links.insert(region.clone(), Link::default());
-            }
-        }
-        if self.standing == Standing::Member && !membership::is_member(&self.set, state, me) {
-            let is_out = state.members.is_out(me);
-            self.standing = if is_out { Standing::Out } else { Standing::New };
-        }
-        // Others have what this region wrote, and it has not: it lost its disk, and must not give out numbers again.
-        if self.standing == Standing::Member && self.pending.has_of(me) {
-            self.standing = Standing::New;
-        }
-    }
-
     /// Looks, once a second, for whom how much is kept.
     fn weigh(&mut self, store: &Store, lives: &BTreeMap<Origin, Vector>, now_ms: u64) {
         if now_ms.abs_diff(self.kept_for.1) < limits::HEARTBEAT_MS {
@@ -391,12 +362,5 @@ impl Replica {
             kept_for: self.kept_for.0.clone(),
             is_fenced: self.standing != Standing::Member || ahead > 0 && 2 * ahead >= self.links.len(),
         }
-    }
-}
-
-impl Link {
-    fn refuse(&mut self, refusal: Refusal, now_ms: u64) {
-        self.refusal = Some(refusal);
-        self.retry_at_ms = now_ms.saturating_add(limits::PULL_RETRY_MS_MAX);
     }
 }

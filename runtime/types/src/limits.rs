@@ -360,6 +360,12 @@ pub const ACKNOWLEDGE_TIMEOUT_MS: u64 = 15_000;
 /// Bytes of entries of one set that are kept for members that do not fetch them. What is beyond goes once it is stable,
 /// and who lacked it has to start from a snapshot.
 pub const RETAINED_LOG_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Milliseconds for which a region that has nothing of a set, where others have, waits for all of them to say that it
+/// never wrote anything. Then it is given a log of its own.
+pub const UNSURE_MS_MAX: u64 = 10_000;
+/// Milliseconds for which others may say that a region which was let in may not have a set, before it asks to be let in
+/// again.
+pub const REFUSED_MS_MAX: u64 = 20_000;
 /// Snapshots of sets that a region offers at the same time.
 pub const OFFERS_MAX: usize = 4;
 /// Milliseconds after which an offer that nobody fetches from is dropped.

@@ -147,6 +147,14 @@ impl Members {
         self.get(life)?.fenced
     }
 
+    /// Whether an entry counts nowhere and never will: it is behind the end of its log, or follows what is behind the end
+    /// of another.
+    #[must_use]
+    pub fn is_void(&self, mark: &Mark) -> bool {
+        let is_behind = |life: &Origin, seq: u64| self.fenced(life).is_some_and(|end| seq > end);
+        is_behind(&mark.dot.origin, mark.dot.seq) || mark.follows.iter().any(|(life, seq)| is_behind(life, seq))
+    }
+
     /// The lives that are frozen and have not ended, with the entries that froze them.
     pub fn freezing(&self) -> impl Iterator<Item = (&Origin, &Vector)> {
         let open = self.0.iter().filter(|(_, life)| life.fenced.is_none());
@@ -197,7 +205,9 @@ mod tests {
         let lives = || {
             let (a, b, c) = (origin("a", 0)?, origin("b", 0)?, origin("c", 0)?);
             let dots = [(&a, 1), (&a, 2), (&b, 1), (&b, 2)];
-            dots.map(|(by, seq)| c.after(c.generation(), &Dot { origin: by.clone(), seq })).into_iter().collect::<Option<Vec<Origin>>>()
+            dots.map(|(by, seq)| c.after(c.generation(), &Dot { origin: by.clone(), seq }))
+                .into_iter()
+                .collect::<Option<Vec<Origin>>>()
         };
         let mut lives = lives().ok_or("names")?;
         assert!(lives.iter().all(|life| life.generation() == 1));

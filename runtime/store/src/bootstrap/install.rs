@@ -92,7 +92,7 @@ impl Store {
 
     /// The entries that count here and that the snapshot does not have.
     fn beyond(&self, incoming: &Incoming) -> Result<Vec<crate::Entry>, StoreError> {
-        let places = self.kept_entries(&incoming.set, &incoming.state.applied);
+        let places = self.entries_beyond(&incoming.set, &incoming.state.applied);
         let entries = Located::of(&self.parts.disk, &self.parts.wal_dir(), places).read()?;
         Ok(entries.into_iter().filter(|entry| entry.rows() > 0).collect())
     }

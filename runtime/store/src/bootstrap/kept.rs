@@ -3,9 +3,9 @@
 //! [`Entry::encode`] makes it.
 
 use bytes::Bytes;
-use domicile_types::Hlc;
+use domicile_types::{Hlc, SetName, Vector};
 
-use crate::logs::Entry;
+use crate::logs::{Entry, Place};
 use crate::{Store, StoreError};
 
 const HEAD_BYTES: usize = 20;
@@ -40,13 +40,15 @@ impl Kept {
 }
 
 impl Store {
-    /// Entries that this region has of a set, beyond a vector: all of them can be read, where the vector is what is
-    /// stable.
-    pub(crate) fn kept_entries(
-        &self,
-        set: &domicile_types::SetName,
-        beyond: &domicile_types::Vector,
-    ) -> Vec<crate::logs::Place> {
-        self.logs.places(set).filter(|place| !beyond.contains(&place.mark.dot)).cloned().collect()
+    /// Entries that this region has of a set, from the first on that is not stable. Stable ones among them are needed:
+    /// versions that stand beside each other came to count with the last of them.
+    pub(crate) fn kept_entries(&self, set: &SetName) -> Vec<Place> {
+        let stable = &self.logs.state(set).stable;
+        self.logs.places(set).skip_while(|place| stable.contains(&place.mark.dot)).cloned().collect()
+    }
+
+    /// Entries that this region has of a set, beyond a vector.
+    pub(crate) fn entries_beyond(&self, set: &SetName, vector: &Vector) -> Vec<Place> {
+        self.logs.places(set).filter(|place| !vector.contains(&place.mark.dot)).cloned().collect()
     }
 }

@@ -97,7 +97,7 @@ impl Store {
             hlc: self.sequencer.hlc(),
             next_seq: self.sequencer.next_seq(),
             // What is stable, every region has that may still write something.
-            places: self.kept_entries(set, &state.stable),
+            places: self.kept_entries(set),
             lease: self.lease.clone(),
         }
     }

@@ -80,7 +80,7 @@ impl Store {
                 continue;
             }
             let (_, dataset, _) = entry.open()?;
-            let is_decided = state.members.fenced(&dot.origin).is_some_and(|end| dot.seq > end);
+            let is_decided = state.members.is_void(&entry.mark);
             let (hlc, rows, bytes) = (entry.mark.hlc, entry.rows(), entry.encoded_len() as u64);
             listed.push(Quarantined { dot, hlc, dataset, rows, bytes, is_decided });
         }
@@ -101,7 +101,7 @@ impl Store {
         if state.applied.contains(dot) {
             return Err(missing());
         }
-        if state.members.fenced(&dot.origin).is_none_or(|end| dot.seq <= end) {
+        if !state.members.is_void(&entry.mark) {
             return Err(BootstrapProblem::Undecided { dot: dot.clone() }.into());
         }
         let prepared = self.preparer().prepare_again(entry)?;

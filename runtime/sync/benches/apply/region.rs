@@ -61,6 +61,7 @@ pub(crate) fn write(dir: &Path, arguments: Arguments) -> Result<Value> {
         epoch: 0,
         have: Default::default(),
         regions: Vec::new(),
+        at_once: false,
         ahead_ms: 0,
         bytes_max: limits::PULL_BYTES_MAX,
     };

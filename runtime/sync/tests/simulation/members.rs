@@ -25,7 +25,7 @@ impl World {
                 Change::Fence { .. } => "logs fenced",
             });
         }
-        if self.nodes[index].is_member() { Ok(()) } else { self.fetch(index) }
+        if self.nodes[index].replica.standing().needs_snapshot() { self.fetch(index) } else { Ok(()) }
     }
 
     /// A region that does not take part gets on with its snapshot.

@@ -132,7 +132,7 @@ impl Node {
             self.sponsor = Sponsor::new(tables::set(self.regions)).planted(self.sync);
             self.applier = Applier::new(policies(self.rule)).planted(self.sync);
         }
-        if self.is_lost {
+        if self.is_lost || self.joiner.as_ref().is_some_and(Joiner::is_under_way) {
             let replica = std::mem::replace(
                 &mut self.replica,
                 Replica::new(tables::set(self.regions), tables::region(self.index)),
