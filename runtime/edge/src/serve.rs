@@ -17,6 +17,7 @@ use domicile_query::{COMPARE_PATH, FRAGMENT_PATH, PLUGINS_PATH, Region};
 use domicile_types::limits::DRAIN_TIMEOUT;
 use domicile_wire::Problem;
 use domicile_wire::log::LOG_PATH;
+use domicile_wire::snapshot::SNAPSHOT_PATH;
 use domicile_wire::token::Role;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -109,6 +110,7 @@ fn peer_routes() -> Router<Arc<Edge>> {
         .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
         .route(COMPARE_PATH, post(peers::compare))
         .route(LOG_PATH, post(faces::log))
+        .route(SNAPSHOT_PATH, post(faces::snapshot))
         .route(health::PING_PATH, get(peers::ping))
 }
 
@@ -150,6 +152,10 @@ fn operate_here_routes() -> Router<Arc<Edge>> {
         .route("/v1/sync/status", get(faces::status))
         .route("/v1/sync/conflicts", get(faces::list_conflicts))
         .route("/v1/sync/conflicts/resolve", post(faces::resolve))
+        .route("/v1/sync/fence", post(operate::fence))
+        .route("/v1/sync/quarantine", get(operate::quarantine))
+        .route("/v1/sync/quarantine/retry", post(operate::retry))
+        .route("/v1/sync/quarantine/drop", post(operate::drop_entry))
         .route("/v1/audit/receipts", get(audit::receipts))
         .route("/v1/audit/heads", get(audit::heads))
         .route("/v1/audit/key", get(audit::key))

@@ -80,7 +80,11 @@ impl Joiner {
         let Some(asked) = self.asked.take().filter(|_| self.from.as_ref() == Some(region)) else { return Ok(()) };
         match (answer, asked) {
             (SnapshotAnswer::List(list), None) => {
-                let staging = store.stage(&list)?;
+                let staged = store.stage(&list);
+                if staged.is_err() {
+                    self.rest(now_ms);
+                }
+                let staging = staged?;
                 self.life = Some(staging.life().epoch);
                 self.refusals = 0;
                 self.staging = Some(staging);

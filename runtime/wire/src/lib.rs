@@ -14,6 +14,7 @@ pub mod policies;
 pub mod problem;
 pub mod receipt;
 pub mod signature;
+pub mod snapshot;
 mod stream;
 pub mod tls;
 pub mod token;

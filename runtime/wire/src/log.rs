@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use domicile_types::{Origin, Vector};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Path at which regions give each other entries.
@@ -21,6 +22,10 @@ pub struct PullBody {
     pub set: String,
     /// What the asking region has.
     pub have: Numbers,
+    /// The epoch of the log that the asking region writes.
+    pub epoch: u32,
+    /// Whether an answer is wanted even where there is nothing to say.
+    pub at_once: bool,
     /// The regions whose logs are wanted; all where none is named.
     pub regions: Vec<String>,
     /// By how many milliseconds the answering region's clock is too far ahead, as the asking one sees it.
@@ -39,6 +44,8 @@ pub enum PullKind {
     SnapshotRequired,
     /// The asking region may not have the set.
     NotPermitted,
+    /// The log of the asking region has ended.
+    Fenced,
 }
 
 /// The head of an answer.
@@ -64,15 +71,15 @@ pub fn vector(numbers: &Numbers) -> Option<Vector> {
     numbers.iter().map(log).collect()
 }
 
-/// An answer as it travels; none where its head cannot be written.
-pub fn encode_answer(head: PullHead, entries: &[u8]) -> Option<Vec<u8>> {
-    let head = serde_json::to_vec(&head).ok()?;
+/// An answer as it travels: a head and what follows it; none where the head cannot be written.
+pub fn encode_answer<H: Serialize>(head: &H, rest: &[u8]) -> Option<Vec<u8>> {
+    let head = serde_json::to_vec(head).ok()?;
     let length = u32::try_from(head.len()).ok()?;
-    Some([&length.to_le_bytes()[..], &head, entries].concat())
+    Some([&length.to_le_bytes()[..], &head, rest].concat())
 }
 
-/// The head of an answer, and the entries; none where it is no answer.
-pub fn decode_answer(answer: &Bytes) -> Option<(PullHead, Bytes)> {
+/// The head of an answer, and what follows it; none where it is no answer.
+pub fn decode_answer<H: DeserializeOwned>(answer: &Bytes) -> Option<(H, Bytes)> {
     let length = u32::from_le_bytes(answer.get(..4)?.try_into().ok()?) as usize;
     let head = serde_json::from_slice(answer.get(4..4_usize.checked_add(length)?)?).ok()?;
     Some((head, answer.slice(4 + length..)))
@@ -85,11 +92,15 @@ mod tests {
     #[test]
     fn answers_travel_and_nonsense_is_told() {
         let head = PullHead { kind: PullKind::Entries, more: true };
-        let answer: Option<Bytes> = encode_answer(head, b"rows").map(Bytes::from);
-        assert_eq!(answer.as_ref().and_then(decode_answer), Some((head, Bytes::from_static(b"rows"))));
+        let answer: Option<Bytes> = encode_answer(&head, b"rows").map(Bytes::from);
+        assert_eq!(answer.as_ref().and_then(decode_answer::<PullHead>), Some((head, Bytes::from_static(b"rows"))));
         for cut in 0..24 {
-            assert_eq!(answer.as_ref().and_then(|answer| decode_answer(&answer.slice(..cut))), None, "{cut} bytes");
+            assert_eq!(
+                answer.as_ref().and_then(|answer| decode_answer::<PullHead>(&answer.slice(..cut))),
+                None,
+                "{cut} bytes"
+            );
         }
-        assert_eq!(decode_answer(&Bytes::from_static(b"\xff\xff\xff\xff{}")), None);
+        assert_eq!(decode_answer::<PullHead>(&Bytes::from_static(b"\xff\xff\xff\xff{}")), None);
     }
 }

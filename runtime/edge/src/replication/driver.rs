@@ -1,37 +1,33 @@
 //! The task of one replication set.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use domicile_query::Region;
-use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
+use domicile_store::OfferJob;
+use domicile_sync::{Applier, Pull, SnapshotAsk};
 use domicile_types::{RegionId, limits};
 use domicile_wire::client::now_unix_ms;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::turn::{Done, Lying, Turn};
-use super::{Acked, Command, travel};
+use super::roles::{Report, Roles};
+use super::turn::{Done, Inbox, Lying, Turn};
+use super::{Acked, Command, Footing, travel};
 
 /// The state of a set, and what its task is told.
 pub(super) struct Driver {
     pub(super) region: Arc<Region>,
-    /// None while it is with the store.
-    pub(super) replica: Option<Replica>,
+    /// None while they are with the store.
+    pub(super) roles: Option<Roles>,
     pub(super) applier: Arc<Applier>,
     pub(super) waiting: mpsc::Receiver<Command>,
     /// For answers of other regions. Weak, so that the task ends with the handle to it.
     pub(super) commands: mpsc::WeakSender<Command>,
     pub(super) lying: Vec<Lying>,
-    pub(super) fenced: Arc<AtomicBool>,
+    pub(super) footing: watch::Sender<Footing>,
     pub(super) publish: watch::Sender<Acked>,
-}
-
-/// What came in since the last turn.
-#[derive(Default)]
-struct Inbox {
-    answered: Vec<(RegionId, Option<Answer>)>,
-    asked: Vec<oneshot::Sender<ReplicaStatus>>,
+    /// Who wants to know how it is.
+    pub(super) reporting: Vec<oneshot::Sender<Report>>,
 }
 
 impl Driver {
@@ -66,33 +62,58 @@ impl Driver {
     fn take(&mut self, command: Command, inbox: &mut Inbox) {
         match command {
             Command::Question { region, pull, reply } => {
-                if let Some(replica) = &mut self.replica {
-                    replica.heard(&region, now_unix_ms());
+                if let Some(roles) = &mut self.roles {
+                    roles.replica.heard(&region, now_unix_ms());
                 }
                 let until = Instant::now() + Duration::from_millis(limits::PULL_WAIT_MS);
                 self.lying.push(Lying { region, pull, reply, until });
             }
             Command::Answered { region, answer } => inbox.answered.push((region, answer)),
-            Command::Status(reply) => inbox.asked.push(reply),
+            Command::Asked(asked) => inbox.asked.push(asked),
+            Command::Told { region, answer } => inbox.told.push((region, answer)),
+            Command::Made { region, offer } => inbox.made.push((region, offer)),
+            Command::GiveUp(given_up) => inbox.given_up.push(given_up),
+            Command::Report(reply) => self.reporting.push(reply),
         }
     }
 
     /// Does what is due. Says whether there is more of it; none where the store is gone.
-    async fn turn(&mut self, inbox: Inbox) -> Option<bool> {
+    async fn turn(&mut self, mut inbox: Inbox) -> Option<bool> {
+        inbox.wants_report = !self.reporting.is_empty();
         let turn = Turn {
-            replica: self.replica.take()?,
+            roles: self.roles.take()?,
             applier: Arc::clone(&self.applier),
-            answered: inbox.answered,
+            inbox,
             lying: std::mem::take(&mut self.lying),
             now_ms: now_unix_ms(),
         };
-        let Done { replica, lying, pulls, status, more } =
+        let Done { roles, lying, pulls, ask, job, report, more } =
             self.region.with_store(move |store| turn.run(store)).await.ok()?;
-        self.replica = Some(replica);
         self.lying = lying;
-        if self.fenced.swap(status.is_fenced, Ordering::Relaxed) != status.is_fenced {
-            tracing::warn!(is_fenced = status.is_fenced, "other regions find this one's clock ahead, or no longer do");
+        self.tell(&roles);
+        self.roles = Some(roles);
+        if let Some(report) = report {
+            // Whoever asked may have gone.
+            self.reporting.drain(..).for_each(|reply| drop(reply.send(report.clone())));
         }
+        pulls.into_iter().for_each(|(region, pull)| self.pull(region, pull));
+        ask.into_iter().for_each(|(region, ask)| self.ask(region, ask));
+        job.into_iter().for_each(|(region, job)| self.make(region, job));
+        Some(more)
+    }
+
+    /// Tells those who wait for it how things are now.
+    fn tell(&self, roles: &Roles) {
+        let status = roles.replica.status();
+        let footing = Footing { standing: status.standing, is_fenced: status.is_fenced };
+        self.footing.send_if_modified(|known| {
+            let changed = *known != footing;
+            if changed {
+                tracing::info!(set = %roles.set(), ?footing, "what this region is in a set changed");
+                *known = footing;
+            }
+            changed
+        });
         self.publish.send_if_modified(|known| {
             let changed = *known != status.acked;
             if changed {
@@ -100,22 +121,45 @@ impl Driver {
             }
             changed
         });
-        for reply in inbox.asked {
-            // Whoever asked may have gone.
-            let _ = reply.send(status.clone());
-        }
-        pulls.into_iter().for_each(|(region, pull)| self.pull(region, pull));
-        Some(more)
     }
 
     /// Asks another region, beside everything else.
     fn pull(&self, peer: RegionId, pull: Pull) {
-        let (region, commands) = (Arc::clone(&self.region), self.commands.clone());
-        tokio::spawn(async move {
+        let region = Arc::clone(&self.region);
+        self.beside(async move {
             let answer = travel::pull(&region, &peer, &pull).await;
+            Command::Answered { region: peer, answer }
+        });
+    }
+
+    /// Asks another region for a snapshot, beside everything else.
+    fn ask(&self, peer: RegionId, ask: SnapshotAsk) {
+        let region = Arc::clone(&self.region);
+        self.beside(async move {
+            let answer = travel::snapshot(&region, &peer, &ask).await;
+            Command::Told { region: peer, answer }
+        });
+    }
+
+    /// Puts a snapshot into files, beside everything else.
+    fn make(&self, region: RegionId, job: OfferJob) {
+        let made = tokio::task::spawn_blocking(move || job.run());
+        self.beside(async move {
+            let gone = |error: tokio::task::JoinError| {
+                let source = std::io::Error::other(error.to_string());
+                domicile_store::StoreError::Io { action: "put together", path: "offers".into(), source }
+            };
+            Command::Made { region, offer: made.await.unwrap_or_else(|error| Err(gone(error))) }
+        });
+    }
+
+    fn beside(&self, work: impl Future<Output = Command> + Send + 'static) {
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let outcome = work.await;
             if let Some(commands) = commands.upgrade() {
                 // Where the task has ended, nobody waits for it.
-                let _ = commands.send(Command::Answered { region: peer, answer }).await;
+                let _ = commands.send(outcome).await;
             }
         });
     }

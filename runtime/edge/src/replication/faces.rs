@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::Request;
 use domicile_query::QueryError;
 use domicile_store::{Batch, Format, Source};
-use domicile_sync::{ListedConflict, Refusal as PeerRefusal, ReplicaStatus, Resolution, SyncError, conflicts};
+use domicile_sync::{ListedConflict, Refusal as PeerRefusal, Resolution, Standing, SyncError, conflicts};
 use domicile_types::limits::{BODY_BYTES_MAX, CONFLICTS_BYTES_MAX};
 use domicile_types::{RegionId, SetName, Vector};
 use domicile_wire::Problem;
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json as json_value};
 use tokio::sync::oneshot;
 
-use super::{Command, Part, travel};
+use super::{Command, Part, Report, travel};
 use crate::peers::signed;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
@@ -32,6 +32,16 @@ pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled 
     signed(&edge, request, BODY_BYTES_MAX, work).await
 }
 
+/// `POST /v1/peer/snapshot`
+pub(crate) async fn snapshot(State(edge): Shared, request: Request<Body>) -> Handled {
+    let work = async |caller: RegionId, body: Bytes| {
+        let answer = edge.replication().ask_snapshot(caller, travel::snapshot_question(&body)?).await;
+        let written = travel::written_snapshot(&answer);
+        Ok(written.ok_or_else(|| QueryError::Execution("a snapshot cannot be encoded".to_owned()))?.into())
+    };
+    signed(&edge, request, BODY_BYTES_MAX, work).await
+}
+
 /// `GET /v1/sync/status`
 pub(crate) async fn status(State(edge): Shared) -> Handled {
     let snapshot = edge.region.store().snapshot();
@@ -39,18 +49,19 @@ pub(crate) async fn status(State(edge): Shared) -> Handled {
     let mut sets = Vec::new();
     for (name, part) in &edge.replication().sets {
         let (reply, answered) = oneshot::channel();
-        let asked = part.commands.send(Command::Status(reply)).await;
-        let status = if asked.is_ok() { answered.await.ok() } else { None };
+        let asked = part.commands.send(Command::Report(reply)).await;
+        let report = if asked.is_ok() { answered.await.ok() } else { None };
         let applied = snapshot.applied.get(name).cloned().unwrap_or_default();
-        sets.push(match status {
-            Some(status) => described(name, part, &applied, &status, now_ms),
+        sets.push(match report {
+            Some(report) => described(name, part, &applied, &report, now_ms),
             None => json_value!({"set": name.as_str(), "stopped": true}),
         });
     }
     Ok(json(&json_value!({"region": edge.region.id().as_str(), "sets": sets})))
 }
 
-fn described(name: &SetName, part: &Part, applied: &Vector, status: &ReplicaStatus, now_ms: u64) -> Value {
+fn described(name: &SetName, part: &Part, applied: &Vector, report: &Report, now_ms: u64) -> Value {
+    let Report { status, members, stable, snapshot_bytes, set_aside, problem } = report;
     let peer = |(region, heard_ms): (&RegionId, &Option<u64>)| {
         let acked = status.acked.get(region);
         let of =
@@ -66,18 +77,38 @@ fn described(name: &SetName, part: &Part, applied: &Vector, status: &ReplicaStat
             "entries_behind": behind,
             "has": acked.map(numbers),
             "refusal": refusal,
+            "kept_bytes": status.kept_for.get(region).copied().unwrap_or(0),
         })
     };
+    let ended = members.iter().filter_map(|(life, said)| Some((life.to_string(), said.fenced?)));
+    let ending = members.freezing().map(|(life, _)| life.to_string());
     json_value!({
         "set": name.as_str(),
         "datasets": part.set.datasets.iter().map(|dataset| dataset.as_str()).collect::<Vec<_>>(),
+        "standing": standing(status.standing),
+        "snapshot_bytes_missing": snapshot_bytes,
         "applied": numbers(applied),
+        "stable": numbers(stable),
         "waiting": status.pending,
         "waiting_bytes": status.pending_bytes,
         "parked": status.parked,
-        "clock_ahead": status.is_fenced,
+        "problem": problem,
+        "clock_ahead": status.is_fenced && status.standing == Standing::Member,
+        "ended": ended.collect::<BTreeMap<_, _>>(),
+        "ending": ending.collect::<Vec<_>>(),
+        "set_aside": set_aside,
         "peers": status.heard_ms.iter().map(peer).collect::<Vec<_>>(),
     })
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Member => "member",
+        Standing::Unsure => "unsure",
+        Standing::New => "new",
+        Standing::Behind => "behind",
+        Standing::Out => "given-up",
+    }
 }
 
 fn numbers(vector: &Vector) -> BTreeMap<String, u64> {
@@ -119,7 +150,7 @@ pub(crate) async fn resolve(State(edge): Shared, body: Body) -> Handled {
     })?;
     let catalog = edge.region.catalog();
     let spec = catalog.spec(&wanted.dataset)?;
-    edge.replication().check_clock(&spec.dataset.name)?;
+    edge.replication().check_writable(&spec.dataset.name).await?;
     let listed = listed(&edge).await?;
     let of_row = || listed.iter().filter(|one| one.dataset == wanted.dataset && one.key == wanted.key);
     let latest = of_row().max_by_key(|one| (one.versions.contains(&wanted.version), one.detected_ms));
