@@ -146,7 +146,7 @@ impl Joiner {
         let about: Vec<RowsAbout> = rows_about()?;
         let life = store.start_from(staging, &about)?;
         (self.staging, self.from, self.life) = (None, None, None);
-        store.clear_staging()?;
+        store.clear_staging(&self.set)?;
         Ok(Some(life))
     }
 }

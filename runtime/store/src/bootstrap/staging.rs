@@ -71,7 +71,7 @@ impl Store {
     /// # Errors
     /// Where the disk cannot be read.
     pub fn staged_life(&self, set: &SetName) -> Result<Option<Origin>, StoreError> {
-        let path = self.parts.dir.join(DIR).join(LIFE);
+        let path = self.staging(set).join(LIFE);
         let Some(text) = disk::read(self.parts.disk.as_ref(), &path)? else { return Ok(None) };
         let text: Option<LifeText> = serde_json::from_slice(&text).ok();
         let epoch = text.filter(|text| text.set == set.as_str()).map(|text| text.epoch);
@@ -79,8 +79,8 @@ impl Store {
         Ok(life.filter(|life| *life != self.origin()))
     }
 
-    /// Begins to fetch a snapshot, or goes on with it. What is whole here already is not fetched again; what the
-    /// snapshot does not have is removed.
+    /// Begins to fetch a snapshot, or goes on with it. What is here already is not fetched again; what the snapshot does
+    /// not have is removed.
     ///
     /// # Errors
     /// Where the list is none, is not for this region, or the disk fails.
@@ -89,36 +89,45 @@ impl Store {
         if list.life.region != self.parts.region {
             return Err(BootstrapProblem::Misfit { set: list.set }.into());
         }
-        let (disk, dir) = (Arc::clone(&self.parts.disk), self.parts.dir.join(DIR));
+        let (disk, dir) = (Arc::clone(&self.parts.disk), self.staging(&list.set));
         disk.create_dir(&dir).map_err(StoreError::io("create", &dir))?;
         let life = LifeText { set: list.set.to_string(), epoch: list.life.epoch };
         let text = serde_json::to_vec(&life).map_err(StoreError::encoding)?;
         let path = dir.join(LIFE);
         let temporary = disk::write_temporary(disk.as_ref(), &path, &text)?;
         disk::publish(disk.as_ref(), &temporary, &path)?;
-        let mut missing = list.files();
+        let (mut missing, mut open) = (list.files(), None);
         for path in disk.list(&dir).map_err(StoreError::io("list", &dir))? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name == LIFE {
                 continue;
             }
-            let digest = name.parse::<Digest>().ok();
-            match digest.and_then(|digest| Some((digest, *missing.get(&digest)?))) {
-                Some((digest, bytes)) if is_whole(disk.as_ref(), &path, &digest, bytes)? => {
+            let wanted = |digest: Digest| Some((digest, *missing.get(&digest)?));
+            let whole = name.parse::<Digest>().ok().and_then(wanted);
+            let begun = name.strip_suffix(".tmp").and_then(|name| name.parse().ok()).and_then(wanted);
+            match (whole, begun) {
+                (Some((digest, bytes)), _) if is_whole(disk.as_ref(), &path, &digest, bytes)? => {
                     missing.remove(&digest);
+                }
+                (None, Some((digest, bytes))) if open.is_none() => {
+                    open = Open::again(disk.as_ref(), &path, digest, bytes)?
                 }
                 _ => disk::discard(disk.as_ref(), &path),
             }
         }
-        Ok(Staging { disk, dir, list, missing, open: None })
+        Ok(Staging { disk, dir, list, missing, open })
     }
 
-    /// Removes all that was fetched.
+    fn staging(&self, set: &SetName) -> PathBuf {
+        self.parts.dir.join(DIR).join(set.as_str())
+    }
+
+    /// Removes all that was fetched of a set.
     ///
     /// # Errors
     /// Where the disk fails.
-    pub fn clear_staging(&self) -> Result<(), StoreError> {
-        let (disk, dir) = (&self.parts.disk, self.parts.dir.join(DIR));
+    pub fn clear_staging(&self, set: &SetName) -> Result<(), StoreError> {
+        let (disk, dir) = (&self.parts.disk, self.staging(set));
         disk.create_dir(&dir).map_err(StoreError::io("create", &dir))?;
         let files = disk.list(&dir).map_err(StoreError::io("list", &dir))?;
         files.iter().for_each(|file| disk::discard(disk.as_ref(), file));
@@ -131,13 +140,32 @@ fn is_whole(disk: &dyn Disk, path: &Path, digest: &Digest, bytes: u64) -> Result
     if file.size().map_err(StoreError::io("inspect", path))? != bytes {
         return Ok(false);
     }
+    Ok(hashed(file.as_ref(), path, bytes)?.finish() == *digest)
+}
+
+fn hashed(file: &dyn DiskFile, path: &Path, bytes: u64) -> Result<Hashing, StoreError> {
     let (mut hashing, mut offset) = (Hashing::default(), 0);
     while offset < bytes {
         let length = READ_BYTES.min(bytes - offset);
         hashing.update(&file.read_at(offset, length as usize).map_err(StoreError::io("read", path))?);
         offset += length;
     }
-    Ok(hashing.finish() == *digest)
+    Ok(hashing)
+}
+
+impl Open {
+    /// The file as an earlier process left it; none where it has nothing to go on with. Where its beginning is not what
+    /// was fetched, that shows in the end.
+    fn again(disk: &dyn Disk, path: &Path, digest: Digest, bytes: u64) -> Result<Option<Self>, StoreError> {
+        let file = disk.open(path).map_err(StoreError::io("open", path))?;
+        let offset = file.size().map_err(StoreError::io("inspect", path))?;
+        if offset == 0 || offset >= bytes {
+            disk::discard(disk, path);
+            return Ok(None);
+        }
+        let hashing = hashed(file.as_ref(), path, offset)?;
+        Ok(Some(Self { digest, path: path.to_owned(), file, offset, hashing }))
+    }
 }
 
 impl Staging {
