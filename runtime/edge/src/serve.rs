@@ -27,7 +27,7 @@ use crate::clients::{Needs, guarded};
 use crate::metrics::Metrics;
 use crate::peer_door::PeerDoor;
 use crate::problems::Refusal;
-use crate::replication::{Replication, faces};
+use crate::replication::{Replication, faces, operate};
 use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, policies, query};
 
 /// An edge: a region and what its front door needs besides.

@@ -15,7 +15,7 @@ use crate::world::{NOW_MS, TODAY, World, name};
 
 const PULL_BYTES_MAX: u64 = 1 << 20;
 
-fn set() -> SetName {
+pub(crate) fn set() -> SetName {
     "shared".parse().unwrap()
 }
 
@@ -23,12 +23,12 @@ fn sets() -> BTreeMap<DatasetName, SetName> {
     ["events", "notes"].map(|dataset| (name(dataset), set())).into_iter().collect()
 }
 
-fn origin(region: &str, epoch: u32) -> Origin {
+pub(crate) fn origin(region: &str, epoch: u32) -> Origin {
     Origin { region: region.parse().unwrap(), epoch }
 }
 
 /// A world whose datasets are replicated, with some rows.
-fn filled() -> World {
+pub(crate) fn filled() -> World {
     let mut world = World::new(5, Lifecycle::default());
     world.store = None;
     world.parts.sets = sets();
