@@ -322,6 +322,42 @@ pub(crate) enum SyncVerb {
         /// The version that is to count, as `sync conflicts` shows it: `eu-central.0:17`.
         version: String,
     },
+    /// Give up a region that is dead or cut off for good, so that the others wait for it no longer.
+    Fence {
+        /// The region.
+        region: String,
+        /// The replication set; all that it is in where none is named.
+        #[arg(long)]
+        set: Option<String>,
+        /// Do it. Otherwise only what it means is shown.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Entries of logs that ended, which count nowhere and are not lost.
+    #[command(subcommand)]
+    Quarantine(QuarantineVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineVerb {
+    /// Which there are.
+    List,
+    /// Write the rows of one anew, over whatever counts by now.
+    Retry {
+        /// The entry, as `sync quarantine list` shows it: `eu-west.0:17`.
+        entry: String,
+        /// The replication set, where several have an entry of this name.
+        #[arg(long)]
+        set: Option<String>,
+    },
+    /// Forget one for good.
+    Drop {
+        /// The entry, as `sync quarantine list` shows it: `eu-west.0:17`.
+        entry: String,
+        /// The replication set, where several have an entry of this name.
+        #[arg(long)]
+        set: Option<String>,
+    },
 }
 
 /// What is done with conflicts, but listing them.

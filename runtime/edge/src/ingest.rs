@@ -39,7 +39,7 @@ async fn ingest(
     operation: Operation,
 ) -> Handled {
     let name = edge.region.catalog().spec(&dataset)?.dataset.name.clone();
-    edge.replication().check_clock(&name)?;
+    edge.replication().check_writable(&name).await?;
     let session = session::brought(headers)?;
     let (format, idempotency_key, wanted) = (format(headers)?, idempotency_key(headers)?, acknowledge(headers)?);
     let batch = Batch { dataset: name.clone(), operation, format, idempotency_key };

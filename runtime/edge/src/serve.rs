@@ -17,6 +17,7 @@ use domicile_query::{COMPARE_PATH, FRAGMENT_PATH, PING_PATH, PLUGINS_PATH, Regio
 use domicile_types::limits::DRAIN_TIMEOUT;
 use domicile_wire::Problem;
 use domicile_wire::log::LOG_PATH;
+use domicile_wire::snapshot::SNAPSHOT_PATH;
 use domicile_wire::token::Role;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -26,7 +27,7 @@ use crate::clients::{Needs, guarded};
 use crate::metrics::Metrics;
 use crate::peer_door::PeerDoor;
 use crate::problems::Refusal;
-use crate::replication::{Replication, faces, pauses, replay, status};
+use crate::replication::{Replication, faces, operate, pauses, replay, status};
 use crate::{audit, backups, data, health, ingest, peers, plugin_costs, plugins, policies, query};
 
 /// An edge: a region and what its front door needs besides.
@@ -109,6 +110,7 @@ fn peer_routes() -> Router<Arc<Edge>> {
         .route(&format!("{PLUGINS_PATH}/components/{{sha256}}"), get(peers::component))
         .route(COMPARE_PATH, post(peers::compare))
         .route(LOG_PATH, post(faces::log))
+        .route(SNAPSHOT_PATH, post(faces::snapshot))
         .route(PING_PATH, get(peers::ping))
 }
 
@@ -153,6 +155,10 @@ fn operate_here_routes() -> Router<Arc<Edge>> {
         .route("/v1/sync/conflicts", get(faces::list_conflicts))
         .route("/v1/sync/conflicts/replay", get(replay::replay))
         .route("/v1/sync/conflicts/resolve", post(faces::resolve))
+        .route("/v1/sync/fence", post(operate::fence))
+        .route("/v1/sync/quarantine", get(operate::quarantine))
+        .route("/v1/sync/quarantine/retry", post(operate::retry))
+        .route("/v1/sync/quarantine/drop", post(operate::drop_entry))
         .route("/v1/audit/receipts", get(audit::receipts))
         .route("/v1/audit/heads", get(audit::heads))
         .route("/v1/audit/key", get(audit::key))

@@ -22,10 +22,10 @@ use crate::{Prepared, Preparer, Store, StoreError};
 #[derive(Debug)]
 pub struct Opened {
     entry: Entry,
-    description: Description,
+    pub(crate) description: Description,
     /// The dataset.
     pub dataset: DatasetName,
-    rows: Checked,
+    pub(crate) rows: Checked,
 }
 
 /// Rows of an entry that are here already, in versions of which some were written without knowing of the entry.
@@ -106,7 +106,7 @@ impl Preparer {
             Verdict::Apart { version } | Verdict::Resolved { version, .. } => Some(*version),
         };
         let (count, values) = (entry.rows() as u64, BTreeSet::new());
-        let about = About { dataset, rows: count, values, idempotency: None, checked_at };
+        let about = About { dataset, rows: count, values, idempotency: None, checked_at, change: None };
         let blind = checked_at.is_none() && !described.primary_key().is_empty();
         let content = match verdict {
             Verdict::Unmet | Verdict::Apart { .. } => Content::Carried { entry, rows, instead: None, blind },

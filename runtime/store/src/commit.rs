@@ -335,7 +335,7 @@ impl Store {
         let header = FileHeader {
             number: self.log.number + 1,
             before_end: self.log.offset,
-            epoch: self.sequencer.epoch,
+            epoch: self.sequencer.epoch(),
             region: self.parts.region.clone(),
         };
         LogFile::create(self.parts.disk.as_ref(), &self.parts.wal_dir(), &header, self.parts.sizes.log_file_bytes)

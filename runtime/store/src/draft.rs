@@ -123,7 +123,7 @@ impl Store {
         let set = self.parts.sets.get(&member.about.dataset)?;
         let origin = Origin { region: stamp.origin.clone(), epoch: stamp.epoch };
         let state = draft.sets.get(set).unwrap_or_else(|| self.logs.state(set));
-        Some(logs::next_mark(state, set, origin, stamp.hlc))
+        Some(logs::next_mark(state, set, origin, stamp.hlc, member.about.change.clone()))
     }
 }
 

@@ -9,7 +9,9 @@ use domicile_types::{DatasetName, Digest, Dot, Origin, RegionId, SetName, sugges
 use parquet::errors::ParquetError;
 
 use crate::refusals::RefusedRow;
-use crate::{BackupProblem, Format, HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem};
+use crate::{
+    BackupProblem, BootstrapProblem, Format, HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem,
+};
 
 /// Why the store, a journal or the blobs refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -299,6 +301,9 @@ pub enum StoreError {
         /// Whose log.
         origin: Origin,
     },
+    /// A snapshot of a set, or an entry that was set aside.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapProblem),
     /// A segment is in cold storage, and the region has none.
     #[error("segment {object} is in cold storage, which is not configured; restore `cold_url` in the region's file")]
     NoColdStorage {

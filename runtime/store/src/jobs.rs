@@ -230,6 +230,11 @@ impl Store {
         Some(self.start(work, None))
     }
 
+    /// Whether recent rows are on their way into segments elsewhere.
+    pub(crate) fn is_flushing(&self) -> bool {
+        self.jobs.flushing.busy
+    }
+
     /// Lets the recent rows become segments, however few they are. The next job does it.
     pub fn freeze_recent(&mut self) {
         self.freeze();

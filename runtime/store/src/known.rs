@@ -28,6 +28,12 @@ impl Known {
         }
     }
 
+    /// Forgets the batches of a dataset.
+    pub(crate) fn forget(&mut self, dataset: &DatasetName) {
+        self.order.retain(|(of, _)| *of != dataset.as_str());
+        self.batches.retain(|(of, _), _| *of != dataset.as_str());
+    }
+
     /// The answer to a batch that came before; none where it did not.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod apply;
 mod backup;
 mod blobs;
 mod blocks;
+mod bootstrap;
 mod bounds;
 mod catalog;
 mod chunk;
@@ -31,6 +32,7 @@ mod local_disk;
 mod logs;
 mod lookup;
 mod manifest;
+mod membership;
 mod merge;
 mod noting;
 mod objects;
@@ -57,6 +59,7 @@ pub use backup::{
     restore, verify_backup,
 };
 pub use blobs::Blobs;
+pub use bootstrap::{BootstrapProblem, Offer, OfferJob, OfferList, Quarantined, RowsAbout, Staging, Want};
 pub use catalog::{DatasetSpec, ENTITY_COLUMN, arrow_schema, stored_schema};
 pub use commit::Ack;
 pub use disk::{Disk, DiskFile, ReadAt, write_atomic};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::datatypes::SchemaRef;
-use domicile_types::{DatasetName, Digest, Hlc, KeyValue, RegionId, SetName, limits};
+use domicile_types::{Change, DatasetName, Digest, Hlc, KeyValue, RegionId, SetName, limits};
 
 use crate::chunk::{self, Checked, Gathered, Target};
 use crate::digesting;
@@ -66,6 +66,8 @@ pub(crate) struct About {
     pub(crate) idempotency: Option<Idempotency>,
     /// The version that the batch was checked against, where the outcome depends on stored rows of the same dataset.
     pub(crate) checked_at: Option<u64>,
+    /// How its entry changes the members of its set.
+    pub(crate) change: Option<Change>,
 }
 
 impl Prepared {
@@ -211,7 +213,14 @@ impl Preparer {
             (Err(error), ..) | (Ok(()), Err(error), _) => return Err(error),
         };
         let checked_at = (refused.is_none() && entry.spec.dataset.rows_may_move()).then_some(snapshot.version);
-        let about = About { dataset: batch.dataset, rows: work.rows, values: BTreeSet::new(), idempotency, checked_at };
+        let about = About {
+            dataset: batch.dataset,
+            rows: work.rows,
+            values: BTreeSet::new(),
+            idempotency,
+            checked_at,
+            change: None,
+        };
         match refused {
             Some(error) => Ok(Prepared { about, content: Content::Refused(error), _lease: self.lease.clone() }),
             None => work.into_prepared(about),

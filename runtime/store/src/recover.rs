@@ -51,6 +51,7 @@ pub(crate) fn open(parts: StoreParts) -> Result<Store, StoreError> {
     let sequencer = Sequencer::new(parts.region.clone(), state.epoch, hlc, next_seq, state.next_segment);
     let health = health(&damage);
     collect_orphans(&parts, &manifest, &state, &logs)?;
+    crate::bootstrap::clear(&parts)?;
     let (current, health) = (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(ArcSwap::from_pointee(health)));
     let reader = StoreReader { catalog: Arc::new(catalog), current, health };
     Ok(Store {
@@ -262,6 +263,10 @@ impl<'a> Recovery<'a> {
         self.snapshot.version = self.snapshot.version.max(place.version);
         self.hlc = self.hlc.max(place.hlc);
         let entry = self.entries.place(file, record);
+        if place.used == Use::Kept {
+            entry.into_iter().for_each(|entry| self.logs.found(entry, true));
+            return Ok(());
+        }
         if place.used == Use::Carried || (entry.is_none() && record.content.mark.is_some()) {
             return Ok(());
         }

@@ -190,7 +190,7 @@ impl Store {
 
     /// The log that this store writes.
     pub fn origin(&self) -> Origin {
-        Origin { region: self.sequencer.origin.clone(), epoch: self.sequencer.epoch }
+        Origin { region: self.sequencer.origin.clone(), epoch: self.sequencer.epoch() }
     }
 
     /// What counts here of a replication set.
@@ -199,9 +199,15 @@ impl Store {
     }
 
     /// Lets go of the log of a set as far as it is stable (nothing can come any more that was written without knowing of
-    /// it) and delivered to every region that may want it. The files go with the next flush.
-    pub fn release(&mut self, set: &SetName, stable: &Vector, delivered: &Vector) {
-        self.logs.release(set, stable, delivered);
+    /// it) and delivered to every region that may want it; where more than `bytes_max` bytes are kept, also of what is
+    /// not delivered. The files go with the next flush.
+    pub fn release(&mut self, set: &SetName, stable: &Vector, delivered: &Vector, bytes_max: u64) {
+        self.logs.release(set, stable, delivered, bytes_max);
+    }
+
+    /// Bytes of the entries of a set that are kept and that `vector` does not mean.
+    pub fn kept_beyond(&self, set: &SetName, vector: &Vector) -> u64 {
+        self.logs.bytes_beyond(set, vector)
     }
 
     pub(crate) fn publish(&self, snapshot: Snapshot) {

@@ -1,7 +1,7 @@
 //! Which version of a row is the newest: the hidden columns that say so, and the clock that hands them out.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
@@ -93,7 +93,7 @@ pub(crate) struct Sequencer {
     /// Moments of rows that may become visible later than rows of later moments.
     flights: Mutex<BTreeSet<Hlc>>,
     pub(crate) origin: RegionId,
-    pub(crate) epoch: u32,
+    epoch: AtomicU32,
 }
 
 impl Sequencer {
@@ -101,7 +101,7 @@ impl Sequencer {
     pub(crate) fn new(origin: RegionId, epoch: u32, hlc: Hlc, next_seq: u64, next_segment: u64) -> Self {
         let (next_seq, next_segment) = (AtomicU64::new(next_seq), AtomicU64::new(next_segment));
         let flights = Mutex::default();
-        Self { hlc: AtomicU64::new(hlc.0), next_seq, next_segment, flights, origin, epoch }
+        Self { hlc: AtomicU64::new(hlc.0), next_seq, next_segment, flights, origin, epoch: AtomicU32::new(epoch) }
     }
 
     /// A number that no segment had.
@@ -151,7 +151,17 @@ impl Sequencer {
     /// A stamp for `rows` rows of the moment `hlc`.
     pub(crate) fn stamp(&self, hlc: Hlc, rows: usize) -> Stamp {
         let first_seq = self.next_seq.fetch_add(rows as u64, Ordering::SeqCst);
-        Stamp { hlc, origin: self.origin.clone(), epoch: self.epoch, first_seq }
+        Stamp { hlc, origin: self.origin.clone(), epoch: self.epoch(), first_seq }
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// From now on writes under another epoch, with numbers from `next_seq` on.
+    pub(crate) fn begin(&self, epoch: u32, next_seq: u64) {
+        self.epoch.store(epoch, Ordering::SeqCst);
+        self.next_seq.fetch_max(next_seq, Ordering::SeqCst);
     }
 
     pub(crate) fn hlc(&self) -> Hlc {

@@ -1,9 +1,10 @@
 //! Every way in which sync fails.
 
+use crate::SystemError;
 use crate::conflict::{SiblingsError, Unavailable};
 use arrow::error::ArrowError;
 use domicile_store::StoreError;
-use domicile_types::{DatasetName, Dot, NameError, SetName};
+use domicile_types::{DatasetName, Dot, NameError, RegionId, SetName};
 
 /// Why entries cannot be applied or given.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,16 @@ pub enum SyncError {
         dot: Dot,
         /// The dataset of the row.
         dataset: DatasetName,
+    },
+    /// A region cannot be given up.
+    #[error(
+        "region `{region}` has no log in replication set `{set}` that could be given up here; see `members` for who has"
+    )]
+    NotMember {
+        /// The replication set.
+        set: SetName,
+        /// The region.
+        region: RegionId,
     },
     /// A dataset without a conflict policy.
     #[error("dataset `{dataset}` is not replicated here; add it to the replication set")]
@@ -53,6 +64,9 @@ pub enum SyncError {
     /// Versions of a row do not belong together.
     #[error(transparent)]
     Siblings(#[from] SiblingsError),
+    /// The datasets of what is known of concurrent versions cannot be described.
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// The plugin that resolves conflicts cannot be asked here now.
     #[error("concurrent versions of dataset `{dataset}` wait for the plugin that resolves its conflicts: {source}")]
     Plugin {

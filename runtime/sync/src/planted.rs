@@ -19,6 +19,12 @@ pub enum Planted {
     CountsTwice,
     /// An entry counts before those that it follows.
     EffectsBeforeCauses,
+    /// A region that comes back writes the log that it wrote before.
+    EpochReuse,
+    /// A snapshot is made before the log says that somebody starts from it.
+    SnapshotBeforeJoin,
+    /// A log ends where whoever is asked has it, whatever others have of it.
+    FenceAtOnce,
 }
 
 /// The mistake that is made, if any.

@@ -3,7 +3,7 @@
 //! They are kept as any other dataset is, so that they are as durable as the rows that they are about; they are this
 //! region's own and never replicated.
 
-use domicile_store::DatasetSpec;
+use domicile_store::{DatasetSpec, RowsAbout};
 use domicile_types::{Column, ColumnType, Dataset, DatasetError, NameError, Residency};
 
 /// The dataset of all conflicts: one row for each set of versions that met.
@@ -36,6 +36,15 @@ pub fn system_specs() -> Result<Vec<DatasetSpec>, SystemError> {
         )?,
         spec(SIBLINGS, &["dataset", "key"], &["versions", "before"], &[])?,
     ])
+}
+
+/// What both have of other datasets, which travels with a snapshot of these.
+///
+/// # Errors
+/// Never, as the names are fixed.
+pub fn rows_about() -> Result<Vec<RowsAbout>, SystemError> {
+    let about = |name: &str| Ok(RowsAbout { dataset: name.parse()?, column: "dataset".to_owned() });
+    [CONFLICTS, SIBLINGS].map(about).into_iter().collect()
 }
 
 fn spec(name: &str, key: &[&str], texts: &[&str], integers: &[&str]) -> Result<DatasetSpec, SystemError> {

@@ -8,6 +8,7 @@ mod dataset;
 mod digest;
 mod hlc;
 pub mod limits;
+mod membership;
 mod name;
 mod partition;
 mod replication;
@@ -20,6 +21,7 @@ pub use conflict::{ColumnPolicy, ConflictPolicy, ConflictPolicyError, MERGE_COLU
 pub use dataset::{Column, ColumnType, Dataset, DatasetError};
 pub use digest::{Digest, DigestError};
 pub use hlc::Hlc;
+pub use membership::{Change, Life, Members};
 pub use name::{DatasetName, NameError, PluginName, QueryId, RegionId, SetName};
 pub use partition::{BUCKETS_MAX, Every, Lifecycle, Partitioning, TimePartition, ValuePartition};
 pub use replication::{Acknowledge, AcknowledgeError, LogCompression, LogLink, ReplicationSet};

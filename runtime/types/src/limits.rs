@@ -377,3 +377,26 @@ pub const SET_LOGS_MAX: usize = 1_024;
 pub const SESSION_BYTES_MAX: usize = 4_096;
 /// Longest that a question waits for what its session has seen.
 pub const SESSION_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Bytes of entries of one set that are kept for members that do not fetch them. What is beyond goes once it is stable,
+/// and who lacked it has to start from a snapshot.
+pub const RETAINED_LOG_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Milliseconds for which a region that has nothing of a set, where others have, waits for all of them to say that it
+/// never wrote anything. Then it is given a log of its own.
+pub const UNSURE_MS_MAX: u64 = 10_000;
+/// Milliseconds for which others may say that a region which was let in may not have a set, before it asks to be let in
+/// again.
+pub const REFUSED_MS_MAX: u64 = 20_000;
+/// Milliseconds for which rows wait where a region does not know yet whether it takes part in their set.
+pub const FOOTING_WAIT_MS: u64 = 5_000;
+/// Snapshots of sets that a region offers at the same time.
+pub const OFFERS_MAX: usize = 4;
+/// Milliseconds after which an offer that nobody fetches from is dropped.
+pub const OFFER_IDLE_MS_MAX: u64 = 600_000;
+/// Bytes of a file of a snapshot that one answer has.
+pub const PART_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of the list of a snapshot's files.
+pub const OFFER_LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of entries that were set aside. Where they have more, no more are taken in.
+pub const QUARANTINE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Milliseconds until a region that cannot offer a snapshot yet is asked again.
+pub const OFFER_RETRY_MS: u64 = 500;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{Hlc, RegionId, SetName};
+use crate::{Change, Hlc, RegionId, SetName};
 
 /// Who writes a log: a region, in one life of its store. A store that comes back from a backup is one epoch later, so
 /// that no number is given out twice.
@@ -131,6 +131,8 @@ pub struct Mark {
     /// What its writer had applied then, its own entries before this one included: all that this entry follows. Any
     /// other entry, up to the present one, was written without knowing of it.
     pub follows: Vector,
+    /// How it changes the members of the set; most do not.
+    pub change: Option<Change>,
 }
 
 impl Mark {

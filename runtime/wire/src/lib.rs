@@ -16,6 +16,7 @@ pub mod problem;
 pub mod receipt;
 pub mod session;
 pub mod signature;
+pub mod snapshot;
 mod stream;
 pub mod tls;
 pub mod token;

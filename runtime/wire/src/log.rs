@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use domicile_types::{Origin, Vector, limits};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Path at which regions give each other entries.
@@ -22,7 +23,14 @@ pub struct PullBody {
     /// What the asking region has.
     pub have: Numbers,
     /// What waits there as well.
+    #[serde(default)]
     pub holds: Numbers,
+    /// The epoch of the log that the asking region writes.
+    #[serde(default)]
+    pub epoch: u32,
+    /// Whether an answer is wanted even where there is nothing to say.
+    #[serde(default)]
+    pub at_once: bool,
     /// The regions whose logs are wanted; all where none is named.
     pub regions: Vec<String>,
     /// By how many milliseconds the answering region's clock is too far ahead, as the asking one sees it.
@@ -65,6 +73,8 @@ pub enum PullKind {
     SnapshotRequired,
     /// The asking region may not have the set.
     NotPermitted,
+    /// The log of the asking region has ended.
+    Fenced,
 }
 
 /// The head of an answer.
@@ -104,6 +114,20 @@ pub fn vector(numbers: &Numbers) -> Option<Vector> {
     numbers.iter().map(log).collect()
 }
 
+/// A head, and what follows it, as both travel; none where the head cannot be written.
+pub fn encode_headed<H: Serialize>(head: &H, rest: &[u8]) -> Option<Vec<u8>> {
+    let head = serde_json::to_vec(head).ok()?;
+    let length = u32::try_from(head.len()).ok()?;
+    Some([&length.to_le_bytes()[..], &head, rest].concat())
+}
+
+/// The head, and what follows it; none where there is none.
+pub fn decode_headed<H: DeserializeOwned>(bytes: &Bytes) -> Option<(H, Bytes)> {
+    let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+    let head = serde_json::from_slice(bytes.get(4..4_usize.checked_add(length)?)?).ok()?;
+    Some((head, bytes.slice(4 + length..)))
+}
+
 /// An answer as it travels, packed where `compression` is known and it gets smaller; none where its head cannot be
 /// written.
 pub fn encode_answer(mut head: PullHead, entries: &[u8], compression: Option<&str>) -> Option<Vec<u8>> {
@@ -112,16 +136,12 @@ pub fn encode_answer(mut head: PullHead, entries: &[u8], compression: Option<&st
         _ => None,
     };
     head.zstd_bytes = packed.as_ref().and(Some(entries.len() as u64));
-    let head = serde_json::to_vec(&head).ok()?;
-    let length = u32::try_from(head.len()).ok()?;
-    Some([&length.to_le_bytes()[..], &head, packed.as_deref().unwrap_or(entries)].concat())
+    encode_headed(&head, packed.as_deref().unwrap_or(entries))
 }
 
 /// The head of an answer, and the entries, unpacked; none where it is no answer, or too large.
 pub fn decode_answer(answer: &Bytes) -> Option<(PullHead, Bytes)> {
-    let length = u32::from_le_bytes(answer.get(..4)?.try_into().ok()?) as usize;
-    let head: PullHead = serde_json::from_slice(answer.get(4..4_usize.checked_add(length)?)?).ok()?;
-    let entries = answer.slice(4 + length..);
+    let (head, entries) = decode_headed::<PullHead>(answer)?;
     let Some(bytes) = head.zstd_bytes else { return Some((head, entries)) };
     let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= limits::PULL_ANSWER_BYTES_MAX)?;
     let unpacked = zstd::bulk::decompress(&entries, bytes).ok().filter(|unpacked| unpacked.len() == bytes)?;

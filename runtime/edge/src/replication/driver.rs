@@ -1,46 +1,40 @@
 //! The task of one replication set.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use domicile_query::Region;
-use domicile_store::StoreError;
-use domicile_sync::{Applier, Pauses, Pull, Replica, ReplicaStatus};
+use domicile_store::{OfferJob, StoreError};
+use domicile_sync::{Applier, Pauses, Pull, ReplicaStatus, SnapshotAsk};
 use domicile_types::{RegionId, ReplicationSet, limits};
 use domicile_wire::client::now_unix_ms;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::pauses::{PauseChange, PauseFile};
+use super::roles::{Report, Roles};
 use super::rows::Rows;
-use super::travel::{self, Arrived};
-use super::turn::{Done, Lying, Turn};
-use super::{Command, Known, Links};
+use super::turn::{Done, Inbox, Lying, Turn};
+use super::{Command, Footing, Known, Links, snapshots, travel};
 
 /// The state of a set, and what its task is told.
 pub(super) struct Driver {
     pub(super) region: Arc<Region>,
     pub(super) rows: Rows,
     pub(super) set: Arc<ReplicationSet>,
-    /// None while it is with the store.
-    pub(super) replica: Option<Replica>,
+    /// None while they are with the store.
+    pub(super) roles: Option<Roles>,
     pub(super) applier: Arc<Applier>,
     pub(super) waiting: mpsc::Receiver<Command>,
     /// For answers of other regions. Weak, so that the task ends with the handle to it.
     pub(super) commands: mpsc::WeakSender<Command>,
     pub(super) lying: Vec<Lying>,
-    pub(super) fenced: Arc<AtomicBool>,
+    pub(super) footing: watch::Sender<Footing>,
     pub(super) publish: watch::Sender<Known>,
     pub(super) status: watch::Sender<ReplicaStatus>,
     pub(super) pause_file: PauseFile,
     pub(super) links: Links,
-}
-
-/// What came in since the last turn.
-#[derive(Default)]
-struct Inbox {
-    answered: Vec<(RegionId, Option<Arrived>)>,
-    asked: Vec<oneshot::Sender<ReplicaStatus>>,
+    /// Who wants to know how it is.
+    pub(super) reporting: Vec<oneshot::Sender<Report>>,
 }
 
 impl Driver {
@@ -75,15 +69,19 @@ impl Driver {
     async fn take(&mut self, command: Command, inbox: &mut Inbox) {
         match command {
             Command::Question { region, pull, reply } => {
-                if let Some(replica) = &mut self.replica {
-                    replica.heard(&region, now_unix_ms());
+                if let Some(roles) = &mut self.roles {
+                    roles.replica.heard(&region, now_unix_ms());
                 }
                 let wait_ms = if self.set.home.is_some() { limits::COPY_PULL_WAIT_MS } else { limits::PULL_WAIT_MS };
                 let until = Instant::now() + Duration::from_millis(wait_ms);
                 self.lying.push(Lying { region, pull, reply, until });
             }
             Command::Answered { region, answer } => inbox.answered.push((region, answer)),
-            Command::Status(reply) => inbox.asked.push(reply),
+            Command::Asked(asked) => inbox.asked.push(asked),
+            Command::Told { region, answer } => inbox.told.push((region, answer)),
+            Command::Made { region, offer } => inbox.made.push((region, offer)),
+            Command::GiveUp(given_up) => inbox.given_up.push(given_up),
+            Command::Report(reply) => self.reporting.push(reply),
             Command::Pause { change, reply } => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.pause(change).await);
@@ -93,37 +91,57 @@ impl Driver {
 
     /// Pauses or goes on, once that is durable.
     async fn pause(&mut self, change: PauseChange) -> Result<Pauses, StoreError> {
-        let Some(replica) = &mut self.replica else { return Ok(Pauses::default()) };
-        let mut pauses = replica.pauses().clone();
+        let Some(roles) = &mut self.roles else { return Ok(Pauses::default()) };
+        let mut pauses = roles.replica.pauses().clone();
         match change {
             PauseChange::Pause(from) => pauses.pause(from, now_unix_ms()),
             PauseChange::Resume(from) => pauses.resume(from.as_ref()),
         }
         self.pause_file.write(&pauses).await?;
-        replica.pause(pauses.clone());
+        roles.replica.pause(pauses.clone());
         // What asks here is answered at once, and so learns of it.
         self.lying.iter_mut().for_each(|lying| lying.until = Instant::now());
-        tracing::warn!(set = %replica.set().name, ?pauses, "replication was paused or resumed");
+        tracing::warn!(set = %self.set.name, ?pauses, "replication was paused or resumed");
         Ok(pauses)
     }
 
     /// Does what is due. Says whether there is more of it; none where the store is gone.
-    async fn turn(&mut self, inbox: Inbox) -> Option<bool> {
+    async fn turn(&mut self, mut inbox: Inbox) -> Option<bool> {
+        inbox.wants_report = !self.reporting.is_empty();
         let turn = Turn {
-            replica: self.replica.take()?,
+            roles: self.roles.take()?,
             applier: Arc::clone(&self.applier),
-            answered: inbox.answered,
+            inbox,
             lying: std::mem::take(&mut self.lying),
             now_ms: now_unix_ms(),
         };
-        let Done { replica, lying, pulls, status, as_of_ms, more } =
+        let Done { roles, lying, pulls, ask, job, report, status, as_of_ms, more } =
             self.rows.with_store(move |store| turn.run(store)).await.ok()?;
         self.rows.note_as_of(&self.set.name, as_of_ms);
-        self.replica = Some(replica);
         self.lying = lying;
-        if self.fenced.swap(status.is_fenced, Ordering::Relaxed) != status.is_fenced {
-            tracing::warn!(is_fenced = status.is_fenced, "other regions find this one's clock ahead, or no longer do");
+        self.tell(status);
+        self.roles = Some(roles);
+        if let Some(report) = report {
+            // Whoever asked may have gone.
+            self.reporting.drain(..).for_each(|reply| drop(reply.send(report.clone())));
         }
+        pulls.into_iter().for_each(|(region, pull)| self.pull(region, pull));
+        ask.into_iter().for_each(|(region, ask)| self.ask(region, ask));
+        job.into_iter().for_each(|(region, job)| self.make(region, job));
+        Some(more)
+    }
+
+    /// Tells those who wait for it how things are now.
+    fn tell(&self, status: ReplicaStatus) {
+        let footing = Footing { standing: status.standing, is_fenced: status.is_fenced };
+        self.footing.send_if_modified(|known| {
+            let changed = *known != footing;
+            if changed {
+                tracing::info!(set = %self.set.name, ?footing, "what this region is in a set changed");
+                *known = footing;
+            }
+            changed
+        });
         self.publish.send_if_modified(|known| {
             let changed = known.acked != status.acked || known.paused_ms != status.paused_ms;
             if changed {
@@ -131,24 +149,47 @@ impl Driver {
             }
             changed
         });
-        self.status.send_replace(status.clone());
-        for reply in inbox.asked {
-            // Whoever asked may have gone.
-            let _ = reply.send(status.clone());
-        }
-        pulls.into_iter().for_each(|(region, pull)| self.pull(region, pull));
-        Some(more)
+        self.status.send_replace(status);
     }
 
     /// Asks another region, beside everything else.
     fn pull(&self, peer: RegionId, pull: Pull) {
-        let (region, commands, set) = (Arc::clone(&self.region), self.commands.clone(), Arc::clone(&self.set));
+        let (region, set) = (Arc::clone(&self.region), Arc::clone(&self.set));
         let compression = self.links.get(&peer).and_then(|link| link.compression);
-        tokio::spawn(async move {
+        self.beside(async move {
             let answer = travel::pull(&region, &set, &peer, &pull, compression).await;
+            Command::Answered { region: peer, answer }
+        });
+    }
+
+    /// Asks another region for a snapshot, beside everything else.
+    fn ask(&self, peer: RegionId, ask: SnapshotAsk) {
+        let region = Arc::clone(&self.region);
+        self.beside(async move {
+            let answer = snapshots::fetch(&region, &peer, &ask).await;
+            Command::Told { region: peer, answer }
+        });
+    }
+
+    /// Puts a snapshot into files, beside everything else.
+    fn make(&self, region: RegionId, job: OfferJob) {
+        let made = tokio::task::spawn_blocking(move || job.run());
+        self.beside(async move {
+            let gone = |error: tokio::task::JoinError| {
+                let source = std::io::Error::other(error.to_string());
+                StoreError::Io { action: "put together", path: "offers".into(), source }
+            };
+            Command::Made { region, offer: made.await.unwrap_or_else(|error| Err(gone(error))) }
+        });
+    }
+
+    fn beside(&self, work: impl Future<Output = Command> + Send + 'static) {
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let outcome = work.await;
             if let Some(commands) = commands.upgrade() {
                 // Where the task has ended, nobody waits for it.
-                let _ = commands.send(Command::Answered { region: peer, answer }).await;
+                let _ = commands.send(outcome).await;
             }
         });
     }

@@ -15,7 +15,7 @@ use domicile_wire::session::Session;
 use serde::Deserialize;
 use serde_json::json as json_value;
 
-use super::{copies, travel};
+use super::{copies, snapshots, travel};
 use crate::peers::signed;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
@@ -26,6 +26,16 @@ pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled 
     let work = async |caller: RegionId, body: Bytes| {
         let (pull, compression) = travel::question(&body)?;
         copies::reply(edge.replication(), &edge.region, caller, pull, compression.as_deref()).await
+    };
+    signed(&edge, request, BODY_BYTES_MAX, work).await
+}
+
+/// `POST /v1/peer/snapshot`
+pub(crate) async fn snapshot(State(edge): Shared, request: Request<Body>) -> Handled {
+    let work = async |caller: RegionId, body: Bytes| {
+        let answer = edge.replication().ask_snapshot(caller, snapshots::question(&body)?).await;
+        let written = snapshots::written(&answer);
+        Ok(written.ok_or_else(|| QueryError::Execution("a snapshot cannot be encoded".to_owned()))?.into())
     };
     signed(&edge, request, BODY_BYTES_MAX, work).await
 }
@@ -65,7 +75,7 @@ pub(crate) async fn resolve(State(edge): Shared, body: Body) -> Handled {
     })?;
     let catalog = edge.region.catalog();
     let spec = catalog.spec(&wanted.dataset)?;
-    edge.replication().check_clock(&spec.dataset.name)?;
+    edge.replication().check_writable(&spec.dataset.name).await?;
     let listed = listed(&edge).await?;
     let of_row = || listed.iter().filter(|one| one.dataset == wanted.dataset && one.key == wanted.key);
     let latest = of_row().max_by_key(|one| (one.versions.contains(&wanted.version), one.detected_ms));

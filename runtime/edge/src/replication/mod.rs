@@ -5,10 +5,13 @@ mod copies;
 mod driver;
 pub(crate) mod faces;
 mod gauges;
+pub(crate) mod operate;
 pub(crate) mod pauses;
 pub(crate) mod replay;
+mod roles;
 mod rows;
 mod rule;
+mod snapshots;
 pub(crate) mod status;
 mod travel;
 mod turn;
@@ -16,11 +19,13 @@ mod turn;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use domicile_query::{QueryError, Region, watch_routes};
-use domicile_store::StoreError;
-use domicile_sync::{Answer, Applier, News, Pauses, Policy, Pull, Replica, ReplicaStatus};
+use domicile_store::{Offer, StoreError};
+use domicile_sync::{
+    Answer, Applier, News, Pauses, Policy, Pull, ReplicaStatus, SnapshotAnswer, SnapshotAsk, Standing,
+};
 use domicile_types::{Acknowledge, DatasetName, LogLink, RegionId, ReplicationSet, SetName, Vector, limits};
 use domicile_wire::Problem;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,8 +35,10 @@ use crate::problems::Refusal;
 use driver::Driver;
 pub(crate) use gauges::ReplicationGauges;
 use pauses::{PauseChange, PauseFile};
+use roles::{Report, Roles};
 use rows::Rows;
 use travel::Arrived;
+use turn::{Asked, GivenUp};
 
 /// What the task of a set is told.
 #[derive(Debug)]
@@ -40,10 +47,26 @@ enum Command {
     Question { region: RegionId, pull: Pull, reply: oneshot::Sender<Answer> },
     /// Another region answered, or did not.
     Answered { region: RegionId, answer: Option<Arrived> },
+    /// Another region asks for a snapshot.
+    Asked(Asked),
+    /// Another region answered about a snapshot, or did not.
+    Told { region: RegionId, answer: Option<SnapshotAnswer> },
+    /// A snapshot was put into files, or could not be.
+    Made { region: RegionId, offer: Result<Offer, StoreError> },
+    /// Somebody gives a region up.
+    GiveUp(GivenUp),
     /// How is it?
-    Status(oneshot::Sender<ReplicaStatus>),
+    Report(oneshot::Sender<Report>),
     /// Somebody wants it paused, or to go on.
     Pause { change: PauseChange, reply: oneshot::Sender<Result<Pauses, StoreError>> },
+}
+
+/// Whether rows may be written here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Footing {
+    standing: Standing,
+    /// Whether it takes no rows, since it is no member now or its clock is ahead.
+    is_fenced: bool,
 }
 
 /// How entries come from each other region.
@@ -82,8 +105,7 @@ struct Part {
     set: ReplicationSet,
     rows: Rows,
     commands: mpsc::Sender<Command>,
-    /// Whether this region's clock is so far ahead that it takes no writes.
-    fenced: Arc<AtomicBool>,
+    footing: watch::Receiver<Footing>,
     known: watch::Receiver<Known>,
     /// How it was at the end of the last turn.
     status: watch::Receiver<ReplicaStatus>,
@@ -121,21 +143,24 @@ impl Replication {
         Ok(Self { sets: parts, applier, _watching: watching })
     }
 
-    /// Holds where rows of a dataset may be written here now.
+    /// Holds where rows of a dataset may be written here now. Waits a while for a region that has just started to know.
     ///
     /// # Errors
-    /// Where too many other regions find this one's clock ahead.
-    pub(crate) fn check_clock(&self, dataset: &DatasetName) -> Result<(), Refusal> {
-        let fenced = |part: &&Part| part.set.datasets.contains(dataset) && part.fenced.load(Ordering::Relaxed);
-        if !self.sets.values().any(|part| fenced(&part)) {
-            return Ok(());
+    /// Where this region does not take part, or too many others find its clock ahead.
+    pub(crate) async fn check_writable(&self, dataset: &DatasetName) -> Result<(), Refusal> {
+        // Where one region writes, it always may.
+        let is_of = |part: &&Part| part.set.home.is_none() && part.set.datasets.contains(dataset);
+        let Some(part) = self.sets.values().find(is_of) else { return Ok(()) };
+        let mut footing = part.footing.clone();
+        let known = footing.wait_for(|footing| footing.standing != Standing::Unsure);
+        // Where it is not known in time, or the task has ended, what is known last counts.
+        let _ = tokio::time::timeout(Duration::from_millis(limits::FOOTING_WAIT_MS), known).await;
+        let Footing { standing, is_fenced } = *part.footing.borrow();
+        match standing {
+            Standing::Member if is_fenced => Err(clock_ahead()),
+            Standing::Member => Ok(()),
+            other => Err(no_member(&part.set.name, other)),
         }
-        let max_ms = limits::CLOCK_DRIFT_MS_MAX;
-        let detail = format!(
-            "other regions find this one's clock more than {max_ms} ms ahead, so that rows written here would count before \
-             later ones of theirs; set the clock right and try again"
-        );
-        Err(Refusal::new(Problem::new(503, "clock-ahead", "The clock is ahead", detail)))
     }
 
     /// Waits until what this region has written of a dataset counts as stored: as the set says, or `wanted`.
@@ -183,6 +208,42 @@ impl Replication {
             Err(_) => nothing,
         }
     }
+
+    /// The answer to what another region asks of a snapshot.
+    async fn ask_snapshot(&self, region: RegionId, ask: SnapshotAsk) -> SnapshotAnswer {
+        let (SnapshotAsk::List { set, .. } | SnapshotAsk::Part { set, .. }) = &ask;
+        let Some(part) = self.sets.get(set) else { return SnapshotAnswer::NotPermitted };
+        let (reply, answered) = oneshot::channel();
+        match part.commands.send(Command::Asked(Asked { region, ask, reply })).await {
+            Ok(()) => answered.await.unwrap_or(SnapshotAnswer::Gone),
+            Err(_) => SnapshotAnswer::Gone,
+        }
+    }
+}
+
+fn clock_ahead() -> Refusal {
+    let max_ms = limits::CLOCK_DRIFT_MS_MAX;
+    let detail = format!(
+        "other regions find this one's clock more than {max_ms} ms ahead, so that rows written here would count before \
+         later ones of theirs; set the clock right and try again"
+    );
+    Refusal::new(Problem::new(503, "clock-ahead", "The clock is ahead", detail))
+}
+
+fn no_member(set: &SetName, standing: Standing) -> Refusal {
+    let why = match standing {
+        Standing::Unsure => {
+            "this region has nothing of it yet, and has not heard from all others whether that is so since it never wrote \
+             or since it lost what it had"
+        }
+        Standing::Out => "this region was given up, and comes back with a snapshot of another region",
+        _ => "this region starts from a snapshot of another region first",
+    };
+    let detail = format!(
+        "rows of replication set `{set}` cannot be written here now: {why}. Try again later, or write at another region; \
+         `domicile sync status` shows how far it is"
+    );
+    Refusal::new(Problem::new(503, "not-a-member", "The region does not take part yet", detail))
 }
 
 impl Part {
@@ -194,33 +255,28 @@ impl Part {
         data_dir: &Path,
     ) -> Result<Self, QueryError> {
         let (commands, waiting) = mpsc::channel(limits::PULLS_WAITING_MAX);
-        let fenced = Arc::new(AtomicBool::new(false));
+        let (tell, footing) = watch::channel(Footing::default());
         let pause_file = PauseFile::of(data_dir, &set.name);
-        let mut replica = Replica::new(set.clone(), region.id().clone());
-        replica.pause(pause_file.read()?);
-        for (peer, link) in links {
-            if let Some(bytes_per_s) = link.bytes_per_s_max {
-                replica = replica.limited(peer, bytes_per_s);
-            }
-        }
+        let roles = Roles::new(set.clone(), region.id().clone(), links.clone(), pause_file.read()?);
         let (publish, known) = watch::channel(Known::default());
         let (status, shown) = watch::channel(ReplicaStatus::default());
         let driver = Driver {
             region: Arc::clone(region),
             rows: rows.clone(),
             set: Arc::new(set.clone()),
-            replica: Some(replica),
+            roles: Some(roles),
             applier: Arc::clone(applier),
             waiting,
             commands: commands.downgrade(),
             lying: Vec::new(),
-            fenced: Arc::clone(&fenced),
+            footing: tell,
             publish,
             status,
             pause_file,
             links: links.clone(),
+            reporting: Vec::new(),
         };
         let task = tokio::spawn(driver.run()).abort_handle();
-        Ok(Self { set, rows, commands, fenced, known, status: shown, task })
+        Ok(Self { set, rows, commands, footing, known, status: shown, task })
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use domicile_sync::{LogLag, Refusal as PeerRefusal, ReplicaStatus};
+use domicile_sync::{LogLag, Refusal as PeerRefusal, Standing};
 use domicile_types::{RegionId, SetName, Vector};
 use domicile_wire::client::now_unix_ms;
 use serde_json::{Value, json as json_value};
 use tokio::sync::oneshot;
 
 use super::pauses;
-use super::{Command, Part};
+use super::{Command, Part, Report};
 use crate::serve::{Handled, Shared, json};
 
 /// `GET /v1/sync/status`
@@ -19,18 +19,19 @@ pub(crate) async fn status(State(edge): Shared) -> Handled {
     let mut sets = Vec::new();
     for (name, part) in &edge.replication().sets {
         let (reply, answered) = oneshot::channel();
-        let asked = part.commands.send(Command::Status(reply)).await;
-        let status = if asked.is_ok() { answered.await.ok() } else { None };
+        let asked = part.commands.send(Command::Report(reply)).await;
+        let report = if asked.is_ok() { answered.await.ok() } else { None };
         let applied = part.rows.reader().snapshot().applied.get(name).cloned().unwrap_or_default();
-        sets.push(match status {
-            Some(status) => described(name, part, &applied, &status, now_ms),
+        sets.push(match report {
+            Some(report) => described(name, part, &applied, &report, now_ms),
             None => json_value!({"set": name.as_str(), "stopped": true}),
         });
     }
     Ok(json(&json_value!({"region": edge.region.id().as_str(), "sets": sets})))
 }
 
-fn described(name: &SetName, part: &Part, applied: &Vector, status: &ReplicaStatus, now_ms: u64) -> Value {
+fn described(name: &SetName, part: &Part, applied: &Vector, report: &Report, now_ms: u64) -> Value {
+    let Report { status, members, stable, snapshot_bytes, set_aside, problem } = report;
     let peer = |(region, heard_ms): (&RegionId, &Option<u64>)| {
         let acked = status.acked.get(region);
         let of =
@@ -46,25 +47,45 @@ fn described(name: &SetName, part: &Part, applied: &Vector, status: &ReplicaStat
             "entries_behind": behind,
             "has": acked.map(numbers),
             "refusal": refusal,
+            "kept_bytes": status.kept_for.get(region).copied().unwrap_or(0),
             "paused_there_since_ms": status.paused_ms.get(region),
         })
     };
+    let ended = members.iter().filter_map(|(life, said)| Some((life.to_string(), said.fenced?)));
+    let ending = members.freezing().map(|(life, _)| life.to_string());
     json_value!({
         "set": name.as_str(),
         "datasets": part.set.datasets.iter().map(|dataset| dataset.as_str()).collect::<Vec<_>>(),
         "home": part.set.home.as_ref().map(RegionId::as_str),
         // Of copies only: by how much they may be behind what the home has written.
         "behind_ms": part.rows.as_of_ms(name).map(|as_of_ms| now_ms.saturating_sub(as_of_ms)),
+        "standing": standing(status.standing),
+        "snapshot_bytes_missing": snapshot_bytes,
         "applied": numbers(applied),
+        "stable": numbers(stable),
         "lag": total(&status.lags),
         "logs": status.lags.iter().map(|lag| (lag.origin.to_string(), lagging(lag))).collect::<BTreeMap<_, _>>(),
         "waiting": status.pending,
         "waiting_bytes": status.pending_bytes,
         "parked": status.parked,
         "paused": pauses::described(&status.pauses),
-        "clock_ahead": status.is_fenced,
+        "problem": problem,
+        "clock_ahead": status.is_fenced && status.standing == Standing::Member,
+        "ended": ended.collect::<BTreeMap<_, _>>(),
+        "ending": ending.collect::<Vec<_>>(),
+        "set_aside": set_aside,
         "peers": status.heard_ms.iter().map(peer).collect::<Vec<_>>(),
     })
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Member => "member",
+        Standing::Unsure => "unsure",
+        Standing::New => "new",
+        Standing::Behind => "behind",
+        Standing::Out => "given-up",
+    }
 }
 
 /// How far the region is behind one log.

@@ -32,6 +32,8 @@ pub(super) async fn pull(
         set: pull.set.to_string(),
         have: numbers(&pull.have),
         holds: numbers(&pull.holds),
+        epoch: pull.epoch,
+        at_once: pull.at_once,
         regions: pull.regions.iter().map(RegionId::to_string).collect(),
         ahead_ms: pull.ahead_ms,
         bytes_max: pull.bytes_max,
@@ -66,7 +68,7 @@ pub(super) async fn pull(
 }
 
 fn read(answer: &Bytes) -> Option<Answer> {
-    let (head, mut rest) = decode_answer(answer)?;
+    let (head, mut rest) = decode_answer::<PullHead>(answer)?;
     let mut entries = Vec::new();
     while !rest.is_empty() {
         let (entry, behind) = Entry::decode(&rest).ok()?;
@@ -80,6 +82,7 @@ fn read(answer: &Bytes) -> Option<Answer> {
         }
         PullKind::SnapshotRequired => Answer::SnapshotRequired,
         PullKind::NotPermitted => Answer::NotPermitted,
+        PullKind::Fenced => Answer::Fenced,
     })
 }
 
@@ -108,6 +111,8 @@ pub(super) fn question(body: &Bytes) -> Result<(Pull, Option<String>), Refusal> 
         set: body.set.parse().map_err(|_| not_one("the set has no name that one can have"))?,
         have: known(&body.have)?,
         holds: known(&body.holds)?,
+        epoch: body.epoch,
+        at_once: body.at_once,
         regions: regions.map_err(|_| not_one("a region has no name that one can have"))?,
         ahead_ms: body.ahead_ms,
         bytes_max: body.bytes_max,
@@ -123,6 +128,7 @@ pub(super) fn written(answer: &Answer, compression: Option<&str>) -> Option<Vec<
         Answer::Entries { entries, more, news } => (PullKind::Entries, *more, entries.as_slice(), news),
         Answer::SnapshotRequired => (PullKind::SnapshotRequired, false, &[][..], &nothing),
         Answer::NotPermitted => (PullKind::NotPermitted, false, &[][..], &nothing),
+        Answer::Fenced => (PullKind::Fenced, false, &[][..], &nothing),
     };
     let mut bytes = Vec::with_capacity(entries.iter().map(Entry::encoded_len).sum());
     entries.iter().try_for_each(|entry| entry.encode(&mut bytes)).ok()?;

@@ -21,6 +21,7 @@ pub(crate) use contents::Contents;
 pub use contents::{BackupSummary, list_backups};
 pub(crate) use make::{Backup, Queue};
 pub use problem::BackupProblem;
+pub(crate) use restore::copy_in;
 pub use restore::{RestoreReport, restore, verify_backup};
 
 /// What to back up or to restore.

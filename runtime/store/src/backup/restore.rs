@@ -113,6 +113,34 @@ fn narrowed(contents: &Contents, wanted: &Selection) -> Result<Selection, Backup
     }
 }
 
+/// Copies a segment into a store's directory under an entry of its own, checked. Nothing is left of one that is damaged.
+pub(crate) fn copy_in(parts: &StoreParts, source: &Segment, copied: SegmentEntry) -> Result<Segment, StoreError> {
+    let disk = &parts.disk;
+    let path = parts.segments_dir().join(&copied.file);
+    let temporary = disk::temporary(&path);
+    let write = || -> Result<(), StoreError> {
+        let file = disk.create(&temporary).map_err(StoreError::io("create", &temporary))?;
+        let mut offset = 0;
+        source.verify(|bytes| {
+            file.write_at(offset, bytes).map_err(StoreError::io("write", &temporary))?;
+            offset += bytes.len() as u64;
+            Ok(())
+        })?;
+        file.sync().map_err(StoreError::io("sync", &temporary))?;
+        disk.rename(&temporary, &path).map_err(StoreError::io("rename to", &path))
+    };
+    if let Err(error) = write() {
+        disk::discard(disk.as_ref(), &temporary);
+        return Err(error);
+    }
+    let segment = Segment::new(copied, Place::Disk { disk: Arc::clone(disk), path });
+    if let Err(error) = segment.metadata() {
+        segment.retire();
+        return Err(error);
+    }
+    Ok(segment)
+}
+
 struct Restoring {
     store: Store,
     name: String,
@@ -211,32 +239,9 @@ impl Restoring {
     }
 
     fn copy_one(&self, entry: &SegmentEntry, copied: SegmentEntry) -> Result<Arc<Segment>, StoreError> {
-        let disk = &self.store.parts.disk;
-        let path = self.store.parts.segments_dir().join(&copied.file);
-        let temporary = disk::temporary(&path);
         let source = stored(&self.objects, entry);
-        let write = || -> Result<(), StoreError> {
-            let file = disk.create(&temporary).map_err(StoreError::io("create", &temporary))?;
-            let mut offset = 0;
-            source.verify(|bytes| {
-                file.write_at(offset, bytes).map_err(StoreError::io("write", &temporary))?;
-                offset += bytes.len() as u64;
-                Ok(())
-            })?;
-            file.sync().map_err(StoreError::io("sync", &temporary))?;
-            disk.rename(&temporary, &path).map_err(StoreError::io("rename to", &path))
-        };
-        if let Err(error) = write() {
-            disk::discard(disk.as_ref(), &temporary);
-            return Err(of_backup(&self.name, &source, error));
-        }
-        let place = Place::Disk { disk: Arc::clone(disk), path };
-        let segment = Arc::new(Segment::new(copied, place));
-        if let Err(error) = segment.metadata() {
-            segment.retire();
-            return Err(of_backup(&self.name, &source, error));
-        }
-        Ok(segment)
+        let copied = copy_in(&self.store.parts, &source, copied);
+        copied.map(Arc::new).map_err(|error| of_backup(&self.name, &source, error))
     }
 
     /// Checks the home of every row where a column says it: a list of values is not proof enough.
@@ -308,11 +313,14 @@ impl Restoring {
 
 impl Store {
     /// Puts all recent rows into segments, here and now.
-    fn flush_all(&mut self, pace: Pace<'_>) -> Result<(), StoreError> {
-        self.freeze();
-        if self.frozen.is_some() {
-            let written = self.flush_job().run(pace)?;
-            self.finish_flush(written)?;
+    pub(crate) fn flush_all(&mut self, pace: Pace<'_>) -> Result<(), StoreError> {
+        // Those on their way are the first of two.
+        for _ in 0..2 {
+            self.freeze();
+            if self.frozen.is_some() {
+                let written = self.flush_job().run(pace)?;
+                self.finish_flush(written)?;
+            }
         }
         if self.active.batches == 0 {
             return Ok(());

@@ -31,7 +31,12 @@ impl Finder {
         let mark = record.content.mark.clone()?;
         let carried = self.carried.take().filter(|carried| carried.dot == mark.dot);
         let rows = u64::from(record.content.body.rows);
+        let mut count = u64::from(record.content.body.rows);
         let (offset, bytes, has_rows) = match (record.place.used, carried) {
+            (Use::Kept, _) => {
+                count = u64::from(record.place.epoch);
+                (record.offset, record.bytes, rows > 0)
+            }
             (Use::Rows, _) => (record.offset, record.bytes, rows > 0),
             (Use::Instead, Some(carried)) => (carried.offset, carried.bytes, carried.has_rows),
             (Use::Instead, None) => return None,
@@ -43,7 +48,7 @@ impl Finder {
         };
         let dataset = record.content.body.description().ok()?.dataset.parse().ok()?;
         let (local_hlc, first_seq) = (record.place.hlc, record.place.first_seq);
-        Some(Place { mark: Arc::new(mark), dataset, file, offset, bytes, local_hlc, first_seq, rows, has_rows })
+        Some(Place { mark: Arc::new(mark), dataset, file, offset, bytes, local_hlc, first_seq, rows: count, has_rows })
     }
 }
 
@@ -64,7 +69,8 @@ pub(crate) fn retained(parts: &StoreParts, state: &State, logs: &mut Logs) -> Re
         };
         let (durable, path) = (wal::Durable { end, synced: 0 }, wal::path(&dir, *number));
         let on_record = |record: Record| {
-            finder.place(*number, &record).into_iter().for_each(|place| logs.found(place));
+            let is_kept = record.place.used == Use::Kept;
+            finder.place(*number, &record).into_iter().for_each(|place| logs.found(place, is_kept));
             Ok(())
         };
         let read = wal::replay(disk, &path, &parts.region, parts.sizes.log_file_bytes, durable, on_record)?;

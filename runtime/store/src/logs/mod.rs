@@ -13,10 +13,10 @@ mod read;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use domicile_types::{DatasetName, Hlc, Mark, Origin, SetName, Vector};
+use domicile_types::{Change, DatasetName, Hlc, Mark, Members, Origin, SetName, Vector};
 use serde::{Deserialize, Serialize};
 
-use crate::wal::mark::{self, Numbers};
+use crate::wal::mark::{self, LifeText, Numbers};
 use crate::{Snapshot, StoreError, StoreParts};
 
 pub use entry::Entry;
@@ -36,6 +36,8 @@ pub struct SetState {
     pub heard: BTreeMap<Origin, Vector>,
     /// Entries that nothing can come any more which was written without knowing of them.
     pub stable: Vector,
+    /// What the log says of the members.
+    pub members: Members,
 }
 
 /// All sets, and where their entries lie.
@@ -49,6 +51,11 @@ struct Set {
     state: SetState,
     /// In the order in which they came to count. The first are gone.
     places: VecDeque<Place>,
+    /// Bytes of them.
+    bytes: u64,
+    /// Number of the first log file that is of this set, after it started from a snapshot: what older files have of it is
+    /// of rows that the snapshot replaced. Entries that came with the snapshot are in this file alone.
+    since: u64,
 }
 
 impl SetState {
@@ -59,6 +66,7 @@ impl SetState {
             self.written.advance(&mark.dot.origin, mark.dot.seq);
         }
         self.heard.insert(mark.dot.origin.clone(), mark.follows.clone());
+        self.members.apply(mark);
     }
 }
 
@@ -66,15 +74,20 @@ impl Logs {
     /// Goes on from what the manifest says.
     pub(crate) fn new(notes: &BTreeMap<String, Note>) -> Option<Self> {
         let set = |(name, note): (&String, &Note)| {
-            Some((name.parse().ok()?, Set { state: note.state()?, places: VecDeque::new() }))
+            Some((name.parse().ok()?, Set { state: note.state()?, since: note.since, ..Set::default() }))
         };
         Some(Self { sets: notes.iter().map(set).collect::<Option<_>>()? })
     }
 
     pub(crate) fn state(&self, set: &SetName) -> &SetState {
         /// Of a set that has no entries yet.
-        static EMPTY: SetState =
-            SetState { applied: Vector::new(), written: Vector::new(), heard: BTreeMap::new(), stable: Vector::new() };
+        static EMPTY: SetState = SetState {
+            applied: Vector::new(),
+            written: Vector::new(),
+            heard: BTreeMap::new(),
+            stable: Vector::new(),
+            members: Members::new(),
+        };
         self.sets.get(set).map_or(&EMPTY, |set| &set.state)
     }
 
@@ -87,23 +100,45 @@ impl Logs {
     pub(crate) fn apply(&mut self, place: Place) {
         let set = self.sets.entry(place.mark.set.clone()).or_default();
         set.state.apply(&place.mark, place.has_rows);
-        set.places.push_back(place);
+        set.push(place);
     }
 
     /// Takes note of an entry that counted before, and can still be read.
-    pub(crate) fn found(&mut self, place: Place) {
-        self.sets.entry(place.mark.set.clone()).or_default().places.push_back(place);
+    /// `is_kept` says that it came with a snapshot.
+    pub(crate) fn found(&mut self, place: Place, is_kept: bool) {
+        let set = self.sets.entry(place.mark.set.clone()).or_default();
+        // An attempt to start from a snapshot may have left entries in a later file.
+        let counts = if is_kept { place.file == set.since } else { place.file >= set.since };
+        if counts {
+            set.push(place);
+        }
     }
 
-    /// Lets go of the entries that are stable, and delivered to everyone who may want them.
-    pub(crate) fn release(&mut self, name: &SetName, stable: &Vector, delivered: &Vector) {
+    /// Lets go of the entries that are stable, and delivered to everyone who may want them; past `bytes_max` also of
+    /// stable ones that are not delivered.
+    pub(crate) fn release(&mut self, name: &SetName, stable: &Vector, delivered: &Vector, bytes_max: u64) {
         let Some(set) = self.sets.get_mut(name) else { return };
         set.state.stable.join(stable);
-        let stable = &set.state.stable;
-        let done = |place: &Place| stable.contains(&place.mark.dot) && delivered.contains(&place.mark.dot);
-        while set.places.front().is_some_and(done) {
+        while let Some(place) = set.places.front() {
+            let dot = &place.mark.dot;
+            if !set.state.stable.contains(dot) || !(delivered.contains(dot) || set.bytes > bytes_max) {
+                break;
+            }
+            set.bytes -= place.bytes;
             set.places.pop_front();
         }
+    }
+
+    /// Bytes of the entries of a set that are kept and that `vector` does not mean.
+    pub(crate) fn bytes_beyond(&self, name: &SetName, vector: &Vector) -> u64 {
+        self.places(name).filter(|place| !vector.contains(&place.mark.dot)).map(|place| place.bytes).sum()
+    }
+
+    /// Puts what came with a snapshot in the place of all that a set has.
+    pub(crate) fn replace(&mut self, name: &SetName, state: SetState, since: u64, places: Vec<Place>) {
+        let mut set = Set { state, since, ..Set::default() };
+        places.into_iter().for_each(|place| set.push(place));
+        self.sets.insert(name.clone(), set);
     }
 
     /// The first log file that has an entry which is still needed.
@@ -151,10 +186,10 @@ impl Logs {
 
     /// What the manifest is to say.
     pub(crate) fn notes(&self) -> BTreeMap<String, Note> {
-        self.sets.iter().map(|(name, set)| (name.to_string(), Note::of(&set.state))).collect()
+        self.sets.iter().map(|(name, set)| (name.to_string(), Note::of(&set.state, set.since))).collect()
     }
 
-    fn places(&self, set: &SetName) -> impl Iterator<Item = &Place> {
+    pub(crate) fn places(&self, set: &SetName) -> impl Iterator<Item = &Place> {
         self.sets.get(set).into_iter().flat_map(|set| &set.places)
     }
 }
@@ -167,10 +202,25 @@ pub(crate) struct Note {
     written: Numbers,
     heard: Vec<(String, u32, Numbers)>,
     stable: Numbers,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    members: Vec<LifeText>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    since: u64,
+}
+
+impl Set {
+    fn push(&mut self, place: Place) {
+        self.bytes += place.bytes;
+        self.places.push_back(place);
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Note {
-    fn of(state: &SetState) -> Self {
+    pub(crate) fn of(state: &SetState, since: u64) -> Self {
         let heard =
             |(origin, follows): (&Origin, &Vector)| (origin.region.to_string(), origin.epoch, mark::numbers(follows));
         Self {
@@ -178,10 +228,12 @@ impl Note {
             written: mark::numbers(&state.written),
             heard: state.heard.iter().map(heard).collect(),
             stable: mark::numbers(&state.stable),
+            members: mark::lives(&state.members),
+            since,
         }
     }
 
-    fn state(&self) -> Option<SetState> {
+    pub(crate) fn state(&self) -> Option<SetState> {
         let heard = |(region, epoch, follows): &(String, u32, Numbers)| {
             Some((Origin { region: region.parse().ok()?, epoch: *epoch }, mark::vector(follows)?))
         };
@@ -190,13 +242,20 @@ impl Note {
             written: mark::vector(&self.written)?,
             heard: self.heard.iter().map(heard).collect::<Option<_>>()?,
             stable: mark::vector(&self.stable)?,
+            members: mark::members(&self.members)?,
         })
     }
 }
 
 /// The mark of an entry that is written here now.
-pub(crate) fn next_mark(state: &SetState, set: &SetName, origin: Origin, hlc: Hlc) -> Arc<Mark> {
+pub(crate) fn next_mark(
+    state: &SetState,
+    set: &SetName,
+    origin: Origin,
+    hlc: Hlc,
+    change: Option<Change>,
+) -> Arc<Mark> {
     let seq = state.applied.get(&origin) + 1;
     let dot = domicile_types::Dot { origin, seq };
-    Arc::new(Mark { set: set.clone(), dot, hlc, follows: state.applied.clone() })
+    Arc::new(Mark { set: set.clone(), dot, hlc, follows: state.applied.clone(), change })
 }

@@ -74,6 +74,11 @@ impl Store {
 }
 
 impl Located {
+    /// Entries that lie at these places.
+    pub(crate) fn of(disk: &Arc<dyn Disk>, dir: &std::path::Path, places: Vec<Place>) -> Self {
+        Self { disk: Arc::clone(disk), dir: dir.to_owned(), places, more: false }
+    }
+
     /// How many entries were found.
     #[must_use]
     pub fn len(&self) -> usize {

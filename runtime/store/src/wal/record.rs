@@ -10,7 +10,7 @@
 //! | 8..16 | version of the store that the record makes |
 //! | 16..24 | hybrid logical clock |
 //! | 24..32 | number of the first row |
-//! | 32..36 | epoch |
+//! | 32..36 | epoch; of an entry that is only kept, how many rows came of it where its snapshot was made |
 //! | 36..40 | rows |
 //! | 40..44 | length of the description |
 //! | 44..48 | length of the LZ4 block |
@@ -20,7 +20,8 @@
 //! | 60..64 | the same of the record before; 0 for the first of a file |
 //! | 64..72 | offset in the file of the first record of the same group commit |
 //! | 72..76 | length of the mark; 0 where the record is no entry |
-//! | 76..80 | what becomes of the rows: 0 they count, 1 those of the next record count instead, 2 it is that next record |
+//! | 76..80 | what becomes of the rows: 0 they count, 1 those of the next record count instead, 2 it is that next record, 3 they came with a
+//! snapshot, and the record is only kept |
 
 use std::sync::Arc;
 
@@ -84,6 +85,8 @@ pub(crate) enum Use {
     Carried,
     /// Its rows count instead of those of the record before.
     Instead,
+    /// What came of it came with a snapshot; the record is kept for others, and to tell who wrote which row.
+    Kept,
 }
 
 /// The part that the writer adds.
@@ -208,11 +211,12 @@ impl Use {
             Self::Rows => 0,
             Self::Carried => 1,
             Self::Instead => 2,
+            Self::Kept => 3,
         }
     }
 
     fn of(number: u32) -> Option<Self> {
-        [Self::Rows, Self::Carried, Self::Instead].into_iter().find(|used| used.number() == number)
+        [Self::Rows, Self::Carried, Self::Instead, Self::Kept].into_iter().find(|used| used.number() == number)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::world::{NOW_MS, TODAY, World, name};
 
 const PULL_BYTES_MAX: u64 = 1 << 20;
 
-fn set() -> SetName {
+pub(crate) fn set() -> SetName {
     "shared".parse().unwrap()
 }
 
@@ -23,12 +23,12 @@ fn sets() -> BTreeMap<DatasetName, SetName> {
     ["events", "notes"].map(|dataset| (name(dataset), set())).into_iter().collect()
 }
 
-fn origin(region: &str, epoch: u32) -> Origin {
+pub(crate) fn origin(region: &str, epoch: u32) -> Origin {
     Origin { region: region.parse().unwrap(), epoch }
 }
 
 /// A world whose datasets are replicated, with some rows.
-fn filled() -> World {
+pub(crate) fn filled() -> World {
     let mut world = World::new(5, Lifecycle::default());
     world.store = None;
     world.parts.sets = sets();
@@ -116,7 +116,7 @@ fn entries_survive_flushes_and_starts_until_they_are_let_go() {
     let all = world.store().set_state(&set()).applied.clone();
     let mut some = Vector::default();
     some.advance(&origin("eu-central", 0), 4);
-    world.store().release(&set(), &all, &some);
+    world.store().release(&set(), &all, &some, u64::MAX);
     let gone = world.store().locate(&set(), &Vector::default(), &[], PULL_BYTES_MAX).unwrap_err();
     let text = "entries of eu-central.0 in replication set `shared` are not kept any more; start from a snapshot";
     assert_eq!(gone.to_string(), text);
@@ -125,7 +125,7 @@ fn entries_survive_flushes_and_starts_until_they_are_let_go() {
         world.disk.paths().iter().filter(|path| path.extension().is_some_and(|end| end == "wal")).count()
     };
     let kept = logs(&world);
-    world.store().release(&set(), &all, &all);
+    world.store().release(&set(), &all, &all, u64::MAX);
     world.note(9..10);
     world.flush();
     assert!(logs(&world) < kept, "the files go");

@@ -3,6 +3,7 @@
 
 mod backup;
 mod backup_refusals;
+mod bootstrap;
 mod compaction;
 mod crashes;
 mod cut_off;

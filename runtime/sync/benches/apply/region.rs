@@ -59,9 +59,11 @@ pub(crate) fn write(dir: &Path, arguments: Arguments) -> Result<Value> {
     let (reader, mut replica): (RegionId, _) = (READER.parse()?, Replica::new(set()?, WRITER.parse()?));
     let mut pull = Pull {
         set: set()?.name,
+        epoch: 0,
         have: Default::default(),
         holds: Default::default(),
         regions: Vec::new(),
+        at_once: false,
         ahead_ms: 0,
         bytes_max: limits::PULL_BYTES_MAX,
         reaches: Vec::new(),

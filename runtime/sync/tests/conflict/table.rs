@@ -111,7 +111,7 @@ pub(crate) fn origin(region: &str, epoch: u32) -> Origin {
 /// A version of a region, by the number of its entry and its moment, that follows nothing.
 pub(crate) fn version(region: &str, seq: u64, hlc: u64, item: Item) -> Version {
     let dot = Dot { origin: origin(region, 0), seq };
-    (Mark { set: "catalog".parse().unwrap(), dot, hlc: Hlc(hlc), follows: Vector::default() }, item)
+    (Mark { set: "catalog".parse().unwrap(), dot, hlc: Hlc(hlc), follows: Vector::default(), change: None }, item)
 }
 
 /// The version, that follows entries of a region.

@@ -199,7 +199,7 @@ impl Region {
     fn next_mark(&self) -> Mark {
         let (seq, hlc) = (self.log.len() as u64 + 1, self.hlc.next(self.now_ms));
         let dot = Dot { origin: self.origin.clone(), seq };
-        Mark { set: "catalog".parse().unwrap(), dot, hlc, follows: self.applied.clone() }
+        Mark { set: "catalog".parse().unwrap(), dot, hlc, follows: self.applied.clone(), change: None }
     }
 
     fn append(&mut self, row: Option<RecordBatch>) -> Mark {

@@ -1,12 +1,15 @@
 //! Peace: everything works again, and everything has to come together.
 
+use domicile_types::Dot;
+
 use crate::model::Model;
+use crate::node::Node;
 use crate::reader;
 use crate::tables;
 use crate::world::World;
 
 /// How long coming together may take. Messages may take seconds, and a region that is down a while.
-const PEACE_MS: u64 = 120_000;
+const PEACE_MS: u64 = 600_000;
 
 impl World {
     /// Lets everything work again, and checks that all regions end up with everything.
@@ -17,6 +20,7 @@ impl World {
             node.skew_ms = 0;
             node.pauses.resume(None);
             node.replica.pause(node.pauses.clone());
+            node.down_until_ms = node.down_until_ms.min(self.now_ms + 20_000);
         }
         for index in 0..self.nodes.len() {
             if self.nodes[index].disk.is_stopped() {
@@ -29,7 +33,7 @@ impl World {
         }
         self.report.tell(self.now_ms, format_args!("the end"));
         self.check_together()?;
-        for index in 0..self.nodes.len() {
+        for index in (0..self.nodes.len()).filter(|index| self.nodes[*index].is_born).collect::<Vec<_>>() {
             self.nodes[index].store.as_mut().unwrap().freeze_recent();
             self.nodes[index].work(self.now_ms);
             self.look(index)?;
@@ -42,20 +46,50 @@ impl World {
     /// Whether everything counts everywhere, and is known to.
     fn is_settled(&self) -> bool {
         let Model { writes, .. } = &self.model;
-        self.nodes.iter().all(|node| {
-            let Some(store) = &node.store else { return false };
+        self.nodes.iter().filter(|node| node.is_born).all(|node| {
+            let Some(store) = node.store.as_ref().filter(|_| node.is_member()) else { return false };
             let state = store.set_state(&tables::set_name());
-            writes.iter().all(|write| state.stable.contains(&write.dot))
+            let holds = |dot: &Dot| state.stable.contains(dot) || !state.applied.contains(dot) && self.may_lack(dot);
+            writes.iter().all(|write| holds(&write.dot)) && state.members.freezing().next().is_none()
         })
+    }
+
+    /// Whether a write may have been lost with a disk, or is behind the end of its log.
+    fn may_lack(&self, dot: &Dot) -> bool {
+        self.lost.contains(&dot.origin) || self.ended.contains(&dot.origin)
+    }
+
+    /// What was given up and counts nowhere has to lie aside in its region.
+    fn check_quarantine(&mut self) -> Result<(), String> {
+        let here = |node: &Node, dot: &Dot| node.applied().contains(dot);
+        for write in &self.model.writes {
+            let dot = &write.dot;
+            let missing = self.nodes.iter().filter(|node| node.is_born).all(|node| !here(node, dot));
+            if !missing || self.lost.contains(&dot.origin) {
+                continue;
+            }
+            let home = self.nodes.iter().find(|node| tables::region(node.index) == dot.origin.region).unwrap();
+            let aside = home.store.as_ref().unwrap().quarantined(&tables::set_name());
+            let aside = aside.map_err(|error| error.to_string())?;
+            if !aside.iter().any(|aside| aside.dot == *dot && aside.is_decided) {
+                return Err(format!("{dot} counts nowhere, and is not set aside: {aside:?}"));
+            }
+            self.report.count("writes set aside");
+        }
+        Ok(())
     }
 
     fn check_together(&mut self) -> Result<(), String> {
         let mut first = None;
-        for (index, node) in self.nodes.iter_mut().enumerate() {
+        self.check_quarantine()?;
+        let anywhere = |dot: &Dot| self.nodes.iter().any(|node| node.applied().contains(dot));
+        let counts = |dot: &&Dot| !self.may_lack(dot) || anywhere(dot);
+        let counting: Vec<Dot> = self.model.writes.iter().map(|write| &write.dot).filter(counts).cloned().collect();
+        for (index, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.is_born) {
             let Some(store) = &node.store else { return Err(format!("region {index} does not come back")) };
             let state = store.set_state(&tables::set_name());
             let is_missing = |dot: &&domicile_types::Dot| !state.applied.contains(dot);
-            if let Some(lost) = self.model.writes.iter().map(|write| &write.dot).find(is_missing) {
+            if let Some(lost) = counting.iter().find(is_missing) {
                 let status = node.replica.status(state, node.clock_ms(self.now_ms));
                 return Err(format!("region {index} does not get {lost}; it has [{}], {status:?}", state.applied));
             }
@@ -64,7 +98,7 @@ impl World {
                 return Err(format!("region {index} has everything, and thinks that it is behind: {lags:?}"));
             }
             let is_open = |dot: &&domicile_types::Dot| !state.stable.contains(dot);
-            if let Some(open) = self.model.writes.iter().map(|write| &write.dot).find(is_open) {
+            if let Some(open) = counting.iter().find(is_open) {
                 return Err(format!("region {index} never finds {open} stable: [{}]", state.stable));
             }
             let visible = reader::read(store, &mut node.cache).map_err(|error| error.to_string())?;

@@ -6,6 +6,7 @@ mod batch;
 #[expect(dead_code, unused_imports, reason = "the simulation of the store needs the rest")]
 mod disk;
 mod ending;
+mod members;
 mod model;
 mod net;
 mod node;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use domicile_store::Entry;
-use domicile_sync::{Answer, News, Pull};
+use domicile_sync::{Answer, News, Pull, SnapshotAnswer, SnapshotAsk};
 
 use crate::rng::Rng;
 
@@ -13,6 +13,8 @@ use crate::rng::Rng;
 pub(crate) enum Message {
     Question { number: u64, pull: Pull },
     Answer { number: u64, answer: Packed },
+    Ask { number: u64, ask: SnapshotAsk },
+    Told { number: u64, answer: SnapshotAnswer },
 }
 
 /// An answer as it travels.
@@ -83,8 +85,21 @@ impl Net {
             let jitter_ms = self.rng.below(self.delay_ms + 1);
             let late_ms = if self.rng.chance(2) { self.rng.below(3_000) } else { 0 };
             self.next += 1;
+            let message = self.garbled(message.clone());
             let due = (now_ms + self.delay_ms + jitter_ms + late_ms, self.next);
-            self.under_way.insert(due, Delivery { from, to, message: message.clone() });
+            self.under_way.insert(due, Delivery { from, to, message });
+        }
+    }
+
+    /// A file of a snapshot may come damaged: nothing below says that it is as it was sent.
+    fn garbled(&mut self, message: Message) -> Message {
+        match message {
+            Message::Told { number, answer: SnapshotAnswer::Part(bytes) } if self.rng.chance(2) => {
+                let (mut bytes, at) = (bytes.to_vec(), self.rng.index(bytes.len()));
+                bytes[at] ^= 1;
+                Message::Told { number, answer: SnapshotAnswer::Part(bytes.into()) }
+            }
+            other => other,
         }
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use domicile_store::{
     Batch, DatasetSpec, Disk, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts,
 };
-use domicile_sync::{Applier, Pauses, Policy, Pull, Replica};
-use domicile_types::{DatasetName, Dot, Hlc, Mark, Origin, Vector};
+use domicile_sync::{Applier, Joiner, Pauses, Policy, Pull, Replica, Sponsor, Standing, SyncError, log_change};
+use domicile_types::{Change, DatasetName, Dot, Hlc, Mark, Origin, Vector};
 
 use crate::disk::{Lies, SimDisk};
 use crate::reader::Cache;
@@ -34,6 +34,14 @@ pub(crate) struct Node {
     pub(crate) disk: SimDisk,
     pub(crate) store: Option<Store>,
     pub(crate) replica: Replica,
+    pub(crate) joiner: Option<Joiner>,
+    pub(crate) sponsor: Sponsor,
+    retained_bytes_max: u64,
+    lies: Lies,
+    /// Whether it has ever been there.
+    pub(crate) is_born: bool,
+    /// Whether it lost its disk and did not come back yet.
+    pub(crate) is_lost: bool,
     applier: Applier,
     noting: BTreeMap<DatasetName, Arc<dyn Noting>>,
     sizes: Sizes,
@@ -65,6 +73,12 @@ impl Node {
             disk: SimDisk::new(rng.next(), lies),
             store: None,
             replica: Replica::new(tables::set(regions), tables::region(index)),
+            joiner: None,
+            sponsor: Sponsor::new(tables::set(regions)),
+            retained_bytes_max: *rng.pick(&[1, 3_000, u64::MAX]),
+            lies,
+            is_born: index < regions,
+            is_lost: false,
             applier: Applier::new(policies(rule)),
             noting: policies(rule).into_iter().filter_map(|(name, policy)| Some((name, policy.noting()?))).collect(),
             #[cfg(feature = "planted-bugs")]
@@ -103,15 +117,82 @@ impl Node {
             #[cfg(feature = "planted-bugs")]
             planted: self.planted,
         })?;
-        self.replica = Replica::new(tables::set(self.regions), tables::region(self.index));
-        #[cfg(feature = "planted-bugs")]
-        {
-            self.replica = Replica::new(tables::set(self.regions), tables::region(self.index)).planted(self.sync);
-            self.applier = Applier::new(policies(self.rule)).planted(self.sync);
-        }
-        self.replica.pause(self.pauses.clone());
+        self.begin(&store)?;
         self.store = Some(store);
         Ok(())
+    }
+
+    /// Takes part anew.
+    fn begin(&mut self, store: &Store) -> Result<(), StoreError> {
+        let set = tables::set(self.regions);
+        self.replica = Replica::new(set.clone(), tables::region(self.index)).retaining(self.retained_bytes_max);
+        self.sponsor = Sponsor::new(set);
+        self.joiner = Some(Joiner::new(tables::set_name(), store)?);
+        #[cfg(feature = "planted-bugs")]
+        {
+            let replica = Replica::new(tables::set(self.regions), tables::region(self.index));
+            self.replica = replica.retaining(self.retained_bytes_max).planted(self.sync);
+            self.sponsor = Sponsor::new(tables::set(self.regions)).planted(self.sync);
+            self.applier = Applier::new(policies(self.rule)).planted(self.sync);
+        }
+        if self.is_lost || self.joiner.as_ref().is_some_and(Joiner::is_under_way) {
+            let replica = std::mem::replace(
+                &mut self.replica,
+                Replica::new(tables::set(self.regions), tables::region(self.index)),
+            );
+            self.replica = replica.anew();
+        }
+        self.replica.pause(self.pauses.clone());
+        Ok(())
+    }
+
+    /// Loses its disk for good, and gets an empty one.
+    pub(crate) fn destroy(&mut self, rng: &mut Rng) {
+        self.close();
+        self.disk = SimDisk::new(rng.next(), self.lies);
+        self.seen = Vector::default();
+        self.is_lost = true;
+    }
+
+    /// Whether it takes part.
+    pub(crate) fn is_member(&self) -> bool {
+        self.store.is_some() && self.replica.standing() == Standing::Member
+    }
+
+    /// Logs what this region has to say of the members; sets aside what came of logs that ended.
+    pub(crate) fn look_after_members(&mut self, now_ms: u64) -> Result<Vec<Change>, SyncError> {
+        let clock_ms = self.clock_ms(now_ms);
+        let store = self.store.as_mut().unwrap();
+        let set = tables::set_name();
+        let strays = self.replica.strays(store.set_state(&set));
+        store.set_aside(&strays)?;
+        let changes = self.replica.changes(store.set_state(&set), &store.origin());
+        for change in &changes {
+            log_change(store, &set, change.clone(), clock_ms)?;
+        }
+        #[cfg(feature = "planted-bugs")]
+        self.sponsor.say_late(store, clock_ms)?;
+        if let Some((region, job)) = self.sponsor.job() {
+            self.sponsor.made(&region, job.run());
+        }
+        Ok(changes)
+    }
+
+    /// Lets a snapshot count that has come.
+    pub(crate) fn install(&mut self) -> Result<Option<Origin>, SyncError> {
+        let (Some(store), Some(joiner)) = (&mut self.store, &mut self.joiner) else { return Ok(None) };
+        let life = joiner.install(store)?;
+        if life.is_some() {
+            self.is_lost = false;
+            let store = self.store.take().unwrap();
+            let begun = self.begin(&store);
+            self.store = Some(store);
+            begun?;
+            self.cache.clear();
+            self.asked.clear();
+            self.lying.clear();
+        }
+        Ok(life)
     }
 
     /// Forgets all that a process has in memory.
@@ -145,7 +226,7 @@ impl Node {
 
     /// The log that it writes.
     pub(crate) fn origin(&self) -> Origin {
-        Origin { region: tables::region(self.index), epoch: 0 }
+        self.store.as_ref().map_or_else(|| Origin { region: tables::region(self.index), epoch: 0 }, Store::origin)
     }
 
     /// Applies what can be applied. Says how many entries that were, and why it stopped.

@@ -8,21 +8,33 @@ const SEEDS: u64 = 200;
 const STEPS: usize = 80;
 
 /// What two hundred worlds have to come across; a simulation that does not is worth less than it looks.
-const ENCOUNTERS: [&str; 15] = [
+const ENCOUNTERS: [&str; 27] = [
     "acknowledged writes",
     "cards made up of several versions",
     "counts of several versions",
     "cuts",
+    "dead regions given up",
     "ended processes",
     "entries applied at once, or alone",
     "failed starts",
+    "former logs frozen",
     "heartbeats",
+    "logs fenced",
     "looks",
+    "lost disks",
+    "new regions",
+    "offers put off",
+    "offers that were gone",
+    "parts of snapshots",
     "pauses",
     "power failures",
     "questions without an answer",
+    "regions given up that are cut off",
+    "regions given up that are well",
     "rows with several versions",
     "shifts of clocks",
+    "snapshots installed",
+    "writes set aside",
     "writes that failed",
 ];
 
@@ -150,5 +162,20 @@ mod planted {
     #[test]
     fn effects_before_causes_are_caught() {
         check("effects before causes", Planted::EffectsBeforeCauses);
+    }
+
+    #[test]
+    fn coming_back_under_the_same_epoch_is_caught() {
+        check("epoch reuse", Planted::EpochReuse);
+    }
+
+    #[test]
+    fn a_snapshot_from_before_the_join_is_caught() {
+        check("snapshot before the join", Planted::SnapshotBeforeJoin);
+    }
+
+    #[test]
+    fn fencing_without_freezing_is_caught() {
+        check("fence without freeze", Planted::FenceAtOnce);
     }
 }

@@ -14,7 +14,7 @@ use crate::world::World;
 type Step = fn(&mut World) -> Result<(), String>;
 
 /// Everything that may happen, with how often.
-const STEPS: [(u64, Step); 10] = [
+const STEPS: [(u64, Step); 13] = [
     (40, |world| world.write_some()),
     (30, |world| world.wait()),
     (10, |world| world.work_somewhere()),
@@ -25,6 +25,9 @@ const STEPS: [(u64, Step); 10] = [
     (2, |world| world.shift_clock()),
     (3, |world| world.flush_one()),
     (3, |world| world.pause_one()),
+    (1, |world| world.let_one_in()),
+    (1, |world| world.destroy_one()),
+    (1, |world| world.give_one_up()),
 ];
 
 impl World {
@@ -77,6 +80,9 @@ impl World {
         let Batch { name, delete, rows, changes } = batch::any(&mut self.rng, &mut self.next_serial, &seen);
         let node = &mut self.nodes[index];
         let dot = Dot { origin: node.origin(), seq: applied.get(&node.origin()) + 1 };
+        if self.model.writes.iter().any(|write| write.dot == dot) {
+            return Err(format!("{dot} is written twice"));
+        }
         let mut write = Write { dot, hlc: Hlc::default(), knew, changes };
         match node.write(name, delete, &rows, self.now_ms) {
             Ok(()) => {

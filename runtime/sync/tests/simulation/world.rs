@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use domicile_sync::Answer;
-use domicile_types::Dot;
+use domicile_sync::{Answer, Standing};
+use domicile_types::{Dot, Origin};
 
 use crate::disk::Lies;
 use crate::model::{Model, Write};
@@ -76,7 +76,13 @@ pub(crate) struct World {
     /// A write of each region that was not acknowledged, and may be there all the same.
     pub(crate) open: Vec<Option<Write>>,
     pub(crate) next_serial: i64,
-    next_question: u64,
+    pub(crate) next_question: u64,
+    /// Regions that were given up, or lost their disks, and are not back.
+    pub(crate) away: BTreeSet<usize>,
+    /// Logs that were given up, so that not all of them counts.
+    pub(crate) ended: BTreeSet<Origin>,
+    /// Logs of regions that lost their disks since.
+    pub(crate) lost: BTreeSet<Origin>,
     pub(crate) report: Report,
 }
 
@@ -85,7 +91,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let regions = 2 + rng.index(4);
         let rule = *rng.pick(&Rule::ALL);
-        let nodes = (0..regions).map(|index| Node::new(index, regions, rule, &mut rng, setup.lies)).collect();
+        let nodes = (0..=regions).map(|index| Node::new(index, regions, rule, &mut rng, setup.lies)).collect();
         let shown = std::env::var_os("DOMICILE_SIM_TRACE").is_some();
         #[cfg_attr(not(feature = "planted-bugs"), expect(unused_mut, reason = "only a mistake is planted in it"))]
         let mut world = Self {
@@ -95,9 +101,12 @@ impl World {
             nodes,
             model: Model::new(rule),
             shown_at: BTreeMap::new(),
-            open: vec![None; regions],
+            open: vec![None; regions + 1],
             next_serial: 0,
             next_question: 0,
+            away: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            lost: BTreeSet::new(),
             report: Report { shown, ..Report::default() },
         };
         #[cfg(feature = "planted-bugs")]
@@ -123,6 +132,9 @@ impl World {
 
     /// What a region does of its own accord.
     fn turn(&mut self, index: usize) -> Result<(), String> {
+        if !self.nodes[index].is_born {
+            return Ok(());
+        }
         if self.nodes[index].store.is_none() {
             if self.nodes[index].down_until_ms > self.now_ms {
                 return Ok(());
@@ -150,6 +162,7 @@ impl World {
         for number in late {
             if let Some((to, _)) = node.asked.remove(&number) {
                 node.replica.failed(&tables::region(to), clock_ms);
+                node.joiner.iter_mut().for_each(|joiner| joiner.failed(&tables::region(to), clock_ms));
                 self.report.count("questions without an answer");
             }
         }
@@ -160,7 +173,8 @@ impl World {
             node.asked.insert(number, (to, now_ms + ANSWER_MS));
             self.net.send(index, to, Message::Question { number, pull }, now_ms);
         }
-        self.answer_lying(index)
+        self.answer_lying(index)?;
+        self.look_after(index)
     }
 
     /// Applies what can be applied; a region whose disk fails meanwhile starts again.
@@ -205,11 +219,13 @@ impl World {
                 let state = node.store.as_ref().unwrap().set_state(&tables::set_name());
                 let answer = answer.unpack();
                 if answer == Answer::SnapshotRequired {
-                    return Err(format!("region {asked} does not keep what region {to} lacks"));
+                    self.report.count("regions that are behind");
                 }
                 node.replica.answered(&tables::region(asked), answer, 0, state, clock_ms);
                 self.apply(to)
             }
+            Message::Ask { number, ask } => self.give(from, to, number, &ask),
+            Message::Told { number, answer } => self.take(to, number, answer),
         }
     }
 
@@ -253,7 +269,7 @@ impl World {
     }
 
     /// Starts a region, where its disk lets it.
-    fn start(&mut self, index: usize) -> Result<(), String> {
+    pub(crate) fn start(&mut self, index: usize) -> Result<(), String> {
         let node = &mut self.nodes[index];
         let failures = node.disk.failures();
         if let Err(error) = node.open() {
@@ -290,7 +306,7 @@ impl World {
         let node = &mut self.nodes[index];
         let store = node.store.as_ref().unwrap();
         let applied = node.applied();
-        if !applied.covers(&node.seen) {
+        if !applied.covers(&node.seen) && node.replica.standing() != Standing::New {
             return Err(format!("region {index} went back from [{}] to [{applied}]", node.seen));
         }
         node.seen.clone_from(&applied);

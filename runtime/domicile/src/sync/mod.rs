@@ -1,5 +1,7 @@
 //! `domicile sync`: how replication is, what is paused, and which rows were written at two places at once.
 
+mod members;
+
 use domicile_wire::client::{full, now_unix_ms};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
@@ -37,6 +39,8 @@ pub(crate) async fn run(edge: &Edge, output: Output, verb: &SyncVerb) -> Result<
             let answer = edge.json(Method::POST, "/v1/sync/conflicts/resolve", HeaderMap::new(), body).await?;
             output.show(&answer, || say!("{dataset} {key}: version {version} counts, written anew"));
         }
+        SyncVerb::Fence { region, set, yes } => members::fence(edge, output, region, set.as_deref(), *yes).await?,
+        SyncVerb::Quarantine(verb) => members::quarantine(edge, output, verb).await?,
     }
     Ok(())
 }
@@ -80,6 +84,7 @@ fn status(answer: &Value) {
         if let Some(home) = set["home"].as_str() {
             say!("  {}", copies(home, &answer["region"], &set["behind_ms"]));
         }
+        members::standing(set);
         if set["clock_ahead"] == true {
             say!("  this region's clock is ahead of the others', so it takes no rows of this set; set the clock right");
         }
@@ -122,15 +127,17 @@ fn peer_state(peer: &Value) -> String {
         return refusal.to_owned();
     }
     let Some(heard_ms) = peer["heard_ms_ago"].as_u64() else { return "not heard of yet".to_owned() };
-    let heard = format!("heard of {:.1} s ago", heard_ms as f64 / 1e3);
-    let heard = match peer["paused_there_since_ms"].as_u64() {
-        Some(since_ms) => format!("{heard}, asks for nothing: paused there for {}", ago(since_ms)),
-        None => heard,
-    };
-    match peer["entries_behind"].as_u64() {
-        Some(0) | None => heard,
-        Some(behind) => format!("{heard}, this region is {behind} entries behind it"),
+    let mut state = format!("heard of {:.1} s ago", heard_ms as f64 / 1e3);
+    if let Some(since_ms) = peer["paused_there_since_ms"].as_u64() {
+        state += &format!(", asks for nothing: paused there for {}", ago(since_ms));
     }
+    if let Some(behind) = peer["entries_behind"].as_u64().filter(|behind| *behind > 0) {
+        state += &format!(", this region is {behind} entries behind it");
+    }
+    if let Some(kept) = peer["kept_bytes"].as_u64().filter(|kept| *kept > 0) {
+        state += &format!(", {kept} bytes are kept for it");
+    }
+    state
 }
 
 fn conflicts(answer: &Value) {
