@@ -243,8 +243,11 @@ impl Replica {
             // It lost what it had.
             (link.epoch, link.acked) = (pull.epoch, Vector::default());
         }
-        // It has lost what it wrote, and must not go on with that log.
-        if state.applied.get(&writes) > pull.have.get(&writes) || self.pending.has_beyond(&writes, &pull.have) {
+        // It has lost what it wrote, and must not go on with that log. A question that has lain here for a while does not
+        // tell, unless who asks writes nothing meanwhile.
+        let wrote =
+            || state.applied.get(&writes) > pull.have.get(&writes) || self.pending.has_beyond(&writes, &pull.have);
+        if pull.at_once && wrote() {
             return Ok(Some(Answer::SnapshotRequired));
         }
         link.acked.join(&pull.have);
