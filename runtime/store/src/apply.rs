@@ -16,7 +16,7 @@ use crate::rows::columns_of;
 use crate::version::SEQ_COLUMN;
 use crate::wal::record::logged_schema;
 use crate::wal::{Body, Description};
-use crate::{Prepared, Preparer, Store, StoreError};
+use crate::{EntryProblem, Prepared, Preparer, Store, StoreError};
 
 /// An entry that was written elsewhere, read and found to fit here.
 #[derive(Debug)]
@@ -83,12 +83,13 @@ impl Preparer {
     pub fn open(&self, entry: Entry) -> Result<Opened, StoreError> {
         let (description, dataset, rows) = entry.open()?;
         let described = self.reader.catalog.entry(&dataset)?;
+        let unfit = |dataset, problem| StoreError::Entry { dot: entry.mark.dot.clone(), dataset, problem };
         if *rows.schema_ref() != logged_schema(&described.stored) || self.sets.get(&dataset) != Some(&entry.mark.set) {
-            return Err(StoreError::EntryColumns { dot: entry.mark.dot.clone(), dataset });
+            return Err(unfit(dataset, EntryProblem::Columns));
         }
         description.rule.check(described, &self.region)?;
         if described.noting.as_ref().is_some_and(|noting| !noting.are_noted(&entry.mark, &rows)) {
-            return Err(StoreError::EntryNotes { dot: entry.mark.dot.clone(), dataset });
+            return Err(unfit(dataset, EntryProblem::Notes));
         }
         let rows = chunk::divided_again(&described.spec.dataset, rows)?;
         Ok(Opened { entry, description, dataset, rows })

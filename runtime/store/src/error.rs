@@ -10,7 +10,8 @@ use parquet::errors::ParquetError;
 
 use crate::refusals::RefusedRow;
 use crate::{
-    BackupProblem, BootstrapProblem, Format, HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem,
+    BackupProblem, BootstrapProblem, EntryProblem, Format, HeaderProblem, LogProblem, ManifestProblem, SegmentProblem,
+    SpecProblem,
 };
 
 /// Why the store, a journal or the blobs refused or failed.
@@ -266,26 +267,15 @@ pub enum StoreError {
     /// Bytes that are not an entry of a log.
     #[error("these bytes are no entry of a log; ask its sender for it again")]
     NoEntry,
-    /// An entry of a log has other columns than the dataset has here.
-    #[error(
-        "entry {dot} does not fit dataset `{dataset}` here; bring its dataset file to the state of the other regions"
-    )]
-    EntryColumns {
+    /// The rows of an entry of a log cannot be used.
+    #[error("entry {dot} of dataset `{dataset}` {problem}")]
+    Entry {
         /// Which entry.
         dot: Dot,
         /// The dataset.
         dataset: DatasetName,
-    },
-    /// An entry of a log whose rows do not say what they change.
-    #[error(
-        "entry {dot} does not say what it changes in the rows of dataset `{dataset}`, or names entries that it cannot \
-         know; bring the region that wrote it to the version of the others"
-    )]
-    EntryNotes {
-        /// Which entry.
-        dot: Dot,
-        /// The dataset.
-        dataset: DatasetName,
+        /// Why not.
+        problem: EntryProblem,
     },
     /// An entry came before one that it follows.
     #[error("entry {dot} came before others that it follows; these have to be applied first")]
@@ -388,12 +378,8 @@ impl StoreError {
 
     /// The same damage once more; none where it is something else.
     pub(crate) fn copy(&self) -> Option<Self> {
-        match self {
-            Self::Log { path, offset, problem } => {
-                Some(Self::Log { path: path.clone(), offset: *offset, problem: problem.clone() })
-            }
-            _ => None,
-        }
+        let Self::Log { path, offset, problem } = self else { return None };
+        Some(Self::Log { path: path.clone(), offset: *offset, problem: problem.clone() })
     }
 
     /// Whether this says that a backup is not what was written.

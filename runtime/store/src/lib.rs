@@ -74,7 +74,7 @@ pub use noting::Noting;
 pub use objects::Objects;
 pub use partition::{PartitionKey, PartitionValue, bucket_end, bucket_of, bucket_start};
 pub use prepare::{Batch, Operation, Prepared, Preparer};
-pub use problems::{HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem};
+pub use problems::{EntryProblem, HeaderProblem, LogProblem, ManifestProblem, SegmentProblem, SpecProblem};
 pub use refusals::{RefusalReason, RefusedRow};
 pub use segment::{Segment, rows_at_a_time};
 pub use sizes::Sizes;

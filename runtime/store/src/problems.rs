@@ -2,6 +2,20 @@
 
 use domicile_types::{DatasetError, DatasetName, SetName, suggestion};
 
+/// Why the rows of an entry of a log cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EntryProblem {
+    /// They have other columns than the dataset has here.
+    #[error("does not fit it as it is here; bring its dataset file to the state of the other regions")]
+    Columns,
+    /// They do not say what they change.
+    #[error(
+        "does not say what it changes in its rows, or names entries that it cannot know; bring the region that wrote it \
+         to the version of the others"
+    )]
+    Notes,
+}
+
 /// Why a dataset's description was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecProblem {

@@ -355,8 +355,10 @@ impl Replica {
         }
         // It has what this region lost: nothing can be added to that.
         let is_ahead = self.set.home.is_some() && !state.applied.covers(&pull.have);
-        // It has lost what it wrote, and must not go on with that log.
+        // It has lost what it wrote, and must not go on with that log. A question that has lain here for a while does not
+        // tell, unless who asks writes nothing meanwhile.
         let is_behind_itself = self.set.home.is_none()
+            && pull.at_once
             && (state.applied.get(&writes) > pull.have.get(&writes) || self.pending.has_beyond(&writes, &pull.have));
         if is_ahead || is_behind_itself {
             return Ok(Some(Answer::SnapshotRequired));

@@ -387,7 +387,7 @@ pub const UNSURE_MS_MAX: u64 = 10_000;
 /// again.
 pub const REFUSED_MS_MAX: u64 = 20_000;
 /// Milliseconds for which rows wait where a region does not know yet whether it takes part in their set.
-pub const FOOTING_WAIT_MS: u64 = 5_000;
+pub const FOOTING_WAIT_MS: u64 = 10_000;
 /// Snapshots of sets that a region offers at the same time.
 pub const OFFERS_MAX: usize = 4;
 /// Milliseconds after which an offer that nobody fetches from is dropped.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Date32Type, Int64Type};
 use domicile_store::{
-    Entry, Noting, OP_COLUMN, Operation, Prepared, Selection, Store, StoreError, StoreParts, VERSION_COLUMNS, Verdict,
-    restore,
+    Entry, EntryProblem, Noting, OP_COLUMN, Operation, Prepared, Selection, Store, StoreError, StoreParts,
+    VERSION_COLUMNS, Verdict, restore,
 };
 use domicile_types::{Lifecycle, MERGE_COLUMN, Mark, SetName, Vector, limits};
 
@@ -209,11 +209,11 @@ fn entries_that_do_not_say_what_they_change_are_refused() {
     let entry = entries(world.store()).remove(0);
     world.parts.noting = [(name("events"), Arc::new(Added) as Arc<dyn Noting>)].into();
     let refused = other(&world).preparer().open(entry.clone()).unwrap_err();
-    assert!(matches!(refused, StoreError::EntryNotes { .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Entry { problem: EntryProblem::Notes, .. }), "{refused}");
     // Where nobody asks for notes, the columns are other ones.
     world.parts.noting.clear();
     let refused = other(&world).preparer().open(entry).unwrap_err();
-    assert!(matches!(refused, StoreError::EntryColumns { .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Entry { problem: EntryProblem::Columns, .. }), "{refused}");
 }
 
 #[test]
