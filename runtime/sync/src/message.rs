@@ -10,6 +10,8 @@ pub struct Pull {
     pub set: SetName,
     /// What the asking region has applied; all of it is durable there.
     pub have: Vector,
+    /// What waits there to be applied, log by log without gaps from what it has on: not durable, but not to be sent again.
+    pub waiting: Vector,
     /// The regions whose logs are wanted; all where none is named.
     pub regions: Vec<RegionId>,
     /// By how many milliseconds the clock of the region that is asked is ahead of the asking one's, as far as its entries

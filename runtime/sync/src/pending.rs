@@ -94,6 +94,17 @@ impl Pending {
         of.map(|(_, entry)| entry.mark.hlc.unix_ms().saturating_sub(latest_ms)).max().unwrap_or(0)
     }
 
+    /// What waits of each log without gaps from what is applied on.
+    pub(crate) fn without_gaps(&self, applied: &Vector) -> Vector {
+        let mut reached = Vector::new();
+        for (origin, seq) in self.entries.keys() {
+            if *seq == reached.get(origin).max(applied.get(origin)) + 1 {
+                reached.advance(origin, *seq);
+            }
+        }
+        reached
+    }
+
     /// When the next entry of a log was written, where it has come, in Unix milliseconds.
     pub(crate) fn next_ms(&self, origin: &Origin, applied: &Vector) -> Option<u64> {
         let next = self.entries.get(&(origin.clone(), applied.get(origin) + 1));

@@ -139,7 +139,7 @@ impl Replica {
         let asked_for: u64 = self.links.values().filter(|link| link.asked).map(|link| link.wanted).sum();
         let mut room =
             (limits::PENDING_ENTRIES_BYTES_MAX as u64).saturating_sub(self.pending.size().1 as u64 + asked_for);
-        let mut pulls = Vec::new();
+        let (mut pulls, waiting) = (Vec::new(), self.pending.without_gaps(&state.applied));
         for (region, link) in &mut self.links {
             if link.asked || link.rests(now_ms) || self.pauses.since_ms(region).is_some() {
                 continue;
@@ -156,6 +156,7 @@ impl Replica {
             let pull = Pull {
                 set: self.set.name.clone(),
                 have: state.applied.clone(),
+                waiting: waiting.clone(),
                 // Its own, too: after it came back from a backup, the others have what it lost.
                 regions: [region, &self.me].into_iter().chain(others).cloned().collect(),
                 ahead_ms: self.pending.ahead_ms(region, latest_ms),
@@ -268,7 +269,9 @@ impl Replica {
         let own = pull.reaches.iter().filter(|reach| reach.origin.region == *region).cloned().collect();
         self.learn(News { reaches: own, paused_ms: None }, store.set_state(&self.set.name));
         let bytes_max = pull.bytes_max.min(limits::PULL_BYTES_MAX);
-        match store.locate(&self.set.name, &pull.have, &pull.regions, bytes_max) {
+        let mut known = pull.have.clone();
+        known.join(&pull.waiting);
+        match store.locate(&self.set.name, &known, &pull.regions, bytes_max) {
             Ok(located) if located.is_empty() => Ok(None),
             Ok(located) => {
                 let (entries, more) = (located.read()?, located.more);

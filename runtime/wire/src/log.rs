@@ -21,6 +21,9 @@ pub struct PullBody {
     pub set: String,
     /// What the asking region has.
     pub have: Numbers,
+    /// What waits there to be applied, beyond that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Numbers,
     /// The regions whose logs are wanted; all where none is named.
     pub regions: Vec<String>,
     /// By how many milliseconds the answering region's clock is too far ahead, as the asking one sees it.

@@ -29,6 +29,7 @@ pub(super) async fn pull(
     let body = PullBody {
         set: pull.set.to_string(),
         have: numbers(&pull.have),
+        waiting: numbers(&pull.waiting),
         regions: pull.regions.iter().map(RegionId::to_string).collect(),
         ahead_ms: pull.ahead_ms,
         bytes_max: pull.bytes_max,
@@ -99,6 +100,7 @@ pub(super) fn question(body: &Bytes) -> Result<(Pull, Option<String>), Refusal> 
     let pull = Pull {
         set: body.set.parse().map_err(|_| not_one("the set has no name that one can have"))?,
         have: vector(&body.have).ok_or_else(|| not_one("a region has no name that one can have"))?,
+        waiting: vector(&body.waiting).ok_or_else(|| not_one("a region has no name that one can have"))?,
         regions: regions.map_err(|_| not_one("a region has no name that one can have"))?,
         ahead_ms: body.ahead_ms,
         bytes_max: body.bytes_max,

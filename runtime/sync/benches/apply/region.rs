@@ -59,6 +59,7 @@ pub(crate) fn write(dir: &Path, arguments: Arguments) -> Result<Value> {
     let mut pull = Pull {
         set: set()?.name,
         have: Default::default(),
+        waiting: Default::default(),
         regions: Vec::new(),
         ahead_ms: 0,
         bytes_max: limits::PULL_BYTES_MAX,
