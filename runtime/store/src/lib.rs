@@ -50,6 +50,7 @@ mod summary;
 mod synced;
 mod version;
 mod wal;
+mod widen;
 
 pub use apply::{Collisions, Opened, Verdict};
 pub use backup::{
