@@ -16,6 +16,7 @@ use crate::rows::columns_of;
 use crate::version::SEQ_COLUMN;
 use crate::wal::record::logged_schema;
 use crate::wal::{Body, Description};
+use crate::widen;
 use crate::{EntryProblem, Prepared, Preparer, Store, StoreError};
 
 /// An entry that was written elsewhere, read and found to fit here.
@@ -26,6 +27,8 @@ pub struct Opened {
     /// The dataset.
     pub dataset: DatasetName,
     pub(crate) rows: Checked,
+    /// Whether the rows have columns that the entry lacks, so that the log is to have them, too.
+    is_widened: bool,
 }
 
 /// Rows of an entry that are here already, in versions of which some were written without knowing of the entry.
@@ -75,7 +78,8 @@ impl Opened {
 }
 
 impl Preparer {
-    /// Reads an entry that came from another region.
+    /// Reads an entry that came from another region. Where the dataset has got columns since that may be missing, they are
+    /// missing in its rows.
     ///
     /// # Errors
     /// Where the bytes are no rows, or not of the dataset as it is described here, or do not say what they change where
@@ -84,15 +88,18 @@ impl Preparer {
         let (description, dataset, rows) = entry.open()?;
         let described = self.reader.catalog.entry(&dataset)?;
         let unfit = |dataset, problem| StoreError::Entry { dot: entry.mark.dot.clone(), dataset, problem };
-        if *rows.schema_ref() != logged_schema(&described.stored) || self.sets.get(&dataset) != Some(&entry.mark.set) {
+        let schema = logged_schema(&described.stored);
+        let is_widened = rows.num_rows() > 0 && *rows.schema_ref() != schema;
+        let rows = widen::widened(rows, &schema, &described.spec.dataset);
+        let Some(rows) = rows.filter(|_| self.sets.get(&dataset) == Some(&entry.mark.set)) else {
             return Err(unfit(dataset, EntryProblem::Columns));
-        }
+        };
         description.rule.check(described, &self.region)?;
         if described.noting.as_ref().is_some_and(|noting| !noting.are_noted(&entry.mark, &rows)) {
             return Err(unfit(dataset, EntryProblem::Notes));
         }
         let rows = chunk::divided_again(&described.spec.dataset, rows)?;
-        Ok(Opened { entry, description, dataset, rows })
+        Ok(Opened { entry, description, dataset, rows, is_widened })
     }
 
     /// An entry to be committed.
@@ -100,7 +107,7 @@ impl Preparer {
     /// # Errors
     /// Where the rows cannot be encoded.
     pub fn prepare_entry(&self, opened: Opened, verdict: Verdict) -> Result<Prepared, StoreError> {
-        let Opened { entry, description, dataset, rows } = opened;
+        let Opened { entry, description, dataset, rows, is_widened } = opened;
         let described = self.reader.catalog.entry(&dataset)?;
         let checked_at = match &verdict {
             Verdict::Unmet => None,
@@ -110,7 +117,11 @@ impl Preparer {
         let about = About { dataset, rows: count, values, idempotency: None, checked_at, change: None };
         let blind = checked_at.is_none() && !described.primary_key().is_empty();
         let content = match verdict {
-            Verdict::Unmet | Verdict::Apart { .. } => Content::Carried { entry, rows, instead: None, blind },
+            Verdict::Unmet | Verdict::Apart { .. } => {
+                let description = Description { idempotency: None, ..description };
+                let instead = is_widened.then(|| Body::encode(&description, &rows.rows)).transpose()?;
+                Content::Carried { entry, rows, instead, blind }
+            }
             Verdict::Resolved { instead, .. } => {
                 let description = Description { idempotency: None, ..description };
                 // Logged as they will be read back: divided and sorted.

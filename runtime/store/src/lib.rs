@@ -52,6 +52,7 @@ mod summary;
 mod synced;
 mod version;
 mod wal;
+mod widen;
 
 pub use apply::{Collisions, Opened, Verdict};
 pub use backup::{

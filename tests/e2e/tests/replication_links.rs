@@ -138,3 +138,22 @@ fn large_batches_replicate_and_larger_ones_are_refused_whole() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_large_batch_passes_a_link_that_needs_longer_than_a_silent_one_is_waited_for() -> Result<()> {
+    // All of it takes longer than a region waits for an answer of which nothing comes.
+    const BYTES_PER_S: u64 = 64 * 1024;
+    const DIGITS: usize = 36 * BYTES_PER_S as usize;
+    let cluster = replicated::start(Options::default())?;
+    cluster.network().set_rate(BYTES_PER_S);
+    write(&cluster, &row(1, DIGITS, &mut Numbers::new(9)))?;
+    let started = Instant::now();
+    for region in [ONE, OTHER] {
+        while replicated::rows(&cluster.edge(region), EVENTS)?.is_empty() {
+            ensure!(started.elapsed() < 3 * TOGETHER_TIMEOUT, "{region} does not get it");
+            thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+    println!("there after {:?}", started.elapsed());
+    Ok(())
+}

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::Array;
 use bytes::Bytes;
-use domicile_store::{Entry, Prepared, Selection, Store, StoreError, StoreParts, Verdict, restore};
-use domicile_types::{DatasetName, Lifecycle, Origin, SetName, Vector};
+use domicile_store::{
+    Batch, Entry, Format, Operation, Prepared, Selection, Source, Store, StoreError, StoreParts, Verdict, restore,
+};
+use domicile_types::{Column, ColumnType, DatasetName, Lifecycle, Origin, SetName, Vector};
 
 use crate::backup::{back_up, elsewhere, shared};
 use crate::disk::{Lies, SimDisk};
 use crate::objects::MemoryObjects;
-use crate::world::{NOW_MS, TODAY, World, name};
+use crate::world::{NOW_MS, TODAY, World, date, name};
 
 const PULL_BYTES_MAX: u64 = 1 << 20;
 
@@ -43,9 +46,13 @@ pub(crate) fn filled() -> World {
 
 /// Another region, without rows.
 fn other(world: &World) -> Store {
+    Store::open(other_parts(world)).unwrap()
+}
+
+fn other_parts(world: &World) -> StoreParts {
     let disk = SimDisk::new(6, Lies::default());
     let parts = StoreParts { disk: Arc::new(disk), dir: PathBuf::from("/other"), ..world.parts.clone() };
-    Store::open(StoreParts { region: "us-east".parse().unwrap(), ..parts }).unwrap()
+    StoreParts { region: "us-east".parse().unwrap(), ..parts }
 }
 
 fn entries(store: &Store, have: &Vector) -> Vec<Entry> {
@@ -98,6 +105,38 @@ fn entries_are_taken_in_once_and_in_order() {
         assert_eq!(rows(&here), rows(&there), "{dataset}");
     }
     assert_eq!(self::entries(&other, &Vector::default()), entries, "word for word");
+}
+
+#[test]
+fn entries_from_before_a_dataset_got_a_column_lack_its_values() {
+    let world = filled();
+    let entries = entries(world.store.as_ref().unwrap(), &Vector::default());
+    let mut parts = other_parts(&world);
+    let events = parts.specs.iter_mut().find(|spec| spec.dataset.name == name("events")).unwrap();
+    events.dataset.columns.push(Column { name: "more".to_owned(), kind: ColumnType::Text, nullable: true });
+    let mut other = Store::open(parts.clone()).unwrap();
+    for entry in &entries {
+        assert!(!apply(&mut other, entry).unwrap());
+    }
+    let rows = |store: &Store| store.reader().rows(&name("events"), PULL_BYTES_MAX).unwrap();
+    let before = rows(&other);
+    assert_eq!(before.num_rows(), 7);
+    assert_eq!(before.column_by_name("more").unwrap().null_count(), 7);
+    drop(other);
+    let mut other = Store::open(parts).unwrap();
+    assert_eq!(rows(&other), before, "after a start");
+    assert_eq!(self::entries(&other, &Vector::default()), entries, "word for word");
+    // The other way round, nothing is lost without a word.
+    let batch =
+        Batch { dataset: name("events"), operation: Operation::Upsert, format: Format::Csv, idempotency_key: None };
+    let line = format!("day,id,value,more\n{},77,1,new\n", date(TODAY));
+    let source = Source::Stream(Box::new(std::io::Cursor::new(line.into_bytes())));
+    let prepared = other.preparer().prepare(batch, source, NOW_MS).unwrap();
+    other.commit(vec![prepared], NOW_MS).remove(0).unwrap();
+    let have = world.store.as_ref().unwrap().set_state(&set()).applied.clone();
+    let newer = self::entries(&other, &have).remove(0);
+    let refused = world.store.as_ref().unwrap().preparer().open(newer).unwrap_err();
+    assert!(matches!(refused, StoreError::EntryColumns { .. }), "{refused}");
 }
 
 #[test]

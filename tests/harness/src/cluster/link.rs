@@ -83,6 +83,8 @@ struct State {
     mode: Mode,
     listens: bool,
     delay: Duration,
+    /// Most bytes a second of one way of a connection; 0 where there is no bound.
+    bytes_per_s_max: u64,
     connections: BTreeMap<u64, Connection>,
     traffic: Traffic,
 }
@@ -124,6 +126,11 @@ impl Link {
     /// Whatever is sent from now on arrives so much later.
     pub(super) fn set_delay(&self, delay: Duration) {
         self.state().delay = delay;
+    }
+
+    /// No more goes through in a second, each way of each connection, from now on; 0 lets everything through.
+    pub(super) fn set_rate(&self, bytes_per_s_max: u64) {
+        self.state().bytes_per_s_max = bytes_per_s_max;
     }
 
     /// From when this returns, nothing goes on in another mode.
@@ -224,14 +231,19 @@ impl Link {
 
     /// Takes from a sender as fast as it sends, and notes when each piece is due.
     fn take(&self, mut from: TcpStream, is_answer: bool, sender: &SyncSender<Piece>) {
-        let mut buffer = vec![0; PIECE_BYTES_MAX];
+        let (mut buffer, mut free) = (vec![0; PIECE_BYTES_MAX], Instant::now());
         loop {
             let what = from.read(&mut buffer).map(|count| buffer[..count].to_vec());
             let is_last = what.as_ref().map_or(true, Vec::is_empty);
             let due = {
                 let mut state = self.state();
-                state.traffic.way(is_answer).taken += what.as_ref().map_or(0, Vec::len) as u64;
-                Instant::now() + state.delay
+                let bytes = what.as_ref().map_or(0, Vec::len) as u64;
+                state.traffic.way(is_answer).taken += bytes;
+                free = free.max(Instant::now());
+                if state.bytes_per_s_max > 0 {
+                    free += Duration::from_secs_f64(bytes as f64 / state.bytes_per_s_max as f64);
+                }
+                free + state.delay
             };
             if sender.send(Piece { due, what }).is_err() || is_last {
                 return;

@@ -85,6 +85,11 @@ impl Network {
         self.ways.iter().for_each(|way| way.link.set_delay(delay));
     }
 
+    /// No more bytes a second go through, each way between any two regions, from now on; 0 lets everything through.
+    pub fn set_rate(&self, bytes_per_s_max: u64) {
+        self.ways.iter().for_each(|way| way.link.set_rate(bytes_per_s_max));
+    }
+
     /// What went through a link so far.
     ///
     /// # Errors
