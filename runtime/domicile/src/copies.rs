@@ -53,7 +53,9 @@ fn check_parents(set: &ReplicationSet, specs: &[DatasetSpec]) -> anyhow::Result<
             && !set.datasets.contains(parent)
         {
             let (set, dataset) = (&set.name, &spec.dataset.name);
-            bail!("replication set `{set}` has `{dataset}`, whose rows follow `{parent}`; add `{parent}` to its `datasets`");
+            bail!(
+                "replication set `{set}` has `{dataset}`, whose rows follow `{parent}`; add `{parent}` to its `datasets`"
+            );
         }
     }
     Ok(())

@@ -45,7 +45,8 @@ impl Routes {
     /// The regions with copies of all these datasets of a home.
     fn copies(&self, home: &RegionId, datasets: &BTreeSet<DatasetName>) -> BTreeSet<&RegionId> {
         let of_home = || self.sets.iter().filter(|set| set.home.as_ref() == Some(home));
-        let all: BTreeSet<&RegionId> = of_home().flat_map(|set| &set.regions).filter(|region| *region != home).collect();
+        let all: BTreeSet<&RegionId> =
+            of_home().flat_map(|set| &set.regions).filter(|region| *region != home).collect();
         let has = |region: &RegionId, dataset| {
             of_home().any(|set| set.regions.contains(region) && set.datasets.contains(dataset))
         };
@@ -230,7 +231,11 @@ mod tests {
             home: regions.split(' ').next().map(|home| home.parse().unwrap()),
             acknowledge: domicile_types::Acknowledge::Local,
         };
-        let routes = Routes::new(vec![set("a", "eu near far", "customer"), set("b", "eu near", "orders"), set("c", "us far", "orders")]);
+        let routes = Routes::new(vec![
+            set("a", "eu near far", "customer"),
+            set("b", "eu near", "orders"),
+            set("c", "us far", "orders"),
+        ]);
         let copies = |home: &str, datasets: &str| {
             let datasets = datasets.split_whitespace().map(|dataset| dataset.parse().unwrap()).collect();
             let found = routes.copies(&home.parse().unwrap(), &datasets).into_iter().map(RegionId::to_string);

@@ -17,7 +17,8 @@ fn world() -> Result<Cluster> {
     let cluster = start(Options { links: true, ..Options::default() })?;
     for (region, country) in [(HOME, 1_u8), (KEEPER, 2), (FORBIDDEN, 3)] {
         let id = 100 * i64::from(country);
-        let persons: Vec<Value> = (0..5).map(|n| person(id + n, country, 20 + n, &format!("note {}", id + n))).collect();
+        let persons: Vec<Value> =
+            (0..5).map(|n| person(id + n, country, 20 + n, &format!("note {}", id + n))).collect();
         load(&cluster.edge(region), "person", &persons)?;
         let trips: Vec<Value> = (0..10).map(|n| json!({"id": id + n, "person": id + n % 5, "miles": n})).collect();
         load(&cluster.edge(region), "trip", &trips)?;
@@ -83,7 +84,10 @@ fn a_copy_answers_for_a_home_that_is_away_and_says_of_when() -> Result<()> {
     }
 
     await_copies(&cluster)?;
-    let (written, stopped) = (now()?, { cluster.stop(HOME)?; now()? });
+    let (written, stopped) = (now()?, {
+        cluster.stop(HOME)?;
+        now()?
+    });
     for region in [FORBIDDEN, KEEPER] {
         let stood_in = ask(&cluster, region, PERSONS, None)?;
         assert_eq!((stand_in(&stood_in)?.as_deref(), stood_in.answer()?.cells()), (Some(KEEPER), expect.clone()));
@@ -130,7 +134,11 @@ fn check_refusals(cluster: &Cluster) -> Result<()> {
         Ok(())
     };
     unmet(PERSONS, FORBIDDEN, Some("0"), &[])?;
-    until("the copy does not age", || status(&cluster.edge(KEEPER)), |found| found["behind_ms"].as_u64() > Some(1_100))?;
+    until(
+        "the copy does not age",
+        || status(&cluster.edge(KEEPER)),
+        |found| found["behind_ms"].as_u64() > Some(1_100),
+    )?;
     for region in [FORBIDDEN, KEEPER] {
         unmet(PERSONS, region, Some("1"), &["more than the 1000 ms of `Max-Staleness`"])?;
     }
@@ -166,7 +174,11 @@ fn a_home_that_hangs_or_is_cut_off_is_answered_for() -> Result<()> {
     for mode in [Mode::Cut, Mode::BlackHole] {
         cluster.network().set_one_way(FORBIDDEN, HOME, mode)?;
         let answer = ask(&cluster, FORBIDDEN, PERSONS, None)?;
-        assert_eq!((stand_in(&answer)?.as_deref(), answer.answer()?.cells()), (Some(KEEPER), expect.clone()), "{mode:?}");
+        assert_eq!(
+            (stand_in(&answer)?.as_deref(), answer.answer()?.cells()),
+            (Some(KEEPER), expect.clone()),
+            "{mode:?}"
+        );
         cluster.network().heal()?;
         let look = || ask(&cluster, FORBIDDEN, PERSONS, None);
         until("the home does not answer again", look, |found| stand_in(found).is_ok_and(|it| it.is_none()))?;

@@ -240,10 +240,18 @@ fn copies_of_what_lives_somewhere_stay_under_its_law() {
         "3:26: region `ap-south` shares no jurisdiction with `eu-central`, where the rows live, so it can have no copies of \
          them; leave it out, or correct the `jurisdictions` of both in this region's file",
     );
-    check_copies("home = \"eu-central\"", "home = \"eu-centra\"", "5:8: the set's home `eu-centra` is not one of its \
-         regions; did you mean `eu-central`?");
-    check_copies("home = \"eu-central\"", "home = \"EU\"", "5:8: `EU` is not a region id: use lower-case letters, digits \
-         and `-`, starting with a letter");
+    check_copies(
+        "home = \"eu-central\"",
+        "home = \"eu-centra\"",
+        "5:8: the set's home `eu-centra` is not one of its \
+         regions; did you mean `eu-central`?",
+    );
+    check_copies(
+        "home = \"eu-central\"",
+        "home = \"EU\"",
+        "5:8: `EU` is not a region id: use lower-case letters, digits \
+         and `-`, starting with a letter",
+    );
     check_copies(
         "\"orders\"",
         "\"orders\", \"part\"",

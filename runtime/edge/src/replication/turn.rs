@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use domicile_store::{Batch, Format, Operation, Source, Store, StoreError};
-use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus};
+use domicile_sync::{Answer, Applier, Pull, Replica, ReplicaStatus, SyncError};
 use domicile_types::RegionId;
 use tokio::sync::oneshot;
 
@@ -74,8 +74,9 @@ impl Turn {
         match applied.problem {
             None => applied.count > 0,
             Some(error) => {
-                tracing::error!(%set, %error, "entries of another region cannot be applied; they are tried again");
-                self.replica.park(error.to_string());
+                let error = told(&error, self.replica.set().home.is_some());
+                tracing::error!(%set, error, "entries of another region cannot be applied; they are tried again");
+                self.replica.park(error);
                 false
             }
         }
@@ -101,6 +102,27 @@ impl Turn {
                 None
             }
         }
+    }
+}
+
+/// Why entries cannot be applied. Of copies without what comes of the engine that reads them, which can hold values:
+/// nobody who reads this region's log may see rows of another home.
+fn told(error: &SyncError, are_copies: bool) -> String {
+    fn is_of_rows(error: &StoreError) -> bool {
+        match error {
+            StoreError::Group { source } => is_of_rows(source),
+            StoreError::Compute { .. } | StoreError::RowsRefused { .. } => true,
+            _ => false,
+        }
+    }
+    match error {
+        SyncError::Store(error) if !is_of_rows(error) => error.to_string(),
+        error if !are_copies => error.to_string(),
+        SyncError::NoPolicy { dataset } => format!(
+            "the copies of `{dataset}` have what their home has lost; remove them from `replicas` in the data directory \
+             while this region is stopped, and they are made anew"
+        ),
+        _ => "its rows cannot be read".to_owned(),
     }
 }
 

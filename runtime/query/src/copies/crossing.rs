@@ -31,7 +31,8 @@ fn whole(catalog: &Catalog, set: &ReplicationSet) -> Option<FragmentFacts> {
     let mut outputs = Vec::new();
     for dataset in &set.datasets {
         let columns = &catalog.spec(dataset.as_str()).ok()?.dataset.columns;
-        outputs.extend(columns.iter().map(|column| ColumnUse { dataset: dataset.clone(), column: column.name.clone() }));
+        outputs
+            .extend(columns.iter().map(|column| ColumnUse { dataset: dataset.clone(), column: column.name.clone() }));
     }
     Some(FragmentFacts {
         datasets: set.datasets.clone(),
@@ -128,7 +129,12 @@ impl Region {
     ///
     /// # Errors
     /// Names the first thing that does not fit.
-    pub fn check_copy(&self, asked: CopyQuestion<'_>, signed: Option<&SignedReceipt>, body: &[u8]) -> Result<(), QueryError> {
+    pub fn check_copy(
+        &self,
+        asked: CopyQuestion<'_>,
+        signed: Option<&SignedReceipt>,
+        body: &[u8],
+    ) -> Result<(), QueryError> {
         let home = asked.set.home.clone().unwrap_or_else(|| self.id.clone());
         let invalid = |detail: &str| WireError::Receipt { region: home.clone(), detail: detail.to_owned() };
         let signed = signed.ok_or_else(|| invalid("there is none"))?;

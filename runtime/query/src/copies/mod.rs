@@ -78,7 +78,9 @@ pub enum CopyError {
         home: RegionId,
     },
     /// The copy is older than whoever asks accepts.
-    #[error("the copy in region `{region}` is {age_ms} ms behind `{home}`, more than the {max_ms} ms of `Max-Staleness`")]
+    #[error(
+        "the copy in region `{region}` is {age_ms} ms behind `{home}`, more than the {max_ms} ms of `Max-Staleness`"
+    )]
     Stale {
         /// The region asked.
         region: RegionId,

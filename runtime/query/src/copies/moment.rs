@@ -29,9 +29,10 @@ impl Moment {
         let unix_ms = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(QueryError::Execution(format!("{} cannot be read: {error}", shown()))),
-            Ok(text) => text.trim().parse().map_err(|_| {
-                QueryError::Execution(format!("{} is damaged; remove it, it is made anew", shown()))
-            })?,
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| QueryError::Execution(format!("{} is damaged; remove it, it is made anew", shown())))?,
         };
         Ok(Self { path, unix_ms: AtomicU64::new(unix_ms), written_ms: AtomicU64::new(unix_ms) })
     }
