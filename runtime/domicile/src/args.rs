@@ -96,6 +96,10 @@ pub(crate) struct Terms {
     /// Ask only these homes, separated by commas.
     #[arg(long, value_name = "REGIONS")]
     pub(crate) homes: Option<String>,
+    /// How old copies may be that answer in place of homes, in seconds; 0 for none. Without it they answer only where their
+    /// homes do not.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_staleness: Option<u64>,
     /// Longest that the answer may take, in milliseconds.
     #[arg(long, value_name = "N")]
     pub(crate) timeout_ms: Option<u64>,

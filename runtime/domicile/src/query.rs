@@ -55,6 +55,9 @@ fn terms(terms: &Terms) -> Result<HeaderMap, Failure> {
     if let Some(timeout_ms) = terms.timeout_ms {
         header(&mut headers, names::QUERY_TIMEOUT, &timeout_ms.to_string())?;
     }
+    if let Some(seconds) = terms.max_staleness {
+        header(&mut headers, names::MAX_STALENESS, &seconds.to_string())?;
+    }
     if matches!(terms.coverage, CoverageChoice::Partial) {
         header(&mut headers, names::REQUIRE_COVERAGE, "partial")?;
     }
@@ -79,6 +82,10 @@ fn show(answer: &Value) {
         answer["border_bytes"],
         text(&answer["query_id"]),
     );
+    for one in entries(&answer["coverage"]["stood_in"]) {
+        let [region, home, as_of] = ["region", "home", "as_of"].map(|name| text(&one[name]));
+        say!("{region} answered for {home} from its copy, as of {as_of}");
+    }
     for missing in entries(&answer["coverage"]["missing"]) {
         say!("missing: {} ({})", text(&missing["region"]), text(&missing["reason"]));
     }

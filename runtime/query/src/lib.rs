@@ -52,6 +52,7 @@ mod recheck;
 mod reference;
 mod region;
 mod remote;
+mod reply;
 mod rewrites;
 mod routes;
 mod run;
@@ -77,7 +78,8 @@ pub use plugins::{
 pub use policies::{PolicySource, PolicyTrust, SignedPolicies, policies, reload_policies};
 pub use proof::{Proof, explain_fragment, explain_plan, explain_residency};
 pub use region::{Region, RegionParts};
-pub use remote::{FRAGMENT_PATH, FragmentReply, answer};
+pub use remote::FRAGMENT_PATH;
+pub use reply::{FragmentReply, answer};
 pub use rewrites::{offer, with_rewrites};
 pub use routes::{PING_PATH, watch_routes};
 pub use run::{Answer, QueryRequest, run};

@@ -192,5 +192,11 @@ pub fn files(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
 
 /// Whether bytes hold any of these texts.
 pub fn holds(bytes: &[u8], texts: &[String]) -> bool {
-    texts.iter().any(|text| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+    // Logs have room set aside, so most of what is looked at is zeros.
+    let begins: Vec<[u8; 2]> = texts.iter().filter_map(|text| text.as_bytes().first_chunk().copied()).collect();
+    let mut may_begin = vec![false; 1 << 16];
+    begins.iter().for_each(|begin| may_begin[usize::from(u16::from_le_bytes(*begin))] = true);
+    let pairs = bytes.iter().zip(bytes.iter().skip(1)).enumerate();
+    let mut places = pairs.filter(|(_, (one, two))| may_begin[usize::from(u16::from_le_bytes([**one, **two]))]);
+    places.any(|(at, _)| texts.iter().any(|text| bytes[at..].starts_with(text.as_bytes())))
 }

@@ -173,7 +173,8 @@ impl Replication {
         dataset: &DatasetName,
         wanted: Option<Acknowledge>,
     ) -> Result<(), Refusal> {
-        let part = self.sets.values().find(|part| part.set.datasets.contains(dataset));
+        let is_written = |part: &&Part| part.set.is_own_of(region.id()) && part.set.datasets.contains(dataset);
+        let part = self.sets.values().find(is_written);
         match (part, wanted) {
             (Some(part), wanted) => part.acknowledged(region, wanted.unwrap_or(part.set.acknowledge)).await,
             (None, Some(Acknowledge::Jurisdiction { .. })) => Err(Refusal::bad_request(format!(

@@ -130,8 +130,9 @@ impl Turn {
                 applied.count > 0
             }
             Some(error) => {
-                if replica.park(Some(error.to_string())) {
-                    tracing::error!(%set, %error, "entries of another region cannot be applied; they are tried again");
+                let error = told(&error, replica.set().home.is_some());
+                if replica.park(Some(error.clone())) {
+                    tracing::error!(%set, error, "entries of another region cannot be applied; they are tried again");
                 }
                 false
             }
@@ -158,6 +159,27 @@ impl Turn {
                 None
             }
         }
+    }
+}
+
+/// Why entries cannot be applied. Of copies without what comes of the engine that reads them, which can hold values:
+/// nobody who reads this region's log may see rows of another home.
+fn told(error: &SyncError, are_copies: bool) -> String {
+    fn is_of_rows(error: &StoreError) -> bool {
+        match error {
+            StoreError::Group { source } => is_of_rows(source),
+            StoreError::Compute { .. } | StoreError::RowsRefused { .. } => true,
+            _ => false,
+        }
+    }
+    match error {
+        SyncError::Store(error) if !is_of_rows(error) => error.to_string(),
+        error if !are_copies => error.to_string(),
+        SyncError::NoPolicy { dataset } => format!(
+            "the copies of `{dataset}` have what their home has lost; remove them from `replicas` in the data directory \
+             while this region is stopped, and they are made anew"
+        ),
+        _ => "its rows cannot be read".to_owned(),
     }
 }
 

@@ -20,7 +20,8 @@ use crate::ledger::AskedFor;
 use crate::opaque::opaque;
 use crate::predict::{self, Known};
 use crate::region::Region;
-use crate::remote::{Asked, FRAGMENT_PATH, Question, Ready, destination};
+use crate::remote::{Asked, FRAGMENT_PATH, Question, Ready};
+use crate::reply::destination;
 
 impl Asked<'_> {
     /// The request that asks another region.
