@@ -121,7 +121,8 @@ impl Replay {
         let dots = conflict.versions.iter().map(|version| dot(version)).collect::<Option<Vec<_>>>();
         let unreadable = || SyncError::Unreadable { key: conflict.key.clone() };
         // The order is all that policies ask of moments.
-        let mark = |(hlc, dot)| Mark { set: self.set.clone(), dot, hlc: Hlc(hlc), follows: Vector::new() };
+        let mark =
+            |(hlc, dot)| Mark { set: self.set.clone(), dot, hlc: Hlc(hlc), follows: Vector::new(), change: None };
         let marks: Vec<Mark> = (1..).zip(dots.ok_or_else(unreadable)?).map(mark).collect();
         let siblings = Siblings::new(&self.rows(&conflict.rows)?, &marks)?;
         let unavailable = |_| unreadable();

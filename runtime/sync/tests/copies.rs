@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use domicile_store::{Batch, DatasetSpec, Entry, Format, Operation, Source, Store, StoreParts};
-use domicile_sync::{Answer, Applier, Pull, Replica};
+use domicile_sync::{Answer, Applier, News, Pull, Replica};
 use domicile_types::{
     Acknowledge, Column, ColumnType, Dataset, KeyValue, RegionId, ReplicationSet, Residency, Vector, limits,
 };
@@ -72,7 +72,7 @@ impl Part {
     }
 
     fn due(&mut self, now_ms: u64) -> Vec<(RegionId, Pull)> {
-        self.replica.due(self.store.set_state(&set().name), now_ms)
+        self.replica.due(&self.store, now_ms)
     }
 
     fn answer(&mut self, from: &str, pull: &Pull) -> Option<Answer> {
@@ -82,7 +82,7 @@ impl Part {
     /// Takes an answer of the home, and applies what it can.
     fn take(&mut self, answer: Answer) {
         let name = set().name;
-        self.replica.answered(&region("eu"), answer, self.store.set_state(&name), NOW_MS);
+        self.replica.answered(&region("eu"), answer, 0, self.store.set_state(&name), NOW_MS);
         let ready = self.replica.ready(self.store.set_state(&name), NOW_MS);
         let applied = Applier::default().apply(&mut self.store, ready, NOW_MS);
         assert!(applied.problem.is_none() && applied.left.is_empty(), "{:?}", applied.problem);
@@ -100,7 +100,17 @@ impl Part {
 }
 
 fn pull(have: &Vector) -> Pull {
-    Pull { set: set().name, have: have.clone(), regions: Vec::new(), ahead_ms: 0, bytes_max: limits::PULL_BYTES_MAX }
+    Pull {
+        set: set().name,
+        have: have.clone(),
+        holds: Vector::new(),
+        epoch: 0,
+        regions: Vec::new(),
+        at_once: false,
+        ahead_ms: 0,
+        bytes_max: limits::PULL_BYTES_MAX,
+        reaches: Vec::new(),
+    }
 }
 
 fn entries(answer: Option<Answer>) -> Vec<Entry> {
@@ -135,10 +145,11 @@ fn only_the_home_gives_and_only_copies_ask() {
         entry.mark = mark.into();
         entry
     });
-    let forged = Answer::Entries { entries: forged.collect(), more: false };
+    let forged = Answer::Entries { entries: forged.collect(), more: false, news: News::default() };
     far.due(NOW_MS);
     far.take(forged);
-    assert_eq!((far.applied(), far.as_of_ms()), (&Vector::new(), None));
+    assert_eq!(far.applied(), &Vector::new());
+    assert_eq!(far.as_of_ms(), None);
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub(super) async fn pull(
 }
 
 fn read(answer: &Bytes) -> Option<Answer> {
-    let (head, mut rest) = decode_answer::<PullHead>(answer)?;
+    let (head, mut rest) = decode_answer(answer)?;
     let mut entries = Vec::new();
     while !rest.is_empty() {
         let (entry, behind) = Entry::decode(&rest).ok()?;

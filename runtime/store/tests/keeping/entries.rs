@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow::array::Array;
 use bytes::Bytes;
 use domicile_store::{
-    Batch, Entry, Format, Operation, Prepared, Selection, Source, Store, StoreError, StoreParts, Verdict, restore,
+    Batch, Entry, EntryProblem, Format, Operation, Prepared, Selection, Source, Store, StoreError, StoreParts, Verdict,
+    restore,
 };
 use domicile_types::{Column, ColumnType, DatasetName, Lifecycle, Origin, SetName, Vector};
 
@@ -136,7 +137,7 @@ fn entries_from_before_a_dataset_got_a_column_lack_its_values() {
     let have = world.store.as_ref().unwrap().set_state(&set()).applied.clone();
     let newer = self::entries(&other, &have).remove(0);
     let refused = world.store.as_ref().unwrap().preparer().open(newer).unwrap_err();
-    assert!(matches!(refused, StoreError::EntryColumns { .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Entry { problem: EntryProblem::Columns, .. }), "{refused}");
 }
 
 #[test]
