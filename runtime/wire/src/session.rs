@@ -166,7 +166,7 @@ mod tests {
         let mut known = Session::default();
         for set in 0..400 {
             known.join(
-                &format!("set-{set}").parse().unwrap(),
+                &format!("set_{set}").parse().unwrap(),
                 &Vector::from_iter([(Origin { region: "eu-central".parse().unwrap(), epoch: 0 }, 1)]),
             );
         }
