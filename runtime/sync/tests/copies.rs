@@ -138,7 +138,7 @@ fn only_the_home_gives_and_only_copies_ask() {
     let forged = Answer::Entries { entries: forged.collect(), more: false };
     far.due(NOW_MS);
     far.take(forged);
-    assert_eq!((far.applied(), far.as_of_ms()), (&Vector::new(), None));
+    assert_eq!((far.as_of_ms(), far.applied()), (None, &Vector::new()));
 }
 
 #[test]
