@@ -64,7 +64,7 @@ impl Part {
         };
         let source = Source::Stream(Box::new(Cursor::new(row)));
         let prepared = self.store.preparer().prepare(batch, source, NOW_MS).unwrap();
-        self.store.commit(vec![prepared], NOW_MS).into_iter().for_each(|ack| drop(ack.unwrap()));
+        assert!(self.store.commit(vec![prepared], NOW_MS).iter().all(Result::is_ok));
     }
 
     fn applied(&self) -> &Vector {
