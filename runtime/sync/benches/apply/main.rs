@@ -4,12 +4,15 @@
 //! one, held to one core, is a region that has nothing yet and applies all of it as in production: read, checked, settled
 //! and in the write-ahead log, synced, with flushes and compaction beside. Parquet of the same rows is what the bytes are
 //! compared with. The last line is one JSON object.
+//!
+//! `text DIR` only writes the same rows as lines of CSV to `DIR/rows.csv`, for other systems to be measured with.
 
 #[path = "../../../store/benches/ingest/background.rs"]
 mod background;
 mod region;
 #[path = "../../../store/benches/ingest/rows.rs"]
 mod rows;
+mod text;
 mod wire;
 
 use std::path::Path;
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
             sched_setaffinity(None, &core)?;
             said(&region::apply(dir.context("a directory")?)?)
         }
+        Some("text") => text::write(dir.context("a directory")?, arguments),
         _ => compare(arguments, &given),
     }
 }
@@ -49,10 +53,15 @@ fn said(figures: &Value) -> Result<()> {
     Ok(())
 }
 
+/// What follows the argument `name`.
+fn value<'a>(given: &'a [String], name: &str) -> Option<&'a String> {
+    given.iter().position(|argument| argument == name).and_then(|at| given.get(at + 1))
+}
+
 fn parse(given: &[String]) -> Result<Arguments> {
-    let number = |name: &str, normal: u64| match given.iter().position(|argument| argument == name) {
+    let number = |name: &str, normal: u64| match value(given, name) {
         None => Ok(normal),
-        Some(at) => given.get(at + 1).and_then(|value| value.parse().ok()).with_context(|| format!("{name} N")),
+        Some(value) => value.parse().with_context(|| format!("{name} N")),
     };
     Ok(Arguments {
         rows: number("--rows", 2_000_000)?,
@@ -62,7 +71,8 @@ fn parse(given: &[String]) -> Result<Arguments> {
 }
 
 fn compare(arguments: Arguments, given: &[String]) -> Result<()> {
-    let dir = tempfile::Builder::new().prefix("apply-").tempdir_in(std::env::current_dir()?)?;
+    let parent = value(given, "--dir").map_or_else(std::env::current_dir, |dir| Ok(dir.into()))?;
+    let dir = tempfile::Builder::new().prefix("apply-").tempdir_in(parent)?;
     rows::write(&bodies(dir.path()), arguments)?;
     let part = |name: &str| -> Result<Value> {
         let output = Command::new(std::env::current_exe()?).arg(name).arg(dir.path()).args(given).output()?;
@@ -78,11 +88,14 @@ fn compare(arguments: Arguments, given: &[String]) -> Result<()> {
         json!({
             "bench": "apply",
             "apply_rows_per_s": (arguments.rows as f64 / seconds).round(),
+            "apply_rows_per_cpu_s": (arguments.rows as f64 / applied["cpu_seconds"].as_f64().context("cpu")?).round(),
             "rows": arguments.rows,
             "batch_rows": arguments.batch_rows,
             "entries": written["entries"],
             "wire_bytes_per_row": wire.bytes as f64 / arguments.rows as f64,
             "vs_parquet": wire.bytes as f64 / wire.parquet_bytes as f64,
+            "zstd_vs_parquet": wire.zstd_bytes as f64 / wire.parquet_bytes as f64,
+            "zstd_vs_parquet_of_each": wire.zstd_of_each_bytes as f64 / wire.parquet_of_each_bytes as f64,
             "vs_parquet_of_each": wire.bytes as f64 / wire.parquet_of_each_bytes as f64,
             "metadata_bytes_per_row": wire.metadata_bytes as f64 / arguments.rows as f64,
             "stored_metadata_bytes_per_row": applied["stored_metadata_bytes"].as_f64().context("stored")? / arguments.rows as f64,

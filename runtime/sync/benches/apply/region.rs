@@ -12,6 +12,7 @@ use domicile_store::{Batch, Entry, Format, Operation, Source, Store, StoreParts}
 use domicile_sync::{Answer, Applier, Policy, Pull, Replica, system_specs};
 use domicile_types::{Acknowledge, ConflictPolicy, RegionId, ReplicationSet, limits};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::background::{Background, now_ms};
@@ -101,7 +102,7 @@ pub(crate) fn apply(dir: &Path) -> Result<Value> {
     let mut replica = Replica::new(set.clone(), READER.parse()?);
     // What is read comes from memory, as it does from the network.
     let given = Bodies::open(&answers(dir))?.collect::<Result<Vec<_>>>()?;
-    let (started, mut count) = (Instant::now(), 0);
+    let (started, cpu_before, mut count) = (Instant::now(), cpu_seconds(), 0);
     for answer in given {
         let entries = entries(answer)?;
         replica.answered(&writer, Answer::Entries { entries, more: true }, store.set_state(&set.name), now_ms());
@@ -119,11 +120,22 @@ pub(crate) fn apply(dir: &Path) -> Result<Value> {
             background.step(&mut store, false)?;
         }
     }
-    let seconds = started.elapsed().as_secs_f64();
+    let (seconds, cpu_seconds) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
     store.freeze_recent();
     background.drain(&mut store)?;
     background.end()?;
-    Ok(json!({"seconds": seconds, "entries": count, "stored_metadata_bytes": stored_metadata(&dir.join(READER))?}))
+    Ok(json!({
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "entries": count,
+        "stored_metadata_bytes": stored_metadata(&dir.join(READER))?,
+    }))
+}
+
+/// Seconds that this process has had a core for, in all its threads.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Bytes of the hidden columns in all segments.
