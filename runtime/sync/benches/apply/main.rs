@@ -1,8 +1,8 @@
 //! How fast entries of another region become durable on one core, and how many bytes they take on the way, in one run.
 //!
 //! One process writes rows of about 100 bytes into a region's store and keeps its log as other regions get it. Another
-//! one, held to one core, is a region that has nothing yet and applies all of it as in production: read, checked, settled
-//! and in the write-ahead log, synced, with flushes and compaction beside. Parquet of the same rows is what the bytes are
+//! one, held to one core, is a region that has nothing yet and applies all of it as in production: it comes over a
+//! connection, is read, checked, settled and in the write-ahead log, synced, with flushes and compaction beside. Parquet of the same rows is what the bytes are
 //! compared with. The last line is one JSON object.
 //!
 //! `text DIR` only writes the same rows as lines of CSV to `DIR/rows.csv`, for other systems to be measured with.
@@ -15,8 +15,11 @@ mod rows;
 mod text;
 mod wire;
 
+use std::fs::File;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -41,7 +44,8 @@ fn main() -> Result<()> {
             let mut core = CpuSet::new();
             core.set(0);
             sched_setaffinity(None, &core)?;
-            said(&region::apply(dir.context("a directory")?)?)
+            let address = given.get(2).context("an address")?;
+            said(&region::apply(dir.context("a directory")?, address)?)
         }
         Some("text") => text::write(dir.context("a directory")?, arguments),
         _ => compare(arguments, &given),
@@ -74,13 +78,18 @@ fn compare(arguments: Arguments, given: &[String]) -> Result<()> {
     let parent = value(given, "--dir").map_or_else(std::env::current_dir, |dir| Ok(dir.into()))?;
     let dir = tempfile::Builder::new().prefix("apply-").tempdir_in(parent)?;
     rows::write(&bodies(dir.path()), arguments)?;
-    let part = |name: &str| -> Result<Value> {
-        let output = Command::new(std::env::current_exe()?).arg(name).arg(dir.path()).args(given).output()?;
+    let part = |name: &str, further: &[String]| -> Result<Value> {
+        let output = Command::new(std::env::current_exe()?).arg(name).arg(dir.path()).args(further).output()?;
         ensure!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(serde_json::from_str(String::from_utf8(output.stdout)?.trim())?)
     };
-    let written = part("write")?;
-    let applied = part("apply")?;
+    let written = part("write", given)?;
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let (answers, address) = (File::open(answers(dir.path()))?, listener.local_addr()?.to_string());
+    // Where the other process ends before it connects, so does this one, with that message.
+    let _giving = thread::spawn(move || give(&listener, answers));
+    let applied = part("apply", &[address])?;
+    ensure!(applied["entries"] == written["entries"], "of {} entries {} count", written["entries"], applied["entries"]);
     let wire = wire::compare(dir.path())?;
     let seconds = applied["seconds"].as_f64().context("seconds")?;
     println!(
@@ -93,6 +102,7 @@ fn compare(arguments: Arguments, given: &[String]) -> Result<()> {
             "batch_rows": arguments.batch_rows,
             "entries": written["entries"],
             "wire_bytes_per_row": wire.bytes as f64 / arguments.rows as f64,
+            "zstd_of_each_bytes_per_row": wire.zstd_of_each_bytes as f64 / arguments.rows as f64,
             "vs_parquet": wire.bytes as f64 / wire.parquet_bytes as f64,
             "zstd_vs_parquet": wire.zstd_bytes as f64 / wire.parquet_bytes as f64,
             "zstd_vs_parquet_of_each": wire.zstd_of_each_bytes as f64 / wire.parquet_of_each_bytes as f64,
@@ -101,6 +111,13 @@ fn compare(arguments: Arguments, given: &[String]) -> Result<()> {
             "stored_metadata_bytes_per_row": applied["stored_metadata_bytes"].as_f64().context("stored")? / arguments.rows as f64,
         })
     );
+    Ok(())
+}
+
+/// Sends all answers to whoever connects first.
+fn give(listener: &TcpListener, mut answers: File) -> Result<()> {
+    let (mut connection, _) = listener.accept()?;
+    std::io::copy(&mut answers, &mut connection)?;
     Ok(())
 }
 

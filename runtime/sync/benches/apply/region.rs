@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Cursor, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Instant;
 
@@ -93,18 +94,17 @@ pub(crate) fn entries(answer: Vec<u8>) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Applies all that was written, to a store that has nothing.
-pub(crate) fn apply(dir: &Path) -> Result<Value> {
+/// Applies all that comes from an address, to a store that has nothing.
+pub(crate) fn apply(dir: &Path, address: &str) -> Result<Value> {
     let (mut store, mut background) = (open(dir, READER)?, Background::start());
     let policy = Policy::new(ConflictPolicy::default(), &rows::spec()?)?;
     let applier = Applier::new(BTreeMap::from([("orders".parse()?, policy)]));
     let (set, writer): (_, RegionId) = (set()?, WRITER.parse()?);
     let mut replica = Replica::new(set.clone(), READER.parse()?);
-    // What is read comes from memory, as it does from the network.
-    let given = Bodies::open(&answers(dir))?.collect::<Result<Vec<_>>>()?;
+    let given = Bodies(TcpStream::connect(address)?);
     let (started, cpu_before, mut count) = (Instant::now(), cpu_seconds(), 0);
     for answer in given {
-        let entries = entries(answer)?;
+        let entries = entries(answer?)?;
         replica.answered(&writer, Answer::Entries { entries, more: true }, store.set_state(&set.name), now_ms());
         loop {
             let ready = replica.ready(store.set_state(&set.name), now_ms());

@@ -76,7 +76,8 @@ fn unpack(encoded: &[u8], out: &mut Vec<u8>) -> Result<()> {
 }
 
 fn writer(rows: &RecordBatch) -> Result<ArrowWriter<Vec<u8>>> {
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?)).build();
+    let properties =
+        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?)).build();
     Ok(ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties))?)
 }
 

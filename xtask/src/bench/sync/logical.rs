@@ -12,6 +12,8 @@ use super::postgres::Postgres;
 /// The columns of the rows that regions replicate.
 const COLUMNS: &str = "id bigint PRIMARY KEY, account bigint NOT NULL, at date NOT NULL, kind text NOT NULL, \
                        amount numeric(15, 2) NOT NULL, quantity integer NOT NULL, note text NOT NULL";
+/// Bytes of the `CopyData` and `XLogData` frames that each message travels in.
+const FRAME_BYTES: u64 = 5 + 25;
 /// Longest that the subscriber may take.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -55,25 +57,36 @@ pub(super) fn apply(bin: &Path, dir: &Path, lines: &[&str], batch_rows: usize) -
     Ok(Pace { rows_per_s: count as f64 / seconds, rows_per_cpu_s: count as f64 / cpu_s })
 }
 
-/// Bytes a row takes as `pgoutput` gives it, in transactions of so many rows; those of the messages' frames, 30 each, are
-/// left out. Of text and binary values the smaller.
+/// Bytes a row takes as `pgoutput` gives it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes {
+    /// Those that the plugin makes, which is what ours are compared with.
+    pub(super) of_plugin: f64,
+    /// With the frames around its messages.
+    pub(super) on_wire: f64,
+}
+
+/// Measures them in transactions of so many rows. Of text and binary values the smaller.
 ///
 /// # Errors
 /// Where the server does not start.
-pub(super) fn bytes_per_row(bin: &Path, dir: &Path, lines: &[&str], batch_rows: usize) -> Result<f64> {
+pub(super) fn bytes_per_row(bin: &Path, dir: &Path, lines: &[&str], batch_rows: usize) -> Result<Bytes> {
     let dir = place::dir(dir, "pg")?;
     let server = Postgres::start(bin, dir.path(), "publisher", &giving())?;
     server.sql(&format!("CREATE TABLE orders ({COLUMNS})"))?;
     server.sql("CREATE PUBLICATION orders FOR TABLE orders")?;
     server.sql("SELECT pg_create_logical_replication_slot('orders', 'pgoutput')")?;
     server.load("orders", lines, batch_rows)?;
-    let bytes = ["false", "true"].map(|binary| -> Result<u64> {
-        let sum = server.sql(&format!(
-            "SELECT sum(length(data)) FROM pg_logical_slot_peek_binary_changes('orders', NULL, NULL, \
+    let sums = ["false", "true"].map(|binary| -> Result<(u64, u64)> {
+        let sums = server.sql(&format!(
+            "SELECT sum(length(data)), count(*) FROM pg_logical_slot_peek_binary_changes('orders', NULL, NULL, \
              'proto_version', '1', 'publication_names', 'orders', 'binary', '{binary}')"
         ))?;
-        Ok(sum.parse()?)
+        let (bytes, messages) = sums.split_once('|').context("two figures")?;
+        Ok((bytes.parse()?, messages.parse()?))
     });
-    let bytes = bytes.into_iter().collect::<Result<Vec<_>>>()?;
-    Ok(bytes.into_iter().min().context("two sums")? as f64 / lines.len() as f64)
+    let sums = sums.into_iter().collect::<Result<Vec<_>>>()?;
+    let (bytes, messages) = sums.into_iter().min().context("two sums")?;
+    let per_row = |bytes: u64| bytes as f64 / lines.len() as f64;
+    Ok(Bytes { of_plugin: per_row(bytes), on_wire: per_row(bytes + messages * FRAME_BYTES) })
 }

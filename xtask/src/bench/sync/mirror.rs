@@ -31,9 +31,7 @@ pub(super) fn apply(program: &Path, dir: &Path, lines: &[&str], message_rows: us
 
     let leaf = Nats::start(program, dir.path(), "leaf", APPLYING, Some(hub.leaf_port), true)?;
     let mut client = connected(&leaf)?;
-    until("the leaf's way to the hub", SERVER_TIMEOUT, || {
-        Ok(client.ask("$JS.hub.API.INFO", &json!({})).ok())
-    })?;
+    until("the leaf's way to the hub", SERVER_TIMEOUT, || Ok(client.ask("$JS.hub.API.INFO", &json!({})).ok()))?;
     let mirror = json!({
         "name": "mirror",
         "storage": "file",

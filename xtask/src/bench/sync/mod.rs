@@ -167,7 +167,10 @@ fn paces(
             }
         }
     }
-    Ok(pace_figures(&contenders.iter().map(|contender| (contender.name, contender.median())).collect::<Vec<_>>(), voice))
+    Ok(pace_figures(
+        &contenders.iter().map(|contender| (contender.name, contender.median())).collect::<Vec<_>>(),
+        voice,
+    ))
 }
 
 impl<'a> Contender<'a> {
@@ -182,10 +185,7 @@ impl<'a> Contender<'a> {
             figures.sort_by(f64::total_cmp);
             figures.get(figures.len() / 2).copied()
         };
-        Some(Pace {
-            rows_per_s: middle(|pace| pace.rows_per_s)?,
-            rows_per_cpu_s: middle(|pace| pace.rows_per_cpu_s)?,
-        })
+        Some(Pace { rows_per_s: middle(|pace| pace.rows_per_s)?, rows_per_cpu_s: middle(|pace| pace.rows_per_cpu_s)? })
     }
 }
 
@@ -228,7 +228,7 @@ fn bytes(
         or_say(voice, bytes)
     });
     let small_bytes = small.figure("wire_bytes_per_row")?;
-    voice.line(format_args!("  a row of a batch of 500 takes {small_bytes:.1} bytes, as pgoutput {pgoutput:.1?}"));
+    let over = |figure: fn(logical::Bytes) -> f64, bytes: f64| json!(pgoutput.map(|pgoutput| bytes / figure(pgoutput)));
     let figures = [
         ("catchup_vs_parquet", json!(catch_up.figure("vs_parquet")?)),
         // What the same bytes would be if the link packed them with zstd instead.
@@ -236,9 +236,11 @@ fn bytes(
         ("tail_vs_parquet", json!(large.figure("vs_parquet_of_each")?)),
         ("tail_vs_parquet_if_zstd", json!(large.figure("zstd_vs_parquet_of_each")?)),
         ("small_tail_vs_parquet", json!(small.figure("vs_parquet_of_each")?)),
-        ("small_tail_vs_pgoutput", json!(pgoutput.map(|bytes| small_bytes / bytes))),
+        ("small_tail_vs_pgoutput", over(|bytes| bytes.of_plugin, small_bytes)),
+        ("small_tail_vs_pgoutput_on_wire", over(|bytes| bytes.on_wire, small_bytes)),
+        ("small_tail_vs_pgoutput_if_zstd", over(|bytes| bytes.of_plugin, small.figure("zstd_of_each_bytes_per_row")?)),
         ("small_tail_bytes_per_row", json!(small_bytes)),
-        ("pgoutput_bytes_per_row", json!(pgoutput)),
+        ("pgoutput_bytes_per_row", json!(pgoutput.map(|bytes| bytes.of_plugin))),
         ("catchup_bytes_per_row", json!(catch_up.figure("wire_bytes_per_row")?)),
         ("metadata_bytes_per_row", json!(catch_up.figure("metadata_bytes_per_row")?)),
         ("small_tail_metadata_bytes_per_row", json!(small.figure("metadata_bytes_per_row")?)),

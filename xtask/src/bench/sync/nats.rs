@@ -106,7 +106,7 @@ impl Nats {
             None => format!("listen: \"127.0.0.1:{leaf_port}\""),
             Some(hub) => format!("remotes: [{{ url: \"nats-leaf://127.0.0.1:{hub}\" }}]"),
         };
-        let sync = if always_syncs { "always" } else { "2m" };
+        let sync = if always_syncs { "always" } else { "\"2m\"" };
         let store = dir.join(name);
         let config = format!(
             "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\nmax_payload: 33554432\nmax_pending: 268435456\n\

@@ -64,9 +64,6 @@ impl Run {
     /// # Errors
     /// Where it does not say.
     pub(super) fn pace(&self) -> Result<Pace> {
-        Ok(Pace {
-            rows_per_s: self.figure("apply_rows_per_s")?,
-            rows_per_cpu_s: self.figure("apply_rows_per_cpu_s")?,
-        })
+        Ok(Pace { rows_per_s: self.figure("apply_rows_per_s")?, rows_per_cpu_s: self.figure("apply_rows_per_cpu_s")? })
     }
 }

@@ -38,7 +38,11 @@ pub(super) fn find(given: Option<&Path>) -> Result<PathBuf> {
         bail!("no Postgres below {VERSIONS}; install it (`apt-get install postgresql`), or name it: --postgres-bin DIR")
     };
     for program in ["postgres", "initdb", "pg_ctl", "psql"] {
-        ensure!(dir.join(program).is_file(), "{} has no `{program}`; --postgres-bin names the directory", dir.display());
+        ensure!(
+            dir.join(program).is_file(),
+            "{} has no `{program}`; --postgres-bin names the directory",
+            dir.display()
+        );
     }
     Ok(dir)
 }
@@ -146,7 +150,8 @@ fn owner() -> Result<Option<(u32, u32)>> {
     if id(&["-u"])? != 0 {
         return Ok(None);
     }
-    let no_user = "Postgres does not run as root, and there is no user `postgres`; make one, or run this as another user";
+    let no_user =
+        "Postgres does not run as root, and there is no user `postgres`; make one, or run this as another user";
     let owner = (id(&["-u", "postgres"]).context(no_user)?, id(&["-g", "postgres"]).context(no_user)?);
     Ok(Some(owner))
 }
