@@ -36,8 +36,6 @@ pub(super) fn apply(bin: &Path, dir: &Path, lines: &[&str], batch_rows: usize) -
          copy_data = false, enabled = false, synchronous_commit = 'on')",
         publisher.address()
     ))?;
-    // So that the subscriber knows the table as published though it copies nothing.
-    subscriber.sql("ALTER SUBSCRIPTION orders REFRESH PUBLICATION WITH (copy_data = false)").ok();
     publisher.load("orders", lines, batch_rows)?;
     let last = lines.len() - 1;
     // The server waits itself, so that no connections are made meanwhile on the core that is measured.

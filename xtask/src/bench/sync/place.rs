@@ -99,14 +99,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_that_works_counts_before_and_after_it_ended() {
-        let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+    fn a_child_that_works_counts_before_and_after_it_ended() -> Result<()> {
+        let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn()?;
         let me = std::process::id();
-        let busy = || until("work", SERVER_TIMEOUT, || Ok((cpu_seconds(me)? >= 0.2).then_some(())));
-        let worked = busy();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        worked.unwrap();
-        assert!(cpu_seconds(me).unwrap() >= 0.2);
+        let worked = until("work", SERVER_TIMEOUT, || Ok((cpu_seconds(me)? >= 0.2).then_some(())));
+        child.kill()?;
+        child.wait()?;
+        worked?;
+        ensure!(cpu_seconds(me)? >= 0.2, "what a child did does not count any more");
+        Ok(())
     }
 }
