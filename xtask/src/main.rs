@@ -97,6 +97,9 @@ enum Benchmark {
     /// How long a write takes to be seen in another region, at several delays of the links, and how long regions take to
     /// come together after a partition.
     Convergence(bench::ConvergenceArguments),
+    /// How regions come together, against Postgres logical replication, NATS JetStream mirrors and Parquet in the same run:
+    /// rows applied, bytes on the way, times until a write is seen elsewhere and until a partition is healed.
+    Sync(bench::SyncArguments),
     /// An ordinary question's latency beside plugins that never return, against its latency alone.
     Neighbours(NeighboursArguments),
     /// Starting plugins, calling them, and their code against the same code on the machine itself and `arrow-udf`.
@@ -183,6 +186,7 @@ fn main() -> ExitCode {
         Verb::Bench { benchmark: Benchmark::Convergence(arguments) } => {
             bench::convergence(&arguments, &Voice::new(false))
         }
+        Verb::Bench { benchmark: Benchmark::Sync(arguments) } => bench::sync(&arguments, &Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Residency(arguments) } => bench::residency(&arguments, &Voice::new(false)),
         Verb::Bench { benchmark: Benchmark::Ingest { further } } => bench::ingest(&further),
         Verb::Bench { benchmark: Benchmark::Plugin { rounds } } => bench::plugin(rounds, &Voice::new(false)),

@@ -75,6 +75,17 @@ fn executables(names: &[&str], profile: Profile) -> Result<BTreeMap<String, Path
     Ok(built.into_iter().filter_map(|path| Some((path.file_stem()?.to_str()?.to_owned(), path))).collect())
 }
 
+/// Builds a benchmark of a crate, optimized.
+///
+/// # Errors
+/// Where cargo cannot be run or the build fails.
+pub fn bench(package: &str, name: &str) -> Result<PathBuf> {
+    let mut command = workspace::cargo();
+    command.args(["bench", "--no-run", "--package", package, "--bench", name]);
+    let built = artifacts(command, |path, is_executable| is_executable.then(|| path.to_path_buf()))?;
+    built.into_iter().next().with_context(|| format!("cargo built no benchmark `{name}`"))
+}
+
 /// Builds every plugin of `guest/` and says where each is, by its file name without `.wasm`.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ mod neighbours;
 mod plugin;
 mod residency;
 mod spine;
+mod sync;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(crate) use neighbours::run as neighbours;
 pub(crate) use plugin::run as plugin;
 pub(crate) use residency::run as residency;
 pub(crate) use spine::run as spine;
+pub(crate) use sync::{SyncArguments, run as sync};
 
 /// Times of one kind of request.
 #[derive(Default)]

@@ -101,16 +101,16 @@ pub(crate) fn write(path: &Path, arguments: Arguments) -> Result<u64> {
     Ok(bytes)
 }
 
-/// The bodies of a file, one after the other.
-pub(crate) struct Bodies(File);
+/// The bodies of a file, or of whatever else gives them so, one after the other.
+pub(crate) struct Bodies<R>(pub(crate) R);
 
-impl Bodies {
+impl Bodies<File> {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         Ok(Self(File::open(path)?))
     }
 }
 
-impl Iterator for Bodies {
+impl<R: Read> Iterator for Bodies<R> {
     type Item = Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,19 +1,25 @@
 //! How fast entries of another region become durable on one core, and how many bytes they take on the way, in one run.
 //!
 //! One process writes rows of about 100 bytes into a region's store and keeps its log as other regions get it. Another
-//! one, held to one core, is a region that has nothing yet and applies all of it as in production: read, checked, settled
-//! and in the write-ahead log, synced, with flushes and compaction beside. Parquet of the same rows is what the bytes are
+//! one, held to one core, is a region that has nothing yet and applies all of it as in production: it comes over a
+//! connection, is read, checked, settled and in the write-ahead log, synced, with flushes and compaction beside. Parquet of the same rows is what the bytes are
 //! compared with. The last line is one JSON object.
+//!
+//! `text DIR` only writes the same rows as lines of CSV to `DIR/rows.csv`, for other systems to be measured with.
 
 #[path = "../../../store/benches/ingest/background.rs"]
 mod background;
 mod region;
 #[path = "../../../store/benches/ingest/rows.rs"]
 mod rows;
+mod text;
 mod wire;
 
+use std::fs::File;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -38,8 +44,10 @@ fn main() -> Result<()> {
             let mut core = CpuSet::new();
             core.set(0);
             sched_setaffinity(None, &core)?;
-            said(&region::apply(dir.context("a directory")?)?)
+            let address = given.get(2).context("an address")?;
+            said(&region::apply(dir.context("a directory")?, address)?)
         }
+        Some("text") => text::write(dir.context("a directory")?, arguments),
         _ => compare(arguments, &given),
     }
 }
@@ -49,10 +57,15 @@ fn said(figures: &Value) -> Result<()> {
     Ok(())
 }
 
+/// What follows the argument `name`.
+fn value<'a>(given: &'a [String], name: &str) -> Option<&'a String> {
+    given.iter().position(|argument| argument == name).and_then(|at| given.get(at + 1))
+}
+
 fn parse(given: &[String]) -> Result<Arguments> {
-    let number = |name: &str, normal: u64| match given.iter().position(|argument| argument == name) {
+    let number = |name: &str, normal: u64| match value(given, name) {
         None => Ok(normal),
-        Some(at) => given.get(at + 1).and_then(|value| value.parse().ok()).with_context(|| format!("{name} N")),
+        Some(value) => value.parse().with_context(|| format!("{name} N")),
     };
     Ok(Arguments {
         rows: number("--rows", 2_000_000)?,
@@ -62,15 +75,21 @@ fn parse(given: &[String]) -> Result<Arguments> {
 }
 
 fn compare(arguments: Arguments, given: &[String]) -> Result<()> {
-    let dir = tempfile::Builder::new().prefix("apply-").tempdir_in(std::env::current_dir()?)?;
+    let parent = value(given, "--dir").map_or_else(std::env::current_dir, |dir| Ok(dir.into()))?;
+    let dir = tempfile::Builder::new().prefix("apply-").tempdir_in(parent)?;
     rows::write(&bodies(dir.path()), arguments)?;
-    let part = |name: &str| -> Result<Value> {
-        let output = Command::new(std::env::current_exe()?).arg(name).arg(dir.path()).args(given).output()?;
+    let part = |name: &str, further: &[String]| -> Result<Value> {
+        let output = Command::new(std::env::current_exe()?).arg(name).arg(dir.path()).args(further).output()?;
         ensure!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(serde_json::from_str(String::from_utf8(output.stdout)?.trim())?)
     };
-    let written = part("write")?;
-    let applied = part("apply")?;
+    let written = part("write", given)?;
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let (answers, address) = (File::open(answers(dir.path()))?, listener.local_addr()?.to_string());
+    // Where the other process ends before it connects, so does this one, with that message.
+    let _giving = thread::spawn(move || give(&listener, answers));
+    let applied = part("apply", &[address])?;
+    ensure!(applied["entries"] == written["entries"], "of {} entries {} count", written["entries"], applied["entries"]);
     let wire = wire::compare(dir.path())?;
     let seconds = applied["seconds"].as_f64().context("seconds")?;
     println!(
@@ -78,16 +97,27 @@ fn compare(arguments: Arguments, given: &[String]) -> Result<()> {
         json!({
             "bench": "apply",
             "apply_rows_per_s": (arguments.rows as f64 / seconds).round(),
+            "apply_rows_per_cpu_s": (arguments.rows as f64 / applied["cpu_seconds"].as_f64().context("cpu")?).round(),
             "rows": arguments.rows,
             "batch_rows": arguments.batch_rows,
             "entries": written["entries"],
             "wire_bytes_per_row": wire.bytes as f64 / arguments.rows as f64,
+            "zstd_of_each_bytes_per_row": wire.zstd_of_each_bytes as f64 / arguments.rows as f64,
             "vs_parquet": wire.bytes as f64 / wire.parquet_bytes as f64,
+            "zstd_vs_parquet": wire.zstd_bytes as f64 / wire.parquet_bytes as f64,
+            "zstd_vs_parquet_of_each": wire.zstd_of_each_bytes as f64 / wire.parquet_of_each_bytes as f64,
             "vs_parquet_of_each": wire.bytes as f64 / wire.parquet_of_each_bytes as f64,
             "metadata_bytes_per_row": wire.metadata_bytes as f64 / arguments.rows as f64,
             "stored_metadata_bytes_per_row": applied["stored_metadata_bytes"].as_f64().context("stored")? / arguments.rows as f64,
         })
     );
+    Ok(())
+}
+
+/// Sends all answers to whoever connects first.
+fn give(listener: &TcpListener, mut answers: File) -> Result<()> {
+    let (mut connection, _) = listener.accept()?;
+    std::io::copy(&mut answers, &mut connection)?;
     Ok(())
 }
 
