@@ -71,7 +71,7 @@ impl Driver {
             Command::Answered { region, answer } => inbox.answered.push((region, answer)),
             Command::Asked(asked) => inbox.asked.push(asked),
             Command::Told { region, answer } => inbox.told.push((region, answer)),
-            Command::Made { region, offer } => inbox.made.push((region, offer)),
+            Command::Made { region, offer } => inbox.made.push((region, *offer)),
             Command::GiveUp(given_up) => inbox.given_up.push(given_up),
             Command::Report(reply) => self.reporting.push(reply),
         }
@@ -149,7 +149,7 @@ impl Driver {
                 let source = std::io::Error::other(error.to_string());
                 domicile_store::StoreError::Io { action: "put together", path: "offers".into(), source }
             };
-            Command::Made { region, offer: made.await.unwrap_or_else(|error| Err(gone(error))) }
+            Command::Made { region, offer: Box::new(made.await.unwrap_or_else(|error| Err(gone(error)))) }
         });
     }
 

@@ -36,7 +36,7 @@ enum Command {
     /// Another region answered about a snapshot, or did not.
     Told { region: RegionId, answer: Option<SnapshotAnswer> },
     /// A snapshot was put into files, or could not be.
-    Made { region: RegionId, offer: Result<Offer, StoreError> },
+    Made { region: RegionId, offer: Box<Result<Offer, StoreError>> },
     /// Somebody gives a region up.
     GiveUp(GivenUp),
     /// How is it?
