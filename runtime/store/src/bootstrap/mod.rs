@@ -34,8 +34,10 @@ pub struct RowsAbout {
 /// Removes what offers of a process that is gone left behind.
 pub(crate) fn clear(parts: &crate::StoreParts) -> Result<(), crate::StoreError> {
     let dir = parts.dir.join(offer::DIR);
-    parts.disk.create_dir(&dir).map_err(crate::StoreError::io("create", &dir))?;
-    let files = parts.disk.list(&dir).map_err(crate::StoreError::io("list", &dir))?;
+    let files = match parts.disk.list(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        files => files.map_err(crate::StoreError::io("list", &dir))?,
+    };
     files.iter().for_each(|file| crate::disk::discard(parts.disk.as_ref(), file));
     Ok(())
 }

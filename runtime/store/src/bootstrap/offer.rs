@@ -114,6 +114,7 @@ impl OfferJob {
     /// # Errors
     /// Where rows or entries cannot be read, or the disk fails.
     pub fn run(self) -> Result<Offer, StoreError> {
+        self.disk.create_dir(&self.dir).map_err(StoreError::io("create", &self.dir))?;
         let target = Target { disk: &self.disk, dir: &self.dir, sequencer: &self.sequencer };
         let mut segments = Vec::new();
         let own = |segment: Segment| {
