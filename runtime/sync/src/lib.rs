@@ -9,6 +9,7 @@ mod apply;
 mod budget;
 pub mod conflict;
 mod error;
+mod exchange;
 mod freshness;
 mod joiner;
 mod lag;
