@@ -190,6 +190,12 @@ impl Replica {
         let bytes_max = pull.bytes_max.min(limits::PULL_BYTES_MAX);
         let mut known = pull.have.clone();
         known.join(&pull.holds);
+        if !pull.at_once {
+            // The question may have lain here for a while. What the log of whoever asks says counts as well: it had that for
+            // good when it wrote.
+            state.heard.get(&writes).into_iter().for_each(|follows| known.join(follows));
+            known.advance(&writes, state.applied.get(&writes));
+        }
         match store.locate(&self.set.name, &known, &pull.regions, bytes_max) {
             Ok(located) if located.is_empty() && !pull.at_once => Ok(None),
             Ok(located) => {

@@ -298,7 +298,10 @@ impl Replica {
     /// How far this region is behind each log. What lies behind the end of a log is none of it.
     fn lags(&self, state: &SetState, now_ms: u64) -> Vec<LogLag> {
         let next_ms = |origin: &Origin| self.pending.next_ms(origin, &state.applied);
+        let lives = stability::lives(state, &self.set.regions);
         let mut lags = self.horizon.lags(&state.applied, &next_ms, now_ms);
+        // Of a log that nobody was given here, nothing may ever count.
+        lags.retain(|lag| lives.contains_key(&lag.origin) || state.applied.get(&lag.origin) > 0);
         for lag in &mut lags {
             if state.members.fenced(&lag.origin).is_some_and(|end| state.applied.get(&lag.origin) >= end) {
                 (lag.entries, lag.bytes, lag.age_ms) = (0, 0, 0);
