@@ -162,7 +162,8 @@ impl Replica {
     pub fn answer(&mut self, region: &RegionId, pull: &Pull, store: &Store) -> Result<Option<Answer>, SyncError> {
         let state = store.set_state(&self.set.name);
         let writes = Origin { region: region.clone(), epoch: pull.epoch };
-        let gives = pull.set == self.set.name && self.set.is_own_of(&self.me);
+        // Whoever has copies of a home's rows gives none of them on.
+        let gives = pull.set == self.set.name && self.set.copied_from(&self.me).is_none();
         if gives && state.members.fenced(&writes).is_some() {
             return Ok(Some(Answer::Fenced));
         }

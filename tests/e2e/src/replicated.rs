@@ -11,12 +11,14 @@ use serde_json::Value;
 
 use crate::versions::{Listed, Shown};
 
-/// Starts the regions.
+/// Starts the regions, and waits until they are members of their set.
 ///
 /// # Errors
 /// Where one does not get ready.
 pub fn start(options: Options) -> Result<Cluster> {
-    Cluster::for_test(&build::binary(build::Profile::Dev)?, &replicated::options(options))
+    let cluster = Cluster::for_test(&build::binary(build::Profile::Dev)?, &replicated::options(options))?;
+    replicated::await_members(&cluster)?;
+    Ok(cluster)
 }
 
 /// The items and conflicts that a region shows.

@@ -93,6 +93,26 @@ pub fn rows(edge: &Edge, dataset: &str) -> Result<Vec<(i64, String)>> {
     answer.answer()?.rows().iter().map(row).collect::<Option<_>>().context("a row without a number and a text")
 }
 
+/// Waits until every region has heard from all others that it is a member of its set: until then no link may be cut.
+///
+/// # Errors
+/// Where one does not in time.
+pub fn await_members(cluster: &Cluster) -> Result<()> {
+    let deadline = Instant::now() + TOGETHER_TIMEOUT;
+    for region in REGIONS {
+        let edge = cluster.edge(region);
+        loop {
+            let status = status(&edge)?;
+            if status["standing"] == "member" {
+                break;
+            }
+            ensure!(Instant::now() < deadline, "{region} is no member of its set: {status:#}");
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+    Ok(())
+}
+
 /// Waits until all regions have applied the same. Says what.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Peace: everything works again, and everything has to come together.
 
+use domicile_sync::LogLag;
 use domicile_types::Dot;
 
 use crate::model::Model;
@@ -10,6 +11,10 @@ use crate::world::World;
 
 /// How long coming together may take. Messages may take seconds, and a region that is down a while.
 const PEACE_MS: u64 = 600_000;
+
+fn is_behind(lag: &LogLag) -> bool {
+    (lag.entries, lag.bytes, lag.age_ms) != (0, 0, 0)
+}
 
 impl World {
     /// Lets everything work again, and checks that all regions end up with everything.
@@ -50,7 +55,8 @@ impl World {
             let Some(store) = node.store.as_ref().filter(|_| node.is_member()) else { return false };
             let state = store.set_state(&tables::set_name());
             let holds = |dot: &Dot| state.stable.contains(dot) || !state.applied.contains(dot) && self.may_lack(dot);
-            writes.iter().all(|write| holds(&write.dot)) && state.members.freezing().next().is_none()
+            let is_behind = || node.lags(self.now_ms).iter().any(is_behind);
+            writes.iter().all(|write| holds(&write.dot)) && state.members.freezing().next().is_none() && !is_behind()
         })
     }
 
@@ -93,8 +99,8 @@ impl World {
                 let status = node.replica.status(state, node.clock_ms(self.now_ms));
                 return Err(format!("region {index} does not get {lost}; it has [{}], {status:?}", state.applied));
             }
-            let lags = node.replica.status(state, node.clock_ms(self.now_ms)).lags;
-            if lags.iter().any(|lag| (lag.entries, lag.bytes, lag.age_ms) != (0, 0, 0)) {
+            let lags = node.lags(self.now_ms);
+            if lags.iter().any(is_behind) {
                 return Err(format!("region {index} has everything, and thinks that it is behind: {lags:?}"));
             }
             let is_open = |dot: &&domicile_types::Dot| !state.stable.contains(dot);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use domicile_store::{
     Batch, DatasetSpec, Disk, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts,
 };
-use domicile_sync::{Applier, Joiner, Pauses, Policy, Pull, Replica, Sponsor, Standing, SyncError, log_change};
+use domicile_sync::{Applier, Joiner, LogLag, Pauses, Policy, Pull, Replica, Sponsor, Standing, SyncError, log_change};
 use domicile_types::{Change, DatasetName, Dot, Hlc, Mark, Origin, Vector};
 
 use crate::disk::{Lies, SimDisk};
@@ -201,6 +201,12 @@ impl Node {
         self.asked.clear();
         self.cache.clear();
         self.lying.clear();
+    }
+
+    /// How far it is behind each log.
+    pub(crate) fn lags(&self, now_ms: u64) -> Vec<LogLag> {
+        let Some(store) = &self.store else { return Vec::new() };
+        self.replica.status(store.set_state(&tables::set_name()), self.clock_ms(now_ms)).lags
     }
 
     pub(crate) fn applied(&self) -> Vector {
