@@ -1,7 +1,9 @@
 //! Peace: everything works again, and everything has to come together.
 
+use std::collections::BTreeSet;
+
 use domicile_sync::LogLag;
-use domicile_types::Dot;
+use domicile_types::{Dot, Origin};
 
 use crate::model::Model;
 use crate::node::Node;
@@ -60,9 +62,21 @@ impl World {
         })
     }
 
-    /// Whether a write may have been lost with a disk, or is behind the end of its log.
+    /// Whether a write may have been lost with a disk, or is behind the end of its log; or that its region had been given
+    /// that log may.
     fn may_lack(&self, dot: &Dot) -> bool {
-        self.lost.contains(&dot.origin) || self.ended.contains(&dot.origin)
+        let gone = |log: &Origin| self.lost.contains(log) || self.ended.contains(log);
+        // Whoever gives a log has been given its own before.
+        let (mut reached, mut next) = (BTreeSet::new(), vec![&dot.origin]);
+        while let Some(log) = next.pop() {
+            if gone(log) {
+                return true;
+            }
+            if reached.insert(log) {
+                next.extend(self.let_in_by.get(log).into_iter().flatten());
+            }
+        }
+        false
     }
 
     /// What was given up and counts nowhere has to lie aside in its region.

@@ -1,10 +1,10 @@
 //! Regions that come, are given up, lose their disks, and come back.
 
 use domicile_sync::{SnapshotAnswer, SnapshotAsk};
-use domicile_types::Change;
+use domicile_types::{Change, Origin};
 
 use crate::net::Message;
-use crate::node::ANSWER_MS;
+use crate::node::{ANSWER_MS, Node};
 use crate::tables;
 use crate::world::World;
 
@@ -62,7 +62,7 @@ impl World {
         let node = &mut self.nodes[index];
         let state = node.store.as_ref().unwrap().set_state(&tables::set_name());
         let me = tables::region(index);
-        let back = |(life, seq): &(&domicile_types::Origin, u64)| {
+        let back = |(life, seq): &(&Origin, u64)| {
             life.region != me && !state.members.is_out(life) && state.applied.get(life) < *seq
         };
         if let Some((life, seq)) = before.iter().find(back) {
@@ -92,6 +92,10 @@ impl World {
         }
         match node.sponsor.answer(&tables::region(from), ask, store, clock_ms) {
             Ok(answer) => {
+                if let SnapshotAnswer::NotYet { life: Some(epoch) } = answer {
+                    let life = Origin { region: tables::region(from), epoch };
+                    self.let_in_by.entry(life).or_default().insert(store.origin());
+                }
                 self.report.count(match &answer {
                     SnapshotAnswer::List(_) => "snapshots offered",
                     SnapshotAnswer::Part(_) => "parts of snapshots",
@@ -137,9 +141,13 @@ impl World {
         (one != other).then_some((one, other))
     }
 
-    /// A region loses its disk for good.
+    /// A region loses its disk for good. One of those that everybody knows is left: nobody else could let it in again.
     pub(crate) fn destroy_one(&mut self) -> Result<(), String> {
         let Some((index, _)) = self.one_of_several() else { return Ok(()) };
+        let is_known = |node: &Node| node.is_founder() && node.index != index && !self.away.contains(&node.index);
+        if !self.nodes.iter().any(is_known) {
+            return Ok(());
+        }
         self.report.tell(self.now_ms, format_args!("{index} loses its disk"));
         self.report.count("lost disks");
         self.away.insert(index);

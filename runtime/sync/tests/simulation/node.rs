@@ -154,6 +154,11 @@ impl Node {
         self.is_lost = true;
     }
 
+    /// Whether it is of the set from the beginning.
+    pub(crate) fn is_founder(&self) -> bool {
+        self.index < self.regions
+    }
+
     /// Whether it takes part.
     pub(crate) fn is_member(&self) -> bool {
         self.store.is_some() && self.replica.standing() == Standing::Member

@@ -83,6 +83,8 @@ pub(crate) struct World {
     pub(crate) ended: BTreeSet<Origin>,
     /// Logs of regions that lost their disks since.
     pub(crate) lost: BTreeSet<Origin>,
+    /// Of logs that were given to regions, in which others that stands.
+    pub(crate) let_in_by: BTreeMap<Origin, BTreeSet<Origin>>,
     pub(crate) report: Report,
 }
 
@@ -107,6 +109,7 @@ impl World {
             away: BTreeSet::new(),
             ended: BTreeSet::new(),
             lost: BTreeSet::new(),
+            let_in_by: BTreeMap::new(),
             report: Report { shown, ..Report::default() },
         };
         #[cfg(feature = "planted-bugs")]
