@@ -55,7 +55,10 @@ impl Joiner {
         let ask = match &self.staging {
             None => {
                 self.asked = Some(None);
-                SnapshotAsk::List { have: store.set_state(&set).applied.clone(), set, life: self.life }
+                let state = store.set_state(&set);
+                let start = |(life, _)| Some((Origin::clone(life), state.members.get(life)?.joined.clone()?));
+                let starts = state.applied.iter().filter_map(start).collect();
+                SnapshotAsk::List { have: state.applied.clone(), starts, set, life: self.life }
             }
             Some(staging) => {
                 let want = staging.want()?;

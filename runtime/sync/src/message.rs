@@ -1,8 +1,10 @@
 //! What regions ask of each other, and answer.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use domicile_store::{Entry, Reach, Want};
-use domicile_types::{RegionId, SetName, Vector};
+use domicile_types::{Origin, RegionId, SetName, Vector};
 
 /// Asks another region for entries. It says at the same time what the asking region has for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub enum SnapshotAsk {
         set: SetName,
         /// What the asking region has applied.
         have: Vector,
+        /// Of the logs among these that an entry gave out, what their first entries follow at least.
+        starts: BTreeMap<Origin, Vector>,
         /// The epoch that it was given for its next log and has not begun to use; none where it has none, or does not
         /// know any more.
         life: Option<u32>,

@@ -71,8 +71,9 @@ impl Sponsor {
     ) -> Result<SnapshotAnswer, SyncError> {
         self.given.retain(|_, given| now_ms.saturating_sub(given.asked_ms) <= limits::OFFER_IDLE_MS_MAX);
         match ask {
-            SnapshotAsk::List { set, have, life } if *set == self.set.name => {
-                self.list(region, have, *life, store, now_ms)
+            SnapshotAsk::List { set, have, starts, life } if *set == self.set.name => {
+                let has_all = reaches(store.set_state(set), region, have, starts);
+                self.list(region, has_all, *life, store, now_ms)
             }
             SnapshotAsk::Part { set, want } if *set == self.set.name => {
                 let gone = Ok(SnapshotAnswer::Gone);
@@ -88,7 +89,7 @@ impl Sponsor {
     fn list(
         &mut self,
         region: &RegionId,
-        have: &Vector,
+        has_all: bool,
         life: Option<u32>,
         store: &mut Store,
         now_ms: u64,
@@ -103,7 +104,7 @@ impl Sponsor {
         }
         let (state, me) = (store.set_state(&self.set.name), store.origin());
         let is_full = self.given.len() >= limits::OFFERS_MAX && !self.given.contains_key(region);
-        if is_full || !membership::is_member(&self.set, state, &me) || !reaches(state, region, have) {
+        if is_full || !membership::is_member(&self.set, state, &me) || !has_all {
             return Ok(SnapshotAnswer::NotYet { life: life.map(|life| life.epoch) });
         }
         let life = match life.filter(|life| is_unused(state, life)) {
@@ -175,10 +176,14 @@ impl Sponsor {
     }
 }
 
-/// Whether nothing would go back for who has so much, but in its own log and in those that end.
-fn reaches(state: &SetState, region: &RegionId, have: &Vector) -> bool {
-    have.iter()
-        .all(|(life, seq)| life.region == *region || state.members.is_out(life) || state.applied.get(life) >= seq)
+/// Whether nothing would go back for who has so much, but in its own log, in those that end, and in those that were given
+/// out behind the end of another, so that they count nowhere else.
+fn reaches(state: &SetState, region: &RegionId, have: &Vector, starts: &BTreeMap<Origin, Vector>) -> bool {
+    let is_void = |life: &Origin| starts.get(life).is_some_and(|start| state.members.has_ended_before(start));
+    have.iter().all(|(life, seq)| {
+        let may_go_back = life.region == *region || state.members.is_out(life) || is_void(life);
+        may_go_back || state.applied.get(life) >= seq
+    })
 }
 
 /// Whether nothing is known to have been written under a life, and it can still begin.

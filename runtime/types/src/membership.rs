@@ -151,8 +151,13 @@ impl Members {
     /// of another.
     #[must_use]
     pub fn is_void(&self, mark: &Mark) -> bool {
-        let is_behind = |life: &Origin, seq: u64| self.fenced(life).is_some_and(|end| seq > end);
-        is_behind(&mark.dot.origin, mark.dot.seq) || mark.follows.iter().any(|(life, seq)| is_behind(life, seq))
+        self.fenced(&mark.dot.origin).is_some_and(|end| mark.dot.seq > end) || self.has_ended_before(&mark.follows)
+    }
+
+    /// Whether a vector means entries that are behind the end of their log.
+    #[must_use]
+    pub fn has_ended_before(&self, vector: &Vector) -> bool {
+        vector.iter().any(|(life, seq)| self.fenced(life).is_some_and(|end| seq > end))
     }
 
     /// The lives that are frozen and have not ended, with the entries that froze them.

@@ -20,6 +20,8 @@ pub enum SnapshotBody {
         set: String,
         /// What the asking region has.
         have: Numbers,
+        /// Of the logs among these that an entry gave out, region, epoch, and what their first entries follow at least.
+        starts: Vec<(String, u32, Numbers)>,
         /// The epoch that it was given and has not begun to use.
         life: Option<u32>,
     },
@@ -66,8 +68,9 @@ mod tests {
 
     #[test]
     fn questions_are_read_as_they_were_written_and_no_others() -> Result<(), serde_json::Error> {
-        let list =
-            SnapshotBody::List { set: "catalog".to_owned(), have: vec![("eu-west".to_owned(), 0, 4)], life: None };
+        let have = vec![("eu-west".to_owned(), 0, 4)];
+        let starts = vec![("eu-west".to_owned(), 7, have.clone())];
+        let list = SnapshotBody::List { set: "catalog".to_owned(), have, starts, life: None };
         let part = SnapshotBody::Part { set: "catalog".to_owned(), file: "00".to_owned(), offset: 9 };
         for body in [list, part] {
             assert_eq!(serde_json::from_slice::<SnapshotBody>(&serde_json::to_vec(&body)?)?, body);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domicile_query::Region;
 use domicile_store::Want;
 use domicile_sync::{SnapshotAnswer, SnapshotAsk};
-use domicile_types::{RegionId, limits};
+use domicile_types::{Origin, RegionId, Vector, limits};
 use domicile_wire::log::{decode_headed, encode_headed, numbers, vector};
 use domicile_wire::snapshot::{SNAPSHOT_PATH, SnapshotBody, SnapshotHead, SnapshotKind};
 use http::Method;
@@ -18,8 +18,10 @@ use crate::problems::Refusal;
 pub(super) async fn fetch(region: &Region, peer: &RegionId, ask: &SnapshotAsk) -> Option<SnapshotAnswer> {
     let known = region.peers().iter().find(|known| known.id == *peer)?;
     let body = match ask {
-        SnapshotAsk::List { set, have, life } => {
-            SnapshotBody::List { set: set.to_string(), have: numbers(have), life: *life }
+        SnapshotAsk::List { set, have, starts, life } => {
+            let start = |(life, start): (&Origin, &Vector)| (life.region.to_string(), life.epoch, numbers(start));
+            let starts = starts.iter().map(start).collect();
+            SnapshotBody::List { set: set.to_string(), have: numbers(have), starts, life: *life }
         }
         SnapshotAsk::Part { set, want } => {
             SnapshotBody::Part { set: set.to_string(), file: want.file.to_string(), offset: want.offset }
@@ -61,9 +63,13 @@ pub(super) fn question(body: &Bytes) -> Result<SnapshotAsk, Refusal> {
     let not_one = |what: &str| Refusal::bad_request(format!("the body asks for no snapshot: {what}"));
     let set = |set: &str| set.parse().map_err(|_| not_one("the set has no name that one can have"));
     Ok(match serde_json::from_slice(body).map_err(|error| not_one(&error.to_string()))? {
-        SnapshotBody::List { set: name, have, life } => {
-            let have = vector(&have).ok_or_else(|| not_one("a region has no name that one can have"))?;
-            SnapshotAsk::List { set: set(&name)?, have, life }
+        SnapshotBody::List { set: name, have, starts, life } => {
+            let no_region = || not_one("a region has no name that one can have");
+            let start = |(region, epoch, start): &(String, u32, _)| {
+                Some((Origin { region: region.parse().ok()?, epoch: *epoch }, vector(start)?))
+            };
+            let starts = starts.iter().map(start).collect::<Option<_>>().ok_or_else(no_region)?;
+            SnapshotAsk::List { set: set(&name)?, have: vector(&have).ok_or_else(no_region)?, starts, life }
         }
         SnapshotBody::Part { set: name, file, offset } => {
             let file = file.parse().map_err(|_| not_one("the file is named by no SHA-256"))?;

@@ -65,18 +65,20 @@ impl World {
     /// Whether a write may have been lost with a disk, or is behind the end of its log; or that its region had been given
     /// that log may.
     fn may_lack(&self, dot: &Dot) -> bool {
-        let gone = |log: &Origin| self.lost.contains(log) || self.ended.contains(log);
-        // Whoever gives a log has been given its own before.
-        let (mut reached, mut next) = (BTreeSet::new(), vec![&dot.origin]);
+        let log = &dot.origin;
+        self.lost.contains(log) || self.ended.contains(log) || self.was_given_by_ended(log)
+    }
+
+    /// Whether a log was given by an entry of one that was lost or given up, or of one that was given so.
+    pub(crate) fn was_given_by_ended(&self, log: &Origin) -> bool {
+        let (mut reached, mut next) = (BTreeSet::new(), vec![log]);
         while let Some(log) = next.pop() {
-            if gone(log) {
-                return true;
-            }
             if reached.insert(log) {
                 next.extend(self.let_in_by.get(log).into_iter().flatten());
             }
         }
-        false
+        reached.remove(log);
+        reached.into_iter().any(|log| self.lost.contains(log) || self.ended.contains(log))
     }
 
     /// What was given up and counts nowhere has to lie aside in its region.

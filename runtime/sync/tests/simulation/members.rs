@@ -59,16 +59,17 @@ impl World {
     /// Nothing of others goes back, but what ended.
     fn came_back(&mut self, index: usize, before: &domicile_types::Vector) -> Result<(), String> {
         self.away.remove(&index);
-        let node = &mut self.nodes[index];
+        let node = &self.nodes[index];
         let state = node.store.as_ref().unwrap().set_state(&tables::set_name());
         let me = tables::region(index);
         let back = |(life, seq): &(&Origin, u64)| {
-            life.region != me && !state.members.is_out(life) && state.applied.get(life) < *seq
+            let is_over = state.members.is_out(life) || self.was_given_by_ended(life);
+            life.region != me && !is_over && state.applied.get(life) < *seq
         };
         if let Some((life, seq)) = before.iter().find(back) {
             return Err(format!("region {index} had {life}:{seq}, and started from a snapshot without it"));
         }
-        node.seen.clone_from(&state.applied);
+        self.nodes[index].seen = self.nodes[index].applied();
         Ok(())
     }
 
