@@ -64,7 +64,7 @@ fn rows_of_a_newer_shape_wait_where_everyone_sees_it_and_older_ones_lack_the_col
         let edge = cluster.edge(region);
         await_so("parked", || {
             let status = replicated::status(&edge)?;
-            Ok(status["parked"].as_str().is_some_and(|why| why.contains("does not fit dataset `event`")))
+            Ok(status["parked"].as_str().is_some_and(|why| why.contains("dataset `event` does not fit it")))
         })?;
         let metrics = edge.get("/metrics")?.text();
         ensure!(metrics.contains("domicile_replication_parked{set=\"catalog\"} 1"), "{metrics}");

@@ -4,8 +4,8 @@ use domicile_wire::client::full;
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
+use super::args::QuarantineVerb;
 use super::items;
-use crate::args::QuarantineVerb;
 use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
 

@@ -1,12 +1,14 @@
 //! `domicile sync`: how replication is, what is paused, and which rows were written at two places at once.
 
+mod args;
 mod members;
 
 use domicile_wire::client::{full, now_unix_ms};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
-use crate::args::{ConflictsVerb, SyncVerb};
+use self::args::ConflictsVerb;
+pub(crate) use self::args::SyncVerb;
 use crate::edge::Edge;
 use crate::output::{Failure, Output, say, table, text};
 
