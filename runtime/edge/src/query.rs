@@ -160,11 +160,17 @@ async fn answer(edge: &Arc<Edge>, headers: &HeaderMap, mut request: QueryRequest
     let format = Format::accepted(headers)?;
     let id = request.id.clone();
     let session = session::brought(headers)?;
-    let waited = session::await_applied(edge, &session, request.timeout).await;
-    request.timeout = request.timeout.saturating_sub(waited.map_err(|refusal| refusal.of_query(id.as_str()))?);
+    let limit = request.timeout;
+    let waited = session::await_applied(edge, &session, limit).await;
+    request.timeout = limit.saturating_sub(waited.map_err(|refusal| refusal.of_query(id.as_str()))?);
     let span = tracing::info_span!("query", query_id = %id, region = %edge.region.id());
     let answer = run(&edge.region, request).instrument(span).await;
-    let answer = answer.map_err(|error| Refusal::from(error).of_query(id.as_str()))?;
+    let told = |error| match error {
+        // What was waited for, and parts of the question, took of the same time.
+        QueryError::TimedOut { .. } => QueryError::TimedOut { timeout_ms: limit.as_millis() },
+        error => error,
+    };
+    let answer = answer.map_err(|error| Refusal::from(told(error)).of_query(id.as_str()))?;
     edge.metrics.answered(&answer.facts);
     let response = respond(&answer, format).map_err(|refusal| refusal.of_query(id.as_str()))?;
     Ok(session::with_session(edge, response, session, edge.replication().names()))

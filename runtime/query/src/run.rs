@@ -129,14 +129,8 @@ pub(crate) async fn run_with(region: &Region, request: QueryRequest, plugins: Pl
             }
         }
     };
-    let timed_out = || QueryError::TimedOut { timeout_ms: timeout.as_millis() };
-    let told = |error| match error {
-        // A part of the question had what was left of its time.
-        QueryError::TimedOut { .. } => timed_out(),
-        error if elsewhere => opaque(error, &region.id),
-        error => error,
-    };
-    tokio::time::timeout(timeout, async { answer.await.map_err(told) }).await.map_err(|_| timed_out())?
+    let answer = async { answer.await.map_err(|error| if elsewhere { opaque(error, &region.id) } else { error }) };
+    tokio::time::timeout(timeout, answer).await.map_err(|_| QueryError::TimedOut { timeout_ms: timeout.as_millis() })?
 }
 
 /// The place of a question that calls plugins.
