@@ -196,6 +196,7 @@ impl<'b> Binder<'b> {
         }
         let partitions = snapshot.partitions(name)?;
         let snapshot = Arc::clone(snapshot);
+        let stored = (stored, reader.shape(name)?);
         Ok(Arc::new(SegmentsTable::new(spec, schema, stored, snapshot, partitions)?))
     }
 }

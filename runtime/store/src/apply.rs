@@ -16,7 +16,6 @@ use crate::rows::columns_of;
 use crate::version::SEQ_COLUMN;
 use crate::wal::record::logged_schema;
 use crate::wal::{Body, Description};
-use crate::widen;
 use crate::{EntryProblem, Prepared, Preparer, Store, StoreError};
 
 /// An entry that was written elsewhere, read and found to fit here.
@@ -90,7 +89,7 @@ impl Preparer {
         let unfit = |dataset, problem| StoreError::Entry { dot: entry.mark.dot.clone(), dataset, problem };
         let schema = logged_schema(&described.stored);
         let is_widened = rows.num_rows() > 0 && *rows.schema_ref() != schema;
-        let rows = widen::widened(rows, &schema, &described.spec.dataset);
+        let rows = described.widened(rows, &schema);
         let Some(rows) = rows.filter(|_| self.sets.get(&dataset) == Some(&entry.mark.set)) else {
             return Err(unfit(dataset, EntryProblem::Columns));
         };
@@ -150,7 +149,7 @@ impl Store {
         let version = snapshot.version;
         let wanted: Vec<&str> = [SEQ_COLUMN].into_iter().chain(logged.fields().iter().map(name)).collect();
         let partitions = snapshot.partitions(&opened.dataset)?;
-        let sources = Sources { partitions: &partitions, written: &[] };
+        let sources = Sources { entry: described, partitions: &partitions, written: &[] };
         let found = lookup::versions(&sources, &columns_of(opened.rows(), key)?, key, &wanted)?;
         let Some(stored) = found.rows else {
             let stored = RecordBatch::new_empty(logged);

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use domicile_types::{Column, ColumnType, Dataset, DatasetName, Every, KeyValue, MERGE_COLUMN, Residency};
 
 use crate::version::hidden_fields;
-use crate::{Noting, SpecProblem, StoreError};
+use crate::{Noting, SpecProblem, StoreError, widen};
 
 /// The hidden column of a resident dataset: the entity (a customer key) that each row is about. It has the type of
 /// the entity column of the dataset at the root of the references.
@@ -133,6 +134,8 @@ pub(crate) struct Entry {
     pub(crate) noting: Option<Arc<dyn Noting>>,
     /// Mark of all that stored rows depend on: columns, key and partitioning.
     pub(crate) shape: u32,
+    /// The marks from before the last columns were added: rows of these shapes lack them.
+    narrower: Vec<u32>,
     /// Columns that must have a value whatever their declaration says.
     required: Vec<String>,
 }
@@ -142,6 +145,18 @@ impl Entry {
     pub(crate) fn requires(&self, column: &str) -> bool {
         let declared = self.schema.field_with_name(column).is_ok_and(|field| !field.is_nullable());
         declared || self.required.iter().any(|required| required == column)
+    }
+
+    /// Whether rows that were stored under this mark can be read, if need be without values in columns that were added
+    /// since.
+    pub(crate) fn fits(&self, shape: u32) -> bool {
+        self.shape == shape || self.narrower.contains(&shape)
+    }
+
+    /// The rows with all columns that are stored now; none where they are not of this dataset, or have columns that it
+    /// lacks. `schema` is that of all columns, or some.
+    pub(crate) fn widened(&self, rows: RecordBatch, schema: &SchemaRef) -> Option<RecordBatch> {
+        widen::widened(rows, schema, &self.spec.dataset)
     }
 
     pub(crate) fn primary_key(&self) -> &[String] {
@@ -163,6 +178,7 @@ impl Catalog {
             let entry = Entry {
                 schema: arrow_schema(spec),
                 shape: shape(spec, notes.is_some()),
+                narrower: narrower(spec).iter().map(|spec| shape(spec, notes.is_some())).collect(),
                 stored: stored_with(&specs, &spec.dataset.name, notes)?,
                 noting,
                 required: required(spec),
@@ -212,6 +228,20 @@ fn shape(spec: &DatasetSpec, is_noted: bool) -> u32 {
         text += "notes\n";
     }
     crc32c::crc32c(text.as_bytes())
+}
+
+/// The description without its last columns: without the last one, the last two and so on, as long as rows without them
+/// can be.
+fn narrower(spec: &DatasetSpec) -> Vec<DatasetSpec> {
+    let required = required(spec);
+    let is_needed = |name: &str| {
+        required.iter().any(|needed| needed == name) || spec.dataset.partitioning.columns().any(|needed| needed == name)
+    };
+    let (mut current, mut all) = (spec.clone(), Vec::new());
+    while current.dataset.columns.pop().is_some_and(|last| last.nullable && !is_needed(&last.name)) {
+        all.push(current.clone());
+    }
+    all
 }
 
 fn required(spec: &DatasetSpec) -> Vec<String> {

@@ -153,10 +153,8 @@ fn entity(
             single(rows, entity).map(Some)
         }
         Residency::Follows { dataset, column } => {
-            let parent = target.catalog.entry(dataset)?;
             let parent = Parent {
-                name: dataset,
-                key: parent.primary_key(),
+                entry: target.catalog.entry(dataset)?,
                 partitions: &target.snapshot.partitions(dataset)?,
                 entity: target.entry.stored.field_with_name(ENTITY_COLUMN)?.data_type(),
             };
@@ -189,7 +187,7 @@ fn with_moves(target: &Target<'_>, rows: &RecordBatch, written: &[Arc<Segment>])
     let wanted: Vec<&str> =
         dataset.primary_key.iter().map(String::as_str).chain(dataset.partitioning.columns()).collect();
     let partitions = target.snapshot.partitions(&dataset.name)?;
-    let sources = Sources { partitions: &partitions, written };
+    let sources = Sources { entry: target.entry, partitions: &partitions, written };
     let keys = columns_of(&rows, &dataset.primary_key)?;
     let found = lookup::newest(&sources, &keys, &dataset.primary_key, &wanted)?;
     let Some(old) = found.rows else {

@@ -87,7 +87,7 @@ impl Compaction {
         let entry = self.catalog.entry(&self.dataset)?;
         let mut output =
             Output { job: &self, entry, run: None, writer: None, told: 0, written: Uncommitted::default() };
-        let mut runs: Vec<Run> = self.runs.iter().map(|run| Run::new(&entry.stored, run.clone())).collect();
+        let mut runs: Vec<Run<'_>> = self.runs.iter().map(|run| Run::new(entry, run.clone())).collect();
         if entry.primary_key().is_empty() {
             for run in &mut runs {
                 while let Some(batch) = run.next(pace)? {

@@ -72,7 +72,8 @@ pub enum StoreError {
     #[error(
         "dataset `{dataset}` has rows that were stored under another description: other columns, another primary key, \
          another division, or a conflict policy that notes changes (`counter`, `column_lww`) where the present one does \
-         not, or the other way round; put its dataset file back as it was, or load the rows into a new dataset"
+         not, or the other way round; only columns that may be null can be added, behind all others; put its dataset file \
+         back as it was, or load the rows into a new dataset"
     )]
     Redescribed {
         /// The dataset.

@@ -11,6 +11,7 @@ use arrow::datatypes::UInt8Type;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use crate::bounds::Bounds;
+use crate::catalog::Entry;
 use crate::rows::{columns_of, comparable};
 use crate::segment::SegmentReader;
 use crate::version::{OP_COLUMN, OP_TOMBSTONE, VERSION_COLUMNS};
@@ -26,6 +27,8 @@ pub(crate) struct Found {
 
 /// Where to look: stored partitions, and segments that a load has written and not committed.
 pub(crate) struct Sources<'a> {
+    /// The dataset.
+    pub(crate) entry: &'a Entry,
     pub(crate) partitions: &'a [Arc<Partition>],
     pub(crate) written: &'a [Arc<Segment>],
 }
@@ -63,7 +66,7 @@ pub(crate) fn versions(
             continue;
         }
         let mut at = 0;
-        for batch in SegmentReader::open(segment, Some(&read))? {
+        for batch in SegmentReader::open(segment, sources.entry, Some(&read))? {
             keys.merge(&batch?, &mut at, &mut hits)?;
             if at == keys.rows.num_rows() {
                 break;

@@ -9,6 +9,7 @@ use arrow::datatypes::{Int32Type, SchemaRef, UInt8Type, UInt32Type, UInt64Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use domicile_types::{Hlc, limits};
 
+use crate::catalog::Entry;
 use crate::jobs::Pace;
 use crate::rows::columns_of;
 use crate::segment::SegmentReader;
@@ -19,21 +20,21 @@ use crate::{Segment, StoreError, recent};
 const BATCH_ROWS: usize = 8192;
 
 /// The rows of segments that share no keys, in order.
-pub(crate) struct Run {
-    stored: SchemaRef,
+pub(crate) struct Run<'a> {
+    entry: &'a Entry,
     segments: std::vec::IntoIter<Arc<Segment>>,
-    reader: Option<Reading>,
+    reader: Option<Reading<'a>>,
 }
 
-struct Reading {
-    reader: SegmentReader,
+struct Reading<'a> {
+    reader: SegmentReader<'a>,
     /// Bytes of the segment for each of its rows, about.
     row_bytes: f64,
 }
 
-impl Run {
-    pub(crate) fn new(stored: &SchemaRef, segments: Vec<Arc<Segment>>) -> Self {
-        Self { stored: Arc::clone(stored), segments: segments.into_iter(), reader: None }
+impl<'a> Run<'a> {
+    pub(crate) fn new(entry: &'a Entry, segments: Vec<Arc<Segment>>) -> Self {
+        Self { entry, segments: segments.into_iter(), reader: None }
     }
 
     /// The next rows; none at the end. `pace` is told how many bytes of segments they were.
@@ -41,7 +42,7 @@ impl Run {
         loop {
             let Some(reading) = &mut self.reader else {
                 let Some(segment) = self.segments.next() else { return Ok(None) };
-                let reader = SegmentReader::open::<&str>(&segment, None)?;
+                let reader = SegmentReader::open::<&str>(&segment, self.entry, None)?;
                 self.reader = Some(Reading { reader, row_bytes: segment.bytes as f64 / segment.rows.max(1) as f64 });
                 continue;
             };
@@ -51,7 +52,7 @@ impl Run {
                     let batch = batch?;
                     pace((batch.num_rows() as f64 * reading.row_bytes) as u64);
                     if batch.num_rows() > 0 {
-                        return Ok(Some(RecordBatch::try_new(Arc::clone(&self.stored), batch.columns().to_vec())?));
+                        return Ok(Some(batch));
                     }
                 }
             }
@@ -96,8 +97,8 @@ impl Versions {
 }
 
 /// Where the reading of a run is.
-struct Cursor {
-    run: Run,
+struct Cursor<'a> {
+    run: Run<'a>,
     keys: Rows,
     versions: Versions,
     row: usize,
@@ -112,7 +113,7 @@ pub(crate) struct Merge<'a> {
     converter: RowConverter,
     /// Tombstones before this moment are left out: nothing older with their keys is anywhere.
     forget_before: Hlc,
-    cursors: Vec<Cursor>,
+    cursors: Vec<Cursor<'a>>,
     /// Cursors as a heap: the least key first, of equal keys the newest version.
     heap: Vec<usize>,
     batches: Vec<RecordBatch>,
@@ -126,7 +127,7 @@ pub(crate) struct Merge<'a> {
 impl<'a> Merge<'a> {
     /// Starts to merge runs that are sorted by `key`.
     pub(crate) fn new(
-        runs: Vec<Run>,
+        runs: Vec<Run<'a>>,
         stored: &SchemaRef,
         key: &'a [String],
         forget_before: Hlc,

@@ -47,7 +47,7 @@ impl Store {
         if let (Some(noting), Some(mark)) = (&described.noting, mark) {
             let key = described.primary_key();
             let partitions = draft.snapshot.partitions(&member.about.dataset)?;
-            let sources = Sources { partitions: &partitions, written: &[] };
+            let sources = Sources { entry: described, partitions: &partitions, written: &[] };
             let schema = rows.schema();
             let names = schema.fields().iter().map(|field| field.name().as_str());
             let wanted: Vec<&str> = names.filter(|name| *name != OP_COLUMN).collect();

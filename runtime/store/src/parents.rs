@@ -6,18 +6,16 @@ use arrow::array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
-use domicile_types::DatasetName;
 
-use crate::catalog::ENTITY_COLUMN;
+use crate::catalog::{ENTITY_COLUMN, Entry};
 use crate::lookup::{self, Sources};
 use crate::refusals::{RefusalReason, Refusals};
 use crate::{Partition, StoreError};
 
 /// The dataset referred to.
 pub(crate) struct Parent<'a> {
-    pub(crate) name: &'a DatasetName,
-    /// Its primary key, of one column.
-    pub(crate) key: &'a [String],
+    /// With a primary key of one column.
+    pub(crate) entry: &'a Entry,
     pub(crate) partitions: &'a [Arc<Partition>],
     pub(crate) entity: &'a DataType,
 }
@@ -29,10 +27,11 @@ pub(crate) fn entities(
     parent: &Parent<'_>,
     refusals: &mut Refusals,
 ) -> Result<ArrayRef, StoreError> {
-    let sources = Sources { partitions: parent.partitions, written: &[] };
-    let found = lookup::newest(&sources, std::slice::from_ref(references), parent.key, &[ENTITY_COLUMN])?;
+    let sources = Sources { entry: parent.entry, partitions: parent.partitions, written: &[] };
+    let found =
+        lookup::newest(&sources, std::slice::from_ref(references), parent.entry.primary_key(), &[ENTITY_COLUMN])?;
     for (row, _) in found.at.iter().enumerate().filter(|(_, at)| at.is_none()) {
-        let reason = RefusalReason::NoParent { dataset: parent.name.clone() };
+        let reason = RefusalReason::NoParent { dataset: parent.entry.spec.dataset.name.clone() };
         refusals.refuse(row, column, || array_value_to_string(references, row).ok(), reason);
     }
     match found.rows {

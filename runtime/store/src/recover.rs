@@ -114,7 +114,7 @@ fn check(parts: &StoreParts, log: &manifest::Log, state: &State, catalog: &Catal
     parts.sets.iter().try_for_each(moves)?;
     for segment in state.segments.values() {
         let entry = entry(&segment.dataset)?;
-        if segment.shape != entry.shape {
+        if !entry.fits(segment.shape) {
             return Err(StoreError::Redescribed { dataset: entry.spec.dataset.name.clone() });
         }
     }
@@ -300,9 +300,8 @@ impl<'a> Recovery<'a> {
         if count == 0 {
             return Ok(());
         }
-        if *rows.schema_ref() != wal::record::logged_schema(&entry.stored) {
-            return Err(StoreError::Redescribed { dataset: name.clone() });
-        }
+        let rows = entry.widened(rows, &wal::record::logged_schema(&entry.stored));
+        let rows = rows.ok_or_else(|| StoreError::Redescribed { dataset: name.clone() })?;
         description.rule.check(entry, &self.parts.region)?;
         let (origin, epoch) = (self.parts.region.clone(), place.epoch);
         let stamp = Stamp { hlc: place.hlc, origin, epoch, first_seq: place.first_seq };

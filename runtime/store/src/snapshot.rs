@@ -237,7 +237,7 @@ impl StoreReader {
     ) -> Result<(Option<RecordBatch>, Vec<Option<u32>>), StoreError> {
         let entry = self.catalog.entry(dataset)?;
         let partitions = self.snapshot().partitions(dataset)?;
-        let sources = Sources { partitions: &partitions, written: &[] };
+        let sources = Sources { entry, partitions: &partitions, written: &[] };
         let found = lookup::newest(&sources, keys, entry.primary_key(), wanted)?;
         Ok((found.rows, found.at))
     }
@@ -280,12 +280,21 @@ impl StoreReader {
         Ok(Arc::clone(&self.catalog.entry(dataset)?.schema))
     }
 
-    /// The columns of a dataset's segments: the declared ones, the entity where rows have a home, the hidden ones.
+    /// The columns of a dataset's segments: the declared ones, the entity where rows have a home, the hidden ones. A
+    /// segment from before columns were added lacks these.
     ///
     /// # Errors
     /// Where there is no such dataset; the error names the nearest one.
     pub fn stored_schema(&self, dataset: &DatasetName) -> Result<SchemaRef, StoreError> {
         Ok(Arc::clone(&self.catalog.entry(dataset)?.stored))
+    }
+
+    /// The [`Segment::shape`] of segments that have all of these columns.
+    ///
+    /// # Errors
+    /// Where there is no such dataset; the error names the nearest one.
+    pub fn shape(&self, dataset: &DatasetName) -> Result<u32, StoreError> {
+        Ok(self.catalog.entry(dataset)?.shape)
     }
 }
 
@@ -297,8 +306,8 @@ fn live<'s>(
 ) -> Result<RecordBatch, StoreError> {
     let mut batches: Vec<RecordBatch> = recent.into_iter().cloned().collect();
     for segment in segments {
-        for batch in SegmentReader::open::<&str>(segment, None)? {
-            batches.push(RecordBatch::try_new(Arc::clone(&entry.stored), batch?.columns().to_vec())?);
+        for batch in SegmentReader::open::<&str>(segment, entry, None)? {
+            batches.push(batch?);
         }
     }
     let merged = rows::merged(&batches, &entry.stored, entry.primary_key())?;

@@ -38,11 +38,12 @@ pub(crate) struct SegmentsTable {
 
 impl SegmentsTable {
     /// The rows of `partitions`, which are those of the dataset in `snapshot`. Only the columns of `schema` are seen:
-    /// a part of `stored`, the columns of segments.
+    /// a part of `stored`, the columns of segments and what [`Segment::shape`](domicile_store::Segment::shape) is of those
+    /// that have them all.
     pub(crate) fn new(
         spec: &DatasetSpec,
         schema: SchemaRef,
-        stored: SchemaRef,
+        stored: (SchemaRef, u32),
         snapshot: Arc<Snapshot>,
         partitions: Vec<Arc<Partition>>,
     ) -> DataFusionResult<Self> {

@@ -17,11 +17,14 @@ use domicile_store::{Segment, StoreError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-/// The file that stands for a segment with the columns `stored` in a scan. Its name says nothing: the segment itself
-/// goes along.
-pub(crate) fn file_of(segment: &Arc<Segment>, stored: &SchemaRef) -> PartitionedFile {
-    let file = PartitionedFile::new(segment.id.to_string(), segment.bytes);
-    file.with_extension(Arc::clone(segment)).with_arrow_schema(Arc::clone(stored))
+/// The file that stands for a segment in a scan. Its name says nothing: the segment itself goes along. Where it has not
+/// the columns `known`, its footer says which: rows have no value in those that it lacks.
+pub(crate) fn file_of(segment: &Arc<Segment>, known: Option<&SchemaRef>) -> PartitionedFile {
+    let file = PartitionedFile::new(segment.id.to_string(), segment.bytes).with_extension(Arc::clone(segment));
+    match known {
+        Some(known) => file.with_arrow_schema(Arc::clone(known)),
+        None => file,
+    }
 }
 
 /// Opens what [`file_of`] made.

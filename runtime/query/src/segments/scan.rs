@@ -21,6 +21,8 @@ use super::reader::{SegmentReaders, file_of};
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) stored: SchemaRef,
+    /// The shape of segments that have them all.
+    shape: u32,
     /// Names of the primary key; none where all rows are live.
     pub(crate) key: Vec<String>,
     /// Places of all columns that merging looks at, in ascending order.
@@ -28,14 +30,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(stored: SchemaRef, key: &[String]) -> DataFusionResult<Self> {
+    pub(crate) fn new((stored, shape): (SchemaRef, u32), key: &[String]) -> DataFusionResult<Self> {
         let mut merging = Vec::new();
         if !key.is_empty() {
             let names = key.iter().map(String::as_str).chain(VERSION_COLUMNS).chain([OP_COLUMN]);
             merging = names.map(|name| Ok(stored.index_of(name)?)).collect::<DataFusionResult<_>>()?;
             merging.sort_unstable();
         }
-        Ok(Self { stored, key: key.to_vec(), merging })
+        Ok(Self { stored, shape, key: key.to_vec(), merging })
     }
 
     /// The places of the columns of `schema`.
@@ -157,7 +159,8 @@ pub(crate) fn file_groups(layout: &Layout, segments: &[Arc<Segment>], count: usi
     let mut groups = vec![Vec::new(); count.min(segments.len())];
     for (index, segment) in segments.iter().enumerate() {
         let group = index % groups.len();
-        groups[group].push(file_of(segment, &layout.stored));
+        let known = (segment.shape() == layout.shape).then_some(&layout.stored);
+        groups[group].push(file_of(segment, known));
     }
     groups.into_iter().map(FileGroup::new).collect()
 }

@@ -40,6 +40,7 @@ fn upsert(store: &mut Store, rows: impl Iterator<Item = usize>, now_ms: u64) {
 fn table(store: &Store) -> (SessionContext, Weak<Snapshot>) {
     let (spec, snapshot) = (spec(), store.reader().snapshot());
     let stored = stored_schema(std::slice::from_ref(&spec), &spec.dataset.name).unwrap();
+    let stored = (stored, store.reader().shape(&spec.dataset.name).unwrap());
     let partitions = snapshot.partitions(&spec.dataset.name).unwrap();
     let table = SegmentsTable::new(&spec, arrow_schema(&spec), stored, Arc::clone(&snapshot), partitions).unwrap();
     let session = SessionContext::new_with_state(session_state(&Arc::new(RuntimeEnv::default())).unwrap());

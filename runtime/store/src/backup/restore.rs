@@ -195,7 +195,7 @@ impl Restoring {
         }
         for (dataset, shape) in self.contents.shapes.iter().filter(|(dataset, _)| self.concerns(dataset)) {
             let entry = self.entry(dataset)?;
-            if entry.shape != *shape {
+            if !entry.fits(*shape) {
                 return Err(self.refuse(BackupProblem::Shape { dataset: entry.spec.dataset.name.clone() }));
             }
         }
@@ -205,11 +205,12 @@ impl Restoring {
             let rule = self.contents.rules.get(*dataset).ok_or_else(|| self.refuse(BackupProblem::Format))?;
             rule.check(entry, &self.store.parts.region)?;
         }
-        let mismatched = |entry: &&&SegmentEntry| self.contents.shapes.get(&entry.dataset) != Some(&entry.shape);
-        match self.wanted().iter().find(mismatched) {
-            Some(_) => Err(self.refuse(BackupProblem::Format)),
-            None => Ok(()),
-        }
+        // Segments may be from before a column was added.
+        let fits = |wanted: &&SegmentEntry| {
+            let is_told = self.contents.shapes.contains_key(&wanted.dataset);
+            is_told && self.entry(&wanted.dataset).is_ok_and(|entry| entry.fits(wanted.shape))
+        };
+        if self.wanted().iter().all(fits) { Ok(()) } else { Err(self.refuse(BackupProblem::Format)) }
     }
 
     fn concerns(&self, dataset: &str) -> bool {
@@ -249,7 +250,7 @@ impl Restoring {
         let entry = self.entry(&segment.entry.dataset)?;
         let Residency::Column { column, homes, .. } = &entry.spec.residency else { return Ok(()) };
         let (mut held, mut refusals) = (BTreeSet::new(), Refusals::default());
-        for batch in SegmentReader::open(segment, Some(&[column]))? {
+        for batch in SegmentReader::open(segment, entry, Some(&[column]))? {
             let batch = batch?;
             let values = &columns_of(&batch, &[column])?[0];
             homes::check(column, values, homes, &self.store.parts.region, &mut held, &mut refusals)?;

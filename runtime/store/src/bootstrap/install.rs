@@ -78,10 +78,16 @@ impl Store {
         let mut datasets = self.datasets_of(&list.set);
         datasets.extend(about.iter().map(|about| about.dataset.clone()));
         let content = &list.content;
-        let shape = |dataset: &DatasetName| Some(self.reader.catalog.entry(dataset).ok()?.shape);
-        let fits = datasets.iter().all(|dataset| content.shapes.get(dataset.as_str()).copied() == shape(dataset));
-        let known = |segment: &SegmentEntry| content.shapes.get(&segment.dataset) == Some(&segment.shape);
-        if !fits || content.shapes.len() != datasets.len() || !content.segments.iter().all(known) {
+        let fits =
+            |dataset: &DatasetName, shape: u32| self.reader.catalog.entry(dataset).is_ok_and(|entry| entry.fits(shape));
+        let all_fit = datasets
+            .iter()
+            .all(|dataset| content.shapes.get(dataset.as_str()).is_some_and(|shape| fits(dataset, *shape)));
+        // Segments may be from before a column was added.
+        let is_known = |segment: &SegmentEntry| {
+            datasets.iter().any(|dataset| dataset.as_str() == segment.dataset && fits(dataset, segment.shape))
+        };
+        if !all_fit || content.shapes.len() != datasets.len() || !content.segments.iter().all(is_known) {
             return Err(misfit());
         }
         let state = content.note.state().ok_or_else(misfit)?;

@@ -52,7 +52,7 @@ pub(crate) fn segments(
     let (mut whole, mut written) = (Vec::new(), Vec::new());
     for partition in snapshot.partitions(&about.dataset)? {
         for segment in &partition.segments {
-            let batches = SegmentReader::open::<&str>(segment, None)?.collect::<Result<Vec<_>, _>>()?;
+            let batches = SegmentReader::open::<&str>(segment, entry, None)?.collect::<Result<Vec<_>, _>>()?;
             let kept = wanted(&batches, about, is_wanted)?;
             let count: usize = kept.iter().map(RecordBatch::num_rows).sum();
             match count as u64 {

@@ -138,6 +138,11 @@ impl Segment {
         }
     }
 
+    /// Mark of the dataset's description under which it was written: columns, key and partitioning.
+    pub fn shape(&self) -> u32 {
+        self.entry.shape
+    }
+
     /// The footer and page index. Read once, then kept.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use domicile_types::limits;
 use parquet::arrow::ProjectionMask;
@@ -18,6 +19,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::Segment;
 use crate::blocks::BLOCK_BYTES;
+use crate::catalog::Entry;
 use crate::{SegmentProblem, StoreError};
 
 /// Rows that are read at a time, however narrow they are.
@@ -57,39 +59,61 @@ pub(super) fn metadata(segment: &Segment) -> Result<Arc<ParquetMetaData>, StoreE
 }
 
 /// Batches of a segment.
-pub(crate) struct SegmentReader {
+pub(crate) struct SegmentReader<'a> {
     segment: Arc<Segment>,
+    entry: &'a Entry,
+    /// What is read, as it is described now.
+    schema: SchemaRef,
     reader: ParquetRecordBatchReader,
     failure: Failure,
 }
 
-impl SegmentReader {
-    /// Reads the named columns, or all, in the order of the segment's schema.
-    pub(crate) fn open<N: AsRef<str>>(segment: &Arc<Segment>, columns: Option<&[N]>) -> Result<Self, StoreError> {
+impl<'a> SegmentReader<'a> {
+    /// Reads the named columns of a dataset, or all, in the order in which they are stored. Where the segment is from
+    /// before a column was added, its rows have no value there.
+    pub(crate) fn open<N: AsRef<str>>(
+        segment: &Arc<Segment>,
+        entry: &'a Entry,
+        columns: Option<&[N]>,
+    ) -> Result<Self, StoreError> {
+        let is_wanted =
+            |name: &String| columns.is_none_or(|columns| columns.iter().any(|wanted| wanted.as_ref() == name));
         let failure = Failure::default();
         let metadata = ArrowReaderMetadata::try_new(segment.metadata()?, ArrowReaderOptions::new())
             .map_err(|error| failed(segment, &failure, error))?;
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(OwnedBytes::new(segment, &failure), metadata)
                 .with_batch_size(rows_at_a_time(std::slice::from_ref(segment)));
-        if let Some(columns) = columns {
+        if columns.is_some() {
             let fields = builder.schema().fields();
-            let wanted = |index: &usize| columns.iter().any(|column| column.as_ref() == fields[*index].name());
-            let wanted: Vec<usize> = (0..fields.len()).filter(wanted).collect();
+            let wanted: Vec<usize> = (0..fields.len()).filter(|index| is_wanted(fields[*index].name())).collect();
             let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
             builder = builder.with_projection(mask);
         }
         let reader = builder.build().map_err(|error| failed(segment, &failure, error))?;
-        Ok(Self { segment: Arc::clone(segment), reader, failure })
+        let fields = entry.stored.fields().iter().filter(|field| is_wanted(field.name()));
+        let schema = Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()));
+        Ok(Self { segment: Arc::clone(segment), entry, schema, reader, failure })
+    }
+
+    /// Rows of the segment as they are described now.
+    fn described(&self, rows: RecordBatch) -> Result<RecordBatch, StoreError> {
+        if rows.num_columns() == self.schema.fields().len() {
+            return Ok(RecordBatch::try_new(Arc::clone(&self.schema), rows.columns().to_vec())?);
+        }
+        let dataset = || self.entry.spec.dataset.name.clone();
+        self.entry.widened(rows, &self.schema).ok_or_else(|| StoreError::Redescribed { dataset: dataset() })
     }
 }
 
-impl Iterator for SegmentReader {
+impl Iterator for SegmentReader<'_> {
     type Item = Result<RecordBatch, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.reader.next()?;
-        Some(batch.map_err(|error| failed(&self.segment, &self.failure, ParquetError::External(Box::new(error)))))
+        let batch =
+            batch.map_err(|error| failed(&self.segment, &self.failure, ParquetError::External(Box::new(error))));
+        Some(batch.and_then(|rows| self.described(rows)))
     }
 }
 

@@ -57,7 +57,8 @@ fn write(dir: &Path, catalog: &Catalog, batches: &[RecordBatch]) -> Arc<Segment>
 }
 
 fn read(segment: &Arc<Segment>) -> Result<Vec<RecordBatch>, StoreError> {
-    SegmentReader::open::<&str>(segment, None)?.collect()
+    let catalog = catalog();
+    SegmentReader::open::<&str>(segment, catalog.entry(&"texts".parse().unwrap())?, None)?.collect()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The store through its public face.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod added_columns;
 mod arrow_stream;
 mod background;
 mod blobs;

@@ -207,7 +207,7 @@ fn another_region_or_dataset() {
         let columns = [
             ("o_orderkey", domicile_types::ColumnType::BigInt, false),
             ("o_custkey", domicile_types::ColumnType::BigInt, false),
-            ("o_comment", domicile_types::ColumnType::Text, true),
+            ("o_comment", domicile_types::ColumnType::Text, false),
         ];
         specs[1].dataset = dataset("orders", &columns, &["o_orderkey"]);
     };
@@ -285,7 +285,7 @@ fn check_redescribed(change: impl Fn(&mut Dataset)) {
 #[test]
 fn descriptions_stay_as_they_are_once_rows_are_stored() {
     let note = Column { name: "note".to_owned(), kind: ColumnType::Text, nullable: true };
-    check_redescribed(|nation| nation.columns.push(note.clone()));
+    check_redescribed(|nation| nation.columns.insert(1, note.clone()));
     check_redescribed(|nation| nation.columns[1].kind = ColumnType::BigInt);
     check_redescribed(|nation| drop(nation.columns.pop()));
     check_redescribed(|nation| nation.primary_key.push("n_name".to_owned()));
