@@ -58,7 +58,11 @@ fn await_so(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
 #[test]
 fn rows_of_a_newer_shape_wait_where_everyone_sees_it_and_older_ones_lack_the_column() -> Result<()> {
     let mut cluster = replicated::start(Options::default())?;
+    // From before there was such a column, everywhere.
+    put(&cluster, WRITER, &json!({"id": 0, "label": "first"}))?;
+    replicated::await_together(&cluster)?;
     with_column(&mut cluster, FIRST)?;
+    assert_eq!(rows(&cluster, FIRST, "more")?, [json!({"id": 0, "more": null})]);
     put(&cluster, FIRST, &json!({"id": 1, "label": "new", "more": "value"}))?;
     for region in [LATER, WRITER] {
         let edge = cluster.edge(region);
@@ -70,21 +74,22 @@ fn rows_of_a_newer_shape_wait_where_everyone_sees_it_and_older_ones_lack_the_col
         ensure!(metrics.contains("domicile_replication_parked{set=\"catalog\"} 1"), "{metrics}");
         let said = cluster.log(region)?.lines().filter(|line| line.contains("cannot be applied")).count();
         ensure!((1..5).contains(&said), "{said} lines in the log of {region}");
-        assert_eq!(rows(&cluster, region, "label")?, Vec::<Value>::new(), "{region}");
+        assert_eq!(rows(&cluster, region, "label")?, [json!({"id": 0, "label": "first"})], "{region}");
     }
     with_column(&mut cluster, LATER)?;
-    await_so("going on", || Ok(rows(&cluster, LATER, "more")? == [json!({"id": 1, "more": "value"})]))?;
+    let [old, new] = [json!({"id": 0, "more": null}), json!({"id": 1, "more": "value"})];
+    await_so("going on", || Ok(rows(&cluster, LATER, "more")? == [old.clone(), new.clone()]))?;
     assert_eq!(replicated::status(&cluster.edge(LATER))?["parked"], Value::Null);
 
     // What is written without the column lacks it where it is known.
     put(&cluster, WRITER, &json!({"id": 2, "label": "old"}))?;
-    let both = [json!({"id": 1, "more": "value"}), json!({"id": 2, "more": null})];
+    let all = [old, new, json!({"id": 2, "more": null})];
     for region in [FIRST, LATER] {
-        await_so("widened", || Ok(rows(&cluster, region, "more")? == both))?;
+        await_so("widened", || Ok(rows(&cluster, region, "more")? == all))?;
     }
     cluster.kill(LATER)?;
     cluster.resume(LATER)?;
-    assert_eq!(rows(&cluster, LATER, "more")?, both, "after a start");
+    assert_eq!(rows(&cluster, LATER, "more")?, all, "after a start");
     ensure!(!replicated::status(&cluster.edge(WRITER))?["parked"].is_null(), "its description is as it was");
     Ok(())
 }
