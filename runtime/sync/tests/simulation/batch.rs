@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{Card, Item, Stock};
 use crate::reader::Visible;
 use crate::rng::Rng;
-use crate::tables::{CARD, EVENT, ITEM, STOCK};
+use crate::tables::{ADDED, CARD, EVENT, ITEM, STOCK};
 
 /// Rows of one dataset: of each key what it becomes, or none where it is deleted.
 #[derive(Debug, Clone, Default)]
@@ -26,8 +26,8 @@ pub(crate) struct Batch {
     pub(crate) changes: Changes,
 }
 
-/// Some batch of a writer that sees this.
-pub(crate) fn any(rng: &mut Rng, next_serial: &mut i64, seen: &Visible) -> Batch {
+/// Some batch of a writer that sees this; `wide` where items have the further column.
+pub(crate) fn any(rng: &mut Rng, next_serial: &mut i64, seen: &Visible, wide: bool) -> Batch {
     let kinds = [
         (ITEM, false),
         (ITEM, false),
@@ -69,14 +69,15 @@ pub(crate) fn any(rng: &mut Rng, next_serial: &mut i64, seen: &Visible) -> Batch
             _ => changes.events.push(serial),
         }
     }
-    Batch { name, delete, rows: changes.rows(), changes }
+    Batch { name, delete, rows: changes.rows(wide), changes }
 }
 
 impl Changes {
-    fn rows(&self) -> String {
+    fn rows(&self, wide: bool) -> String {
         let row = |id: &i64, values: Option<String>| format!("{{\"id\":{id}{}}}\n", values.unwrap_or_default());
         let item = |(id, item): (&i64, &Option<Item>)| {
-            row(id, item.map(|(serial, peak)| format!(",\"serial\":{serial},\"peak\":{peak}")))
+            let again = |serial: i64| if wide { format!(",\"{ADDED}\":{serial}") } else { String::new() };
+            row(id, item.map(|(serial, peak)| format!(",\"serial\":{serial},\"peak\":{peak}{}", again(serial))))
         };
         let stock = |(id, stock): (&i64, &Option<Stock>)| {
             row(id, stock.map(|stock| format!(",\"serial\":{},\"count\":{}", stock.serial, stock.count)))

@@ -29,6 +29,12 @@ impl World {
             node.replica.pause(node.pauses.clone());
             node.down_until_ms = node.down_until_ms.min(self.now_ms + 20_000);
         }
+        if self.nodes.iter().any(|node| node.is_wide) {
+            let narrow = (0..self.nodes.len()).filter(|index| !self.nodes[*index].is_wide);
+            for index in narrow.collect::<Vec<_>>() {
+                self.widen(index)?;
+            }
+        }
         for index in 0..self.nodes.len() {
             if self.nodes[index].disk.is_stopped() {
                 self.crash(index, true)?;

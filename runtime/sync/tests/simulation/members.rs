@@ -73,9 +73,14 @@ impl World {
         Ok(())
     }
 
-    /// A region whose disk failed starts again; whatever else went wrong is a mistake.
+    /// A region whose disk failed starts again, and one whose datasets lack a column gets it; whatever else went wrong is a
+    /// mistake.
     fn excuse(&mut self, index: usize, failures: u64, error: &str) -> Result<(), String> {
         let node = &self.nodes[index];
+        if !node.is_wide && error.contains("does not fit the datasets here") {
+            self.report.count("snapshots that did not fit");
+            return self.widen(index);
+        }
         let is_well = node.store.as_ref().is_some_and(|store| store.health().problem().is_none());
         if is_well && node.disk.failures() == failures && !node.disk.is_stopped() {
             return Err(format!("region {index} cannot look after the members: {error}"));

@@ -42,13 +42,15 @@ pub(crate) struct Write {
 pub(crate) struct Model {
     pub(crate) rule: Rule,
     pub(crate) writes: Vec<Write>,
+    /// Serials of items that were written with the further column.
+    pub(crate) wide: BTreeSet<i64>,
     /// The writes that made up each card that was written over, by the write and the card.
     made_up: BTreeMap<(usize, i64), BTreeSet<usize>>,
 }
 
 impl Model {
     pub(crate) fn new(rule: Rule) -> Self {
-        Self { rule, writes: Vec::new(), made_up: BTreeMap::new() }
+        Self { rule, writes: Vec::new(), wide: BTreeSet::new(), made_up: BTreeMap::new() }
     }
 
     pub(crate) fn push(&mut self, write: Write) {
@@ -176,8 +178,11 @@ impl Model {
         let count =
             |id, count: Option<i64>| count.or(seen.stocks.get(&id).map(|(_, count)| *count)).unwrap_or_default();
         let stock = |id| self.stock(meant, id).map(|(serial, known)| (id, (serial, count(id, known))));
+        let items: BTreeMap<i64, Item> = items.into_iter().filter_map(|id| Some((id, self.item(meant, id)?))).collect();
+        let serials = items.iter().map(|(id, (serial, _))| (*id, *serial));
         let mut visible = Visible {
-            items: items.into_iter().filter_map(|id| Some((id, self.item(meant, id)?))).collect(),
+            added: serials.filter(|(_, serial)| self.wide.contains(serial)).collect(),
+            items,
             stocks: stocks.into_iter().filter_map(stock).collect(),
             cards: cards.into_iter().filter_map(|id| Some((id, self.card(meant, id)?))).collect(),
             events: BTreeMap::new(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domicile_store::{
-    Batch, DatasetSpec, Disk, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts,
+    Batch, DatasetSpec, Disk, EntryProblem, Format, Noting, Operation, Sizes, Source, Store, StoreError, StoreParts,
 };
 use domicile_sync::{Applier, Joiner, LogLag, Pauses, Policy, Pull, Replica, Sponsor, Standing, SyncError, log_change};
 use domicile_types::{Change, DatasetName, Dot, Hlc, Mark, Origin, Vector};
@@ -46,8 +46,11 @@ pub(crate) struct Node {
     noting: BTreeMap<DatasetName, Arc<dyn Noting>>,
     sizes: Sizes,
     regions: usize,
-    #[cfg(feature = "planted-bugs")]
     rule: Rule,
+    /// Whether its items have the further column.
+    pub(crate) is_wide: bool,
+    /// Whether an entry waits for that.
+    pub(crate) is_parked: bool,
     /// By how much its clock is ahead.
     pub(crate) skew_ms: i64,
     /// What is paused, over starts.
@@ -79,10 +82,11 @@ impl Node {
             lies,
             is_born: index < regions,
             is_lost: false,
-            applier: Applier::new(policies(rule)),
-            noting: policies(rule).into_iter().filter_map(|(name, policy)| Some((name, policy.noting()?))).collect(),
-            #[cfg(feature = "planted-bugs")]
+            applier: Applier::new(policies(rule, false)),
+            noting: notings(rule, false),
             rule,
+            is_wide: false,
+            is_parked: false,
             sizes: sizes(rng),
             regions,
             skew_ms: 0,
@@ -109,7 +113,7 @@ impl Node {
             disk: Arc::new(self.disk.process()) as Arc<dyn Disk>,
             dir: PathBuf::from("/data/store"),
             region: tables::region(self.index),
-            specs: tables::specs(),
+            specs: tables::specs(self.is_wide),
             sets: tables::sets(),
             noting: self.noting.clone(),
             cold: None,
@@ -133,7 +137,7 @@ impl Node {
             let replica = Replica::new(tables::set(self.regions), tables::region(self.index));
             self.replica = replica.retaining(self.retained_bytes_max).planted(self.sync);
             self.sponsor = Sponsor::new(tables::set(self.regions)).planted(self.sync);
-            self.applier = Applier::new(policies(self.rule)).planted(self.sync);
+            self.applier = Applier::new(policies(self.rule, self.is_wide)).planted(self.sync);
         }
         if self.is_lost || self.joiner.as_ref().is_some_and(Joiner::is_under_way) {
             let replica = std::mem::replace(
@@ -144,6 +148,13 @@ impl Node {
         }
         self.replica.pause(self.pauses.clone());
         Ok(())
+    }
+
+    /// Is described anew before its next start.
+    pub(crate) fn widen(&mut self) {
+        self.is_wide = true;
+        self.applier = Applier::new(policies(self.rule, true));
+        self.noting = notings(self.rule, true);
     }
 
     /// Loses its disk for good, and gets an empty one.
@@ -240,18 +251,24 @@ impl Node {
         self.store.as_ref().map_or_else(|| Origin { region: tables::region(self.index), epoch: 0 }, Store::origin)
     }
 
-    /// Applies what can be applied. Says how many entries that were, and why it stopped.
+    /// Applies what can be applied. Says how many entries that were, and why it stopped. What is from after a change of
+    /// the datasets that is not made here waits.
     pub(crate) fn apply(&mut self, now_ms: u64) -> (usize, Option<String>) {
         let clock_ms = self.clock_ms(now_ms);
         let store = self.store.as_mut().unwrap();
         let set = tables::set_name();
         let ready = self.replica.ready(store.set_state(&set), clock_ms);
+        self.is_parked = false;
         if ready.is_empty() {
             return (0, None);
         }
         let applied = self.applier.apply(store, ready, clock_ms);
         self.replica.put_back(applied.left, store.set_state(&set));
-        (applied.count, applied.problem.map(|problem| problem.to_string()))
+        let is_other = |problem: &SyncError| {
+            matches!(problem, SyncError::Store(StoreError::Entry { problem: EntryProblem::Columns, .. }))
+        };
+        self.is_parked = !self.is_wide && applied.problem.as_ref().is_some_and(is_other);
+        (applied.count, applied.problem.filter(|_| !self.is_parked).map(|problem| problem.to_string()))
     }
 
     /// Says in its log what it has applied, where that is due.
@@ -276,8 +293,12 @@ impl Node {
     }
 }
 
-fn policies(rule: Rule) -> BTreeMap<DatasetName, Policy> {
-    let replicated = tables::specs().into_iter().filter(|spec| tables::sets().contains_key(&spec.dataset.name));
+fn notings(rule: Rule, wide: bool) -> BTreeMap<DatasetName, Arc<dyn Noting>> {
+    policies(rule, wide).into_iter().filter_map(|(name, policy)| Some((name, policy.noting()?))).collect()
+}
+
+fn policies(rule: Rule, wide: bool) -> BTreeMap<DatasetName, Policy> {
+    let replicated = tables::specs(wide).into_iter().filter(|spec| tables::sets().contains_key(&spec.dataset.name));
     let policy = |spec: DatasetSpec| {
         let policy = rule.policy_of(spec.dataset.name.as_str());
         (spec.dataset.name.clone(), Policy::new(policy, &spec).unwrap())

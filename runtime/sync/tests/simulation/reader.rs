@@ -9,18 +9,22 @@ use domicile_store::{HLC_COLUMN, OP_COLUMN, SEQ_COLUMN, Snapshot, Store, StoreEr
 use domicile_sync::CONFLICTS;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::tables::{COLUMNS, EVENT, dataset};
+use crate::tables::{ADDED, COLUMNS, EVENT, dataset};
 
 /// `_hlc` and `_seq` of a row.
 type Stamp = (u64, u64);
 /// The columns of a row but for its key.
 type Values = [i64; 2];
+/// These, and what is in the further column.
+type Row = (Values, Option<i64>);
 
 /// What a region has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Visible {
     /// Serial and peak of each item, by id.
     pub(crate) items: BTreeMap<i64, (i64, i64)>,
+    /// What those items have in the further column that have something in it, by id.
+    pub(crate) added: BTreeMap<i64, i64>,
     /// Serial and count of each row of stock, by id.
     pub(crate) stocks: BTreeMap<i64, (i64, i64)>,
     /// Both sides of each card, by id.
@@ -35,9 +39,11 @@ pub(crate) type Cache = BTreeMap<u64, Vec<RecordBatch>>;
 pub(crate) fn read(store: &Store, cache: &mut Cache) -> Result<Visible, StoreError> {
     let snapshot = store.reader().snapshot();
     let [items, stocks, cards] = COLUMNS.map(|(name, columns)| newest(&snapshot, name, columns, cache));
-    let pairs = |rows: BTreeMap<i64, Values>| rows.into_iter().map(|(id, [one, other])| (id, (one, other))).collect();
-    let (items, stocks) = (pairs(items?), pairs(stocks?));
-    let mut visible = Visible { items, stocks, cards: cards?, events: BTreeMap::new() };
+    let pairs = |rows: BTreeMap<i64, Row>| rows.into_iter().map(|(id, ([one, other], _))| (id, (one, other))).collect();
+    let (items, stocks, cards) = (items?, pairs(stocks?), cards?);
+    let added = items.iter().filter_map(|(id, (_, added))| Some((*id, (*added)?))).collect();
+    let cards = cards.into_iter().map(|(id, (values, _))| (id, values)).collect();
+    let mut visible = Visible { items: pairs(items), added, stocks, cards, events: BTreeMap::new() };
     for batch in batches(&snapshot, EVENT, cache)? {
         for serial in integers(&batch, "serial") {
             *visible.events.entry(serial.unwrap()).or_default() += 1;
@@ -52,14 +58,16 @@ fn newest(
     name: &str,
     columns: [&str; 3],
     cache: &mut Cache,
-) -> Result<BTreeMap<i64, Values>, StoreError> {
-    let mut newest: BTreeMap<i64, (Stamp, bool, Values)> = BTreeMap::new();
+) -> Result<BTreeMap<i64, Row>, StoreError> {
+    let mut newest: BTreeMap<i64, (Stamp, bool, Row)> = BTreeMap::new();
     for batch in batches(snapshot, name, cache)? {
         let [ids, ones, others] = columns.map(|column| integers(&batch, column));
+        let added = batch.column_by_name(ADDED).map(|_| integers(&batch, ADDED));
         let (stamps, deleted) = (stamps(&batch), deletions(&batch));
         for row in 0..batch.num_rows() {
             let values = [ones[row].unwrap_or_default(), others[row].unwrap_or_default()];
-            let version = (stamps[row], deleted[row], values);
+            let added = added.as_ref().and_then(|added| added[row]);
+            let version = (stamps[row], deleted[row], (values, added));
             let known = newest.entry(ids[row].unwrap()).or_insert(version);
             if known.0 < version.0 {
                 *known = version;
@@ -67,7 +75,7 @@ fn newest(
         }
     }
     let live = newest.into_iter().filter(|(_, (_, deleted, _))| !deleted);
-    Ok(live.map(|(id, (_, _, values))| (id, values)).collect())
+    Ok(live.map(|(id, (_, _, row))| (id, row)).collect())
 }
 
 /// The texts of the versions of every conflict that a region lists, by the key of the row.

@@ -8,7 +8,7 @@ const SEEDS: u64 = 200;
 const STEPS: usize = 80;
 
 /// What two hundred worlds have to come across; a simulation that does not is worth less than it looks.
-const ENCOUNTERS: [&str; 27] = [
+const ENCOUNTERS: [&str; 29] = [
     "acknowledged writes",
     "cards made up of several versions",
     "counts of several versions",
@@ -25,6 +25,7 @@ const ENCOUNTERS: [&str; 27] = [
     "new regions",
     "offers put off",
     "offers that were gone",
+    "parked entries",
     "parts of snapshots",
     "pauses",
     "power failures",
@@ -34,6 +35,7 @@ const ENCOUNTERS: [&str; 27] = [
     "rows with several versions",
     "shifts of clocks",
     "snapshots installed",
+    "wider datasets",
     "writes set aside",
     "writes that failed",
 ];

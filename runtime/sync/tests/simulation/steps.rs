@@ -14,7 +14,7 @@ use crate::world::World;
 type Step = fn(&mut World) -> Result<(), String>;
 
 /// Everything that may happen, with how often.
-const STEPS: [(u64, Step); 13] = [
+const STEPS: [(u64, Step); 14] = [
     (40, |world| world.write_some()),
     (30, |world| world.wait()),
     (10, |world| world.work_somewhere()),
@@ -28,6 +28,7 @@ const STEPS: [(u64, Step); 13] = [
     (1, |world| world.let_one_in()),
     (1, |world| world.destroy_one()),
     (1, |world| world.give_one_up()),
+    (1, |world| world.widen_one()),
 ];
 
 impl World {
@@ -77,8 +78,12 @@ impl World {
         let Ok(seen) = reader::read(node.store.as_ref().unwrap(), &mut node.cache) else {
             return self.look_unless_stopped(index);
         };
-        let Batch { name, delete, rows, changes } = batch::any(&mut self.rng, &mut self.next_serial, &seen);
+        let Batch { name, delete, rows, changes } =
+            batch::any(&mut self.rng, &mut self.next_serial, &seen, node.is_wide);
         let node = &mut self.nodes[index];
+        if node.is_wide {
+            self.model.wide.extend(changes.items.values().flatten().map(|(serial, _)| *serial));
+        }
         let dot = Dot { origin: node.origin(), seq: applied.get(&node.origin()) + 1 };
         if self.model.writes.iter().any(|write| write.dot == dot) {
             return Err(format!("{dot} is written twice"));
@@ -190,6 +195,15 @@ impl World {
         }
         node.replica.pause(node.pauses.clone());
         self.report.tell(self.now_ms, format_args!("{index} pauses {:?}", node.pauses));
+        Ok(())
+    }
+
+    /// A region starts again with a further column.
+    fn widen_one(&mut self) -> Result<(), String> {
+        let index = self.rng.index(self.nodes.len());
+        if !self.nodes[index].is_wide {
+            self.widen(index)?;
+        }
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use domicile_types::{
 
 /// A dataset with a primary key, whose rows are written over and deleted.
 pub(crate) const ITEM: &str = "item";
+/// The column that items get in the end: the serial once more.
+pub(crate) const ADDED: &str = "again";
 /// A dataset without one, whose rows only become more.
 pub(crate) const EVENT: &str = "event";
 
@@ -102,7 +104,8 @@ pub(crate) fn sets() -> BTreeMap<DatasetName, SetName> {
     REPLICATED.map(|name| (dataset(name), set_name())).into_iter().collect()
 }
 
-pub(crate) fn specs() -> Vec<DatasetSpec> {
+/// The datasets as they are described, `wide` once items have one more column.
+pub(crate) fn specs(wide: bool) -> Vec<DatasetSpec> {
     let spec = |name: &str, columns: &[&str], key: &[&str]| {
         let column = |name: &&str| Column { name: (*name).to_owned(), kind: ColumnType::BigInt, nullable: false };
         let key = key.iter().map(|name| (*name).to_owned()).collect();
@@ -111,6 +114,10 @@ pub(crate) fn specs() -> Vec<DatasetSpec> {
     };
     let mut specs = system_specs().unwrap();
     specs.extend(COLUMNS.iter().map(|(name, columns)| spec(name, columns, &["id"])));
+    if wide {
+        let items = specs.iter_mut().find(|spec| spec.dataset.name.as_str() == ITEM).unwrap();
+        items.dataset.columns.push(Column { name: ADDED.to_owned(), kind: ColumnType::BigInt, nullable: true });
+    }
     specs.push(spec(EVENT, &["serial"], &[]));
     specs
 }

@@ -26,7 +26,7 @@ impl MergePlugin for First {
 
 fn open(index: usize) -> Store {
     let disk = Arc::new(SimDisk::new(index as u64, Lies::default()));
-    let parts = StoreParts::local(PathBuf::from("/data/store"), tables::region(index), tables::specs());
+    let parts = StoreParts::local(PathBuf::from("/data/store"), tables::region(index), tables::specs(false));
     Store::open(StoreParts { disk, sets: tables::sets(), ..parts }).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn entries(store: &Store, have: &Vector) -> Vec<Entry> {
 }
 
 fn applier(plugin: Option<Arc<dyn MergePlugin>>) -> Applier {
-    let specs = tables::specs();
+    let specs = tables::specs(false);
     let spec = specs.iter().find(|spec| spec.dataset.name.as_str() == CARD).unwrap();
     let row = RowPolicy::Wasm { plugin: "first".parse().unwrap(), sha256: Digest([7; 32]) };
     let policy = Policy::new(ConflictPolicy { row, ..ConflictPolicy::default() }, spec).unwrap();

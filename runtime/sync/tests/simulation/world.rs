@@ -91,7 +91,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, setup: Setup) -> Self {
         let mut rng = Rng::new(seed);
-        let regions = 2 + rng.index(4);
+        let regions = 2 + rng.index(5);
         let rule = *rng.pick(&Rule::ALL);
         let nodes = (0..=regions).map(|index| Node::new(index, regions, rule, &mut rng, setup.lies)).collect();
         let shown = std::env::var_os("DOMICILE_SIM_TRACE").is_some();
@@ -185,6 +185,9 @@ impl World {
         loop {
             let failures = self.nodes[index].disk.failures();
             let (count, problem) = self.nodes[index].apply(self.now_ms);
+            if self.nodes[index].is_parked {
+                self.report.count("parked entries");
+            }
             if count > 0 {
                 self.report.tell(self.now_ms, format_args!("{index} applies {count}"));
                 self.report.count("entries applied at once, or alone");
@@ -269,6 +272,14 @@ impl World {
         }
         node.down_until_ms = self.now_ms + away_ms;
         Ok(())
+    }
+
+    /// Describes the datasets of a region anew, and starts it again.
+    pub(crate) fn widen(&mut self, index: usize) -> Result<(), String> {
+        self.report.count("wider datasets");
+        self.report.tell(self.now_ms, format_args!("{index} gets a further column"));
+        self.nodes[index].widen();
+        if self.nodes[index].store.is_some() { self.crash(index, false) } else { Ok(()) }
     }
 
     /// Starts a region, where its disk lets it.
