@@ -115,7 +115,8 @@ fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Every file below a folder, but for what builds leave behind, what git keeps, and data.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let root = workspace::root();
-    let foreign = ["target", "guest/target", "fuzz/target", ".git", "data", "secrets"].map(|folder| root.join(folder));
+    let foreign = ["target", "guest/target", "fuzz/target", "netsim/target", ".git", "data", "secrets"]
+        .map(|folder| root.join(folder));
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
