@@ -19,6 +19,8 @@ const SEEDS: u64 = 3;
 /// How long regions write while the network breaks, and how long coming together may take.
 const WRITING: Duration = Duration::from_secs(40);
 const TOGETHER: Duration = Duration::from_secs(120);
+/// How long a link that is mended may stay silent: as long as it takes to find out about its connection, and to ask again.
+const REPLACED: Duration = Duration::from_secs(25);
 /// Keys that every region writes; those that one region writes alone come after these.
 const SHARED: i64 = 5;
 
@@ -232,6 +234,20 @@ fn a_cut_between_two_is_healed_by_the_third() {
     assert!(world.comes(TOGETHER, World::are_together), "{}", world.report());
     assert_eq!(world.hosts[0].board.borrow().rows.len(), 3);
     world.check_rows();
+}
+
+/// What was under way over the link is lost without a word, so that nothing but its silence says so.
+#[test]
+fn a_connection_that_was_swallowed_is_replaced() {
+    let mut world = World::new(4, None);
+    world.await_members();
+    world.sim.crash(REGIONS[2]);
+    world.sim.partition(REGIONS[0], REGIONS[1]);
+    (0..2).for_each(|index| world.write(index, 10 + index as i64));
+    world.pass(Duration::from_secs(5));
+    world.mend(REGIONS[0], REGIONS[1]);
+    let both_show = |hosts: &[Host]| hosts[..2].iter().all(|host| host.board.borrow().rows.len() == 2);
+    assert!(world.comes(REPLACED, both_show), "{}", world.report());
 }
 
 #[test]

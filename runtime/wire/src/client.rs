@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use domicile_types::limits::{FRAGMENT_BYTES_MAX, PEER_CONNECT_TIMEOUT};
+use domicile_types::limits::{FRAGMENT_BYTES_MAX, PEER_CONNECT_TIMEOUT, PEER_PING_INTERVAL, PEER_PING_TIMEOUT};
 use domicile_types::{RegionId, Secret};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::pace::Pace;
 use crate::peer::{Signed, Way, sign_request, verify_reply};
@@ -80,8 +80,15 @@ fn connector() -> HttpConnector {
     connector
 }
 
+/// What the network swallows without a word would keep its connection for as long as the kernel tries to send it again,
+/// which is many minutes: pings find out sooner.
 fn asking(dialer: Dialer) -> Client<Dialer, RequestBody> {
-    Client::builder(TokioExecutor::new()).http2_only(true).build(dialer)
+    Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PEER_PING_INTERVAL)
+        .http2_keep_alive_timeout(PEER_PING_TIMEOUT)
+        .build(dialer)
 }
 
 /// Asks peers, signing each request and checking each reply's signature.
