@@ -3,6 +3,7 @@
 
 mod certificates;
 mod host;
+#[path = "../../runtime/edge/src/replication/messages.rs"]
 mod messages;
 mod network;
 mod owner;

@@ -116,9 +116,9 @@ impl Door {
         }
         count(&self.traffic.requests);
         let (reply, replied) = oneshot::channel();
-        let pull = messages::read_question(&body)?;
+        let (pull, compression) = messages::read_question(&body).ok()?;
         self.messages.send(Message::Question { region: caller.region, pull, reply }).await.ok()?;
-        Some((caller.nonce, messages::answer(&replied.await.ok()?)?))
+        Some((caller.nonce, messages::answer(&replied.await.ok()?, compression.as_deref())?))
     }
 }
 

@@ -199,7 +199,7 @@ impl Owner {
     fn ask(&self, region: RegionId, pull: &Pull) {
         let (client, messages) = (Arc::clone(&self.client), self.messages.clone());
         let peer = self.peers.get(&region).cloned();
-        let body = messages::question(pull);
+        let body = messages::question(pull, None);
         tokio::spawn(async move {
             let answer = match (peer, body) {
                 (Some(peer), Some(body)) => answered(&client, &peer, body).await,

@@ -10,7 +10,7 @@ use domicile_wire::api::header;
 use domicile_wire::client::Answer as Response;
 use domicile_wire::receipt::SignedReceipt;
 
-use super::{Replication, travel};
+use super::{Replication, messages};
 use crate::peers::Reply;
 use crate::problems::Refusal;
 
@@ -59,7 +59,7 @@ async fn refused(set: &ReplicationSet, caller: &RegionId) -> Result<Reply, Refus
 async fn written(answer: Answer, compression: Option<&str>) -> Result<Vec<u8>, QueryError> {
     let compression = compression.map(str::to_owned);
     // Packing takes a while.
-    let written = tokio::task::spawn_blocking(move || travel::written(&answer, compression.as_deref())).await;
+    let written = tokio::task::spawn_blocking(move || messages::answer(&answer, compression.as_deref())).await;
     written.ok().flatten().ok_or_else(|| QueryError::Execution("entries cannot be encoded".to_owned()))
 }
 

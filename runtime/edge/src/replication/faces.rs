@@ -15,7 +15,7 @@ use domicile_wire::session::Session;
 use serde::Deserialize;
 use serde_json::json as json_value;
 
-use super::{copies, snapshots, travel};
+use super::{copies, messages, snapshots};
 use crate::peers::signed;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
@@ -24,7 +24,8 @@ use crate::session::with_session;
 /// `POST /v1/peer/log`
 pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled {
     let work = async |caller: RegionId, body: Bytes| {
-        let (pull, compression) = travel::question(&body)?;
+        let (pull, compression) = messages::read_question(&body)
+            .map_err(|what| Refusal::bad_request(format!("the body is no question for entries: {what}")))?;
         copies::reply(edge.replication(), &edge.region, caller, pull, compression.as_deref()).await
     };
     signed(&edge, request, BODY_BYTES_MAX, work).await

@@ -5,6 +5,7 @@ mod copies;
 mod driver;
 pub(crate) mod faces;
 mod gauges;
+mod messages;
 pub(crate) mod operate;
 pub(crate) mod pauses;
 pub(crate) mod replay;

@@ -1,13 +1,20 @@
-//! Questions and answers, as they travel and as regions mean them.
+//! Questions and answers about logs, as they travel and as regions mean them.
+//!
+//! It stands on nothing else of this crate: the simulated network compiles this very file.
 
 use bytes::Bytes;
 use domicile_store::{Entry, Reach};
 use domicile_sync::{Answer, News, Pull};
-use domicile_types::{Origin, RegionId};
-use domicile_wire::log::{PullBody, PullHead, PullKind, ReachBody, decode_answer, encode_answer, numbers, vector};
+use domicile_types::{LogCompression, Origin, RegionId};
+use domicile_wire::log::{
+    PullBody, PullHead, PullKind, ReachBody, ZSTD, decode_answer, encode_answer, numbers, vector,
+};
 
-/// A question as JSON.
-pub(crate) fn question(pull: &Pull) -> Option<Bytes> {
+/// What is said of a name in a question that no region can have.
+const NO_REGION: &str = "a region has no name that one can have";
+
+/// A question as JSON, which asks for entries packed so.
+pub(crate) fn question(pull: &Pull, compression: Option<LogCompression>) -> Option<Bytes> {
     let body = PullBody {
         set: pull.set.to_string(),
         have: numbers(&pull.have),
@@ -18,29 +25,35 @@ pub(crate) fn question(pull: &Pull) -> Option<Bytes> {
         ahead_ms: pull.ahead_ms,
         bytes_max: pull.bytes_max,
         reaches: pull.reaches.iter().map(reach_body).collect(),
-        compression: None,
+        compression: compression.map(|LogCompression::Zstd| ZSTD.to_owned()),
     };
     serde_json::to_vec(&body).ok().map(Bytes::from)
 }
 
-/// The question that some bytes are.
-pub(crate) fn read_question(body: &[u8]) -> Option<Pull> {
-    let body: PullBody = serde_json::from_slice(body).ok()?;
-    Some(Pull {
-        set: body.set.parse().ok()?,
-        have: vector(&body.have)?,
-        holds: vector(&body.holds)?,
+/// The question that another region's body is, and how it wants the entries packed.
+///
+/// # Errors
+/// What is wrong with it, where it is none.
+pub(crate) fn read_question(body: &[u8]) -> Result<(Pull, Option<String>), String> {
+    let body: PullBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let known = |numbers| vector(numbers).ok_or(NO_REGION);
+    let regions = body.regions.iter().map(|region| region.parse()).collect::<Result<_, _>>();
+    let pull = Pull {
+        set: body.set.parse().map_err(|_| "the set has no name that one can have")?,
+        have: known(&body.have)?,
+        holds: known(&body.holds)?,
         epoch: body.epoch,
         at_once: body.at_once,
-        regions: body.regions.iter().map(|region| region.parse().ok()).collect::<Option<_>>()?,
+        regions: regions.map_err(|_| NO_REGION)?,
         ahead_ms: body.ahead_ms,
         bytes_max: body.bytes_max,
-        reaches: body.reaches.iter().map(reach).collect::<Option<_>>()?,
-    })
+        reaches: body.reaches.iter().map(reach).collect::<Option<_>>().ok_or(NO_REGION)?,
+    };
+    Ok((pull, body.compression))
 }
 
-/// An answer as bytes.
-pub(crate) fn answer(answer: &Answer) -> Option<Vec<u8>> {
+/// An answer as bytes, packed as it is wanted.
+pub(crate) fn answer(answer: &Answer, compression: Option<&str>) -> Option<Vec<u8>> {
     let nothing = News::default();
     let (kind, more, entries, news) = match answer {
         Answer::Entries { entries, more, news } => (PullKind::Entries, *more, entries.as_slice(), news),
@@ -48,10 +61,11 @@ pub(crate) fn answer(answer: &Answer) -> Option<Vec<u8>> {
         Answer::NotPermitted => (PullKind::NotPermitted, false, &[][..], &nothing),
         Answer::Fenced => (PullKind::Fenced, false, &[][..], &nothing),
     };
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(entries.iter().map(Entry::encoded_len).sum());
     entries.iter().try_for_each(|entry| entry.encode(&mut bytes)).ok()?;
     let reaches = news.reaches.iter().map(reach_body).collect();
-    encode_answer(PullHead { kind, more, reaches, paused_ms: news.paused_ms, zstd_bytes: None }, &bytes, None)
+    let head = PullHead { kind, more, reaches, paused_ms: news.paused_ms, zstd_bytes: None };
+    encode_answer(head, &bytes, compression)
 }
 
 /// The answer that some bytes are.
