@@ -1,5 +1,6 @@
 //! The one place that turns errors into problem documents.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -107,81 +108,100 @@ impl From<QueryError> for Refusal {
 /// The document that says what kept a query from being answered.
 pub(crate) fn problem(error: QueryError) -> Problem {
     let detail = in_one_line(&error.to_string());
-    let new = |status, kind, title| Problem::new(status, kind, title, detail.clone());
     match error {
-        QueryError::Sql { place, .. } => new(400, "sql-invalid", "The SQL is not valid")
-            .with("line", place.map(|(line, _)| line))
-            .with("column", place.map(|(_, column)| column)),
-        QueryError::Unknown { kind, nearest, .. } => {
-            let status = if matches!(kind, "parameter" | "region" | "column") { 400 } else { 404 };
-            new(status, &format!("unknown-{kind}"), &format!("No such {kind}")).with("nearest", nearest)
-        }
-        QueryError::Parameter { name, .. } => {
-            new(400, "parameter-invalid", "A parameter has a value that it cannot have").with("parameter", name)
-        }
-        QueryError::AcrossRegions { .. } => new(422, "across-regions", "Not answerable across regions"),
-        QueryError::Budget(_) => new(429, "budget-used-up", "The policy answers no further questions for now"),
-        QueryError::Denied(denial) => denied(&denial, new(403, "residency-denied", "The policy does not allow it")),
-        QueryError::PolicyChanged { region } => {
-            new(409, "policy-changed", "The policy changed meanwhile").with("region", region.to_string())
-        }
-        QueryError::PoliciesRefused { .. } => {
-            new(422, "policies-refused", "The policy files are not taken, those before stay in force")
-        }
-        QueryError::TooLarge { limit, unit, .. } => {
-            new(413, "too-large", "Too large").with("limit", limit).with("unit", unit)
-        }
-        QueryError::Busy { .. } => {
-            new(503, "loads-busy", "Too many batches are under way").with(RETRY_AFTER, BUSY_RETRY_AFTER_S)
-        }
-        QueryError::TokenMissing { .. } => new(401, TOKEN_MISSING, "A token is needed"),
-        QueryError::TokenRefused { .. } => new(401, TOKEN_REFUSED, "The token is not accepted"),
-        QueryError::RoleMissing { role } => {
-            new(403, "role-missing", "The token does not allow it").with("role", role.to_string())
-        }
-        QueryError::ClientElsewhere { .. } => new(403, "client-elsewhere", "Only for clients who stand here"),
-        QueryError::ClientNowhere { jurisdictions } => new(403, "residency-denied", "The policy does not allow it")
-            .with("code", "RES-002")
-            .with("jurisdictions", jurisdictions),
-        QueryError::PurposeNotGranted { granted, .. } => {
-            new(403, "purpose-denied", "The token does not cover the purpose").with("purposes", granted)
-        }
-        QueryError::PluginFailedElsewhere { .. } => new(422, "plugin-failed", "A plugin failed"),
-        QueryError::Coverage { missing } => new(503, "coverage-unmet", "A region did not answer")
-            .with("missing", serde_json::to_value(missing).unwrap_or(Value::Null)),
-        QueryError::ReferenceMissing { region, dataset, .. } => {
-            new(409, "reference-missing", "A region lacks reference data")
-                .with("region", region.to_string())
-                .with("dataset", dataset)
-        }
-        QueryError::Copy(_) => new(503, "copy-unfit", "A copy cannot answer"),
-        QueryError::TimedOut { .. } => new(504, "deadline", "The query took too long"),
-        QueryError::VersionTaken { sha256, .. } => {
-            new(409, "version-conflict", "The version exists with other content").with("sha256", sha256)
-        }
-        QueryError::NameTaken { .. } => new(409, "name-conflict", "The name is taken"),
-        QueryError::SignatureRefused { name, version, .. } => {
-            new(403, "signature-refused", "The plugin's signature is not accepted")
-                .with("plugin", name)
-                .with("version", version)
-        }
-        QueryError::Compiled { name } => new(422, "plugin-rejected", "The plugin cannot run here").with("plugin", name),
-        QueryError::VersionInUse { role, .. } => new(409, "version-in-use", "The version is in use").with("role", role),
-        QueryError::NothingBefore { .. } => new(409, "nothing-to-roll-back", "There is no version to go back to"),
-        QueryError::NoShadow { .. } => new(404, "no-shadow", "The plugin has no shadow"),
-        QueryError::PluginMissing { .. } => new(503, "plugin-pending", "The plugin has not arrived yet"),
-        QueryError::PlanRefused => new(500, "plan-refused", "The plan is not what was admitted"),
         QueryError::Plugin(error) => plugin(&error, &detail),
         QueryError::Wire(error) => wire(error, &detail),
         QueryError::Store(error) => store(&error, &detail),
         QueryError::Read(error) => store(&error, &detail),
-        QueryError::OwnerGone(_) => new(503, "read-only", "No changes can be made"),
-        QueryError::Data(_) => new(422, "data-unfit", "The SQL does not fit a value in the data"),
         QueryError::Execution(_) if detail.contains(UNSUPPORTED) => {
             let what = detail.split_once(UNSUPPORTED).map_or(detail.as_str(), |(_, what)| what);
             Problem::new(400, "sql-invalid", "The SQL is not valid", format!("this cannot be computed here: {what}"))
         }
-        QueryError::Execution(_) => new(500, "execution-failed", "The query failed"),
+        error => {
+            let (status, kind, title) = sort(&error);
+            with_facts(Problem::new(status, &kind, &title, detail), error)
+        }
+    }
+}
+
+/// Status, kind and title of an error.
+fn sort(error: &QueryError) -> (u16, Cow<'static, str>, Cow<'static, str>) {
+    let (status, kind, title) = match error {
+        QueryError::Unknown { kind, .. } => {
+            let status = if matches!(*kind, "parameter" | "region" | "column") { 400 } else { 404 };
+            return (status, format!("unknown-{kind}").into(), format!("No such {kind}").into());
+        }
+        QueryError::Sql { .. } => (400, "sql-invalid", "The SQL is not valid"),
+        QueryError::Parameter { .. } => (400, "parameter-invalid", "A parameter has a value that it cannot have"),
+        QueryError::AcrossRegions { .. } => (422, "across-regions", "Not answerable across regions"),
+        QueryError::Budget(_) => (429, "budget-used-up", "The policy answers no further questions for now"),
+        QueryError::Denied(_) | QueryError::ClientNowhere { .. } => {
+            (403, "residency-denied", "The policy does not allow it")
+        }
+        QueryError::PolicyChanged { .. } => (409, "policy-changed", "The policy changed meanwhile"),
+        QueryError::PoliciesRefused { .. } => {
+            (422, "policies-refused", "The policy files are not taken, those before stay in force")
+        }
+        QueryError::TooLarge { .. } => (413, "too-large", "Too large"),
+        QueryError::Busy { .. } => (503, "loads-busy", "Too many batches are under way"),
+        QueryError::TokenMissing { .. } => (401, TOKEN_MISSING, "A token is needed"),
+        QueryError::TokenRefused { .. } => (401, TOKEN_REFUSED, "The token is not accepted"),
+        QueryError::RoleMissing { .. } => (403, "role-missing", "The token does not allow it"),
+        QueryError::ClientElsewhere { .. } => (403, "client-elsewhere", "Only for clients who stand here"),
+        QueryError::PurposeNotGranted { .. } => (403, "purpose-denied", "The token does not cover the purpose"),
+        QueryError::PluginFailedElsewhere { .. } => (422, "plugin-failed", "A plugin failed"),
+        QueryError::Coverage { .. } => (503, "coverage-unmet", "A region did not answer"),
+        QueryError::ReferenceMissing { .. } => (409, "reference-missing", "A region lacks reference data"),
+        QueryError::Copy(_) => (503, "copy-unfit", "A copy cannot answer"),
+        QueryError::TimedOut { .. } => (504, "deadline", "The query took too long"),
+        QueryError::VersionTaken { .. } => (409, "version-conflict", "The version exists with other content"),
+        QueryError::NameTaken { .. } => (409, "name-conflict", "The name is taken"),
+        QueryError::SignatureRefused { .. } => (403, "signature-refused", "The plugin's signature is not accepted"),
+        QueryError::Compiled { .. } => (422, "plugin-rejected", "The plugin cannot run here"),
+        QueryError::VersionInUse { .. } => (409, "version-in-use", "The version is in use"),
+        QueryError::NothingBefore { .. } => (409, "nothing-to-roll-back", "There is no version to go back to"),
+        QueryError::NoShadow { .. } => (404, "no-shadow", "The plugin has no shadow"),
+        QueryError::PluginMissing { .. } => (503, "plugin-pending", "The plugin has not arrived yet"),
+        QueryError::PlanRefused => (500, "plan-refused", "The plan is not what was admitted"),
+        QueryError::OwnerGone(_) => (503, "read-only", "No changes can be made"),
+        QueryError::Data(_) => (422, "data-unfit", "The SQL does not fit a value in the data"),
+        QueryError::Execution(_)
+        | QueryError::Plugin(_)
+        | QueryError::Wire(_)
+        | QueryError::Store(_)
+        | QueryError::Read(_) => (500, "execution-failed", "The query failed"),
+    };
+    (status, kind.into(), title.into())
+}
+
+/// The same document, with what a program may want to know of the error.
+fn with_facts(problem: Problem, error: QueryError) -> Problem {
+    match error {
+        QueryError::Sql { place, .. } => {
+            problem.with("line", place.map(|(line, _)| line)).with("column", place.map(|(_, column)| column))
+        }
+        QueryError::Unknown { nearest, .. } => problem.with("nearest", nearest),
+        QueryError::Parameter { name, .. } => problem.with("parameter", name),
+        QueryError::Denied(denial) => denied(&denial, problem),
+        QueryError::PolicyChanged { region } => problem.with("region", region.to_string()),
+        QueryError::TooLarge { limit, unit, .. } => problem.with("limit", limit).with("unit", unit),
+        QueryError::Busy { .. } => problem.with(RETRY_AFTER, BUSY_RETRY_AFTER_S),
+        QueryError::RoleMissing { role } => problem.with("role", role.to_string()),
+        QueryError::ClientNowhere { jurisdictions } => {
+            problem.with("code", "RES-002").with("jurisdictions", jurisdictions)
+        }
+        QueryError::PurposeNotGranted { granted, .. } => problem.with("purposes", granted),
+        QueryError::Coverage { missing } => {
+            problem.with("missing", serde_json::to_value(missing).unwrap_or(Value::Null))
+        }
+        QueryError::ReferenceMissing { region, dataset, .. } => {
+            problem.with("region", region.to_string()).with("dataset", dataset)
+        }
+        QueryError::VersionTaken { sha256, .. } => problem.with("sha256", sha256),
+        QueryError::SignatureRefused { name, version, .. } => problem.with("plugin", name).with("version", version),
+        QueryError::Compiled { name } => problem.with("plugin", name),
+        QueryError::VersionInUse { role, .. } => problem.with("role", role),
+        _ => problem,
     }
 }
 
