@@ -146,11 +146,13 @@ impl Logs {
         self.sets.values().filter_map(|set| set.places.front()).map(|place| place.file).min()
     }
 
-    /// The local moment of the oldest entry of a dataset to which something may come that was written without knowing
-    /// of it.
+    /// The local moment of the oldest entry with rows of a dataset to which something may come that was written without
+    /// knowing of it.
     pub(crate) fn oldest_unstable(&self, dataset: &DatasetName) -> Option<Hlc> {
         let unstable = |set: &Set| {
-            let is_unstable = |place: &&Place| place.dataset == *dataset && !set.state.stable.contains(&place.mark.dot);
+            let is_unstable = |place: &&Place| {
+                place.has_rows && place.dataset == *dataset && !set.state.stable.contains(&place.mark.dot)
+            };
             set.places.iter().find(is_unstable).map(|place| place.local_hlc)
         };
         self.sets.values().filter_map(unstable).min()

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use domicile_sync::LogLag;
 use domicile_types::{Dot, Origin};
 
 use crate::model::Model;
@@ -13,10 +12,8 @@ use crate::world::World;
 
 /// How long coming together may take. Messages may take seconds, and a region that is down a while.
 const PEACE_MS: u64 = 600_000;
-
-fn is_behind(lag: &LogLag) -> bool {
-    (lag.entries, lag.bytes, lag.age_ms) != (0, 0, 0)
-}
+/// How long nothing new has come to a partition when few deletions are reason enough to write it anew, and more.
+const QUIET_MS: u64 = 20 * 60_000;
 
 impl World {
     /// Lets everything work again, and checks that all regions end up with everything.
@@ -47,13 +44,32 @@ impl World {
         self.report.tell(self.now_ms, format_args!("the end"));
         self.check_together()?;
         for index in (0..self.nodes.len()).filter(|index| self.nodes[*index].is_born).collect::<Vec<_>>() {
-            self.nodes[index].store.as_mut().unwrap().freeze_recent();
-            self.nodes[index].work(self.now_ms);
-            self.look(index)?;
+            self.forget(index)?;
             self.crash(index, true)?;
         }
         self.pass(30_000)?;
         self.check_together()
+    }
+
+    /// Everything is stable, so that nothing needs to be kept of rows that were deleted.
+    fn forget(&mut self, index: usize) -> Result<(), String> {
+        let node = &mut self.nodes[index];
+        let kept = |node: &mut Node| {
+            let kept = reader::tombstones(node.store.as_ref().unwrap(), &mut node.cache);
+            kept.map_err(|error| format!("region {index} cannot be read: {error}"))
+        };
+        let before = kept(node)?;
+        // Where recent rows wait to become segments already, those that came since are left for the next time.
+        for _ in 0..2 {
+            node.store.as_mut().unwrap().freeze_recent();
+            node.work(self.now_ms + QUIET_MS);
+        }
+        let after = kept(node)?;
+        if after > 0 {
+            return Err(format!("region {index} keeps {after} of {before} deletions that are all stable"));
+        }
+        (0..before).for_each(|_| self.report.count("deletions forgotten"));
+        self.look(index)
     }
 
     /// Whether everything counts everywhere, and is known to.
@@ -63,8 +79,9 @@ impl World {
             let Some(store) = node.store.as_ref().filter(|_| node.is_member()) else { return false };
             let state = store.set_state(&tables::set_name());
             let holds = |dot: &Dot| state.stable.contains(dot) || !state.applied.contains(dot) && self.may_lack(dot);
-            let is_behind = || node.lags(self.now_ms).iter().any(is_behind);
-            writes.iter().all(|write| holds(&write.dot)) && state.members.freezing().next().is_none() && !is_behind()
+            writes.iter().all(|write| holds(&write.dot))
+                && state.members.freezing().next().is_none()
+                && !node.is_behind(self.now_ms)
         })
     }
 
@@ -121,8 +138,8 @@ impl World {
                 let status = node.replica.status(state, node.clock_ms(self.now_ms));
                 return Err(format!("region {index} does not get {lost}; it has [{}], {status:?}", state.applied));
             }
-            let lags = node.lags(self.now_ms);
-            if lags.iter().any(is_behind) {
+            if node.is_behind(self.now_ms) {
+                let lags = node.lags(self.now_ms);
                 return Err(format!("region {index} has everything, and thinks that it is behind: {lags:?}"));
             }
             let is_open = |dot: &&domicile_types::Dot| !state.stable.contains(dot);

@@ -10,6 +10,7 @@ mod members;
 mod model;
 mod net;
 mod node;
+mod own;
 mod reader;
 #[path = "../../../store/tests/simulation/rng.rs"]
 mod rng;

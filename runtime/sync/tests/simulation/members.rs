@@ -147,13 +147,17 @@ impl World {
         (one != other).then_some((one, other))
     }
 
-    /// A region loses its disk for good. One of those that everybody knows is left: nobody else could let it in again.
-    pub(crate) fn destroy_one(&mut self) -> Result<(), String> {
-        let Some((index, _)) = self.one_of_several() else { return Ok(()) };
+    /// Whether one of those that everybody knows is left without this one: nobody else could let it in again.
+    fn can_come_back(&self, index: usize) -> bool {
         let is_known = |node: &Node| node.is_founder() && node.index != index && !self.away.contains(&node.index);
-        if !self.nodes.iter().any(is_known) {
+        self.nodes.iter().any(is_known)
+    }
+
+    /// A region loses its disk for good.
+    pub(crate) fn destroy_one(&mut self) -> Result<(), String> {
+        let Some((index, _)) = self.one_of_several().filter(|(index, _)| self.can_come_back(*index)) else {
             return Ok(());
-        }
+        };
         self.report.tell(self.now_ms, format_args!("{index} loses its disk"));
         self.report.count("lost disks");
         self.away.insert(index);
@@ -172,7 +176,9 @@ impl World {
 
     /// A region gives up another one: dead, cut off, or only thought to be.
     pub(crate) fn give_one_up(&mut self) -> Result<(), String> {
-        let Some((index, by)) = self.one_of_several() else { return Ok(()) };
+        let Some((index, by)) = self.one_of_several().filter(|(index, _)| self.can_come_back(*index)) else {
+            return Ok(());
+        };
         let (now_ms, region) = (self.now_ms, tables::region(index));
         let node = &mut self.nodes[by];
         let (failures, clock_ms) = (node.disk.failures(), node.clock_ms(now_ms));

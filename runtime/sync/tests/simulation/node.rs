@@ -1,6 +1,6 @@
 //! One region: its disk, its store, its part in the set, and what it is waiting for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -63,6 +63,8 @@ pub(crate) struct Node {
     /// What it had applied when it was last looked at.
     pub(crate) seen: Vector,
     pub(crate) cache: Cache,
+    /// Persons whose rows it took.
+    pub(crate) persons: BTreeSet<i64>,
     #[cfg(feature = "planted-bugs")]
     pub(crate) planted: Option<domicile_store::Planted>,
     #[cfg(feature = "planted-bugs")]
@@ -96,6 +98,7 @@ impl Node {
             down_until_ms: 0,
             seen: Vector::default(),
             cache: Cache::new(),
+            persons: BTreeSet::new(),
             #[cfg(feature = "planted-bugs")]
             planted: None,
             #[cfg(feature = "planted-bugs")]
@@ -162,6 +165,7 @@ impl Node {
         self.close();
         self.disk = SimDisk::new(rng.next(), self.lies);
         self.seen = Vector::default();
+        self.persons.clear();
         self.is_lost = true;
     }
 
@@ -217,6 +221,11 @@ impl Node {
         self.asked.clear();
         self.cache.clear();
         self.lying.clear();
+    }
+
+    /// Whether it says that it is behind a log.
+    pub(crate) fn is_behind(&self, now_ms: u64) -> bool {
+        self.lags(now_ms).iter().any(|lag| (lag.entries, lag.bytes, lag.age_ms) != (0, 0, 0))
     }
 
     /// How far it is behind each log.

@@ -9,7 +9,7 @@ use domicile_store::{HLC_COLUMN, OP_COLUMN, SEQ_COLUMN, Snapshot, Store, StoreEr
 use domicile_sync::CONFLICTS;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::tables::{ADDED, COLUMNS, EVENT, dataset};
+use crate::tables::{ADDED, COLUMNS, EVENT, PERSON, dataset};
 
 /// `_hlc` and `_seq` of a row.
 type Stamp = (u64, u64);
@@ -76,6 +76,27 @@ fn newest(
     }
     let live = newest.into_iter().filter(|(_, (_, deleted, _))| !deleted);
     Ok(live.map(|(id, (_, _, row))| (id, row)).collect())
+}
+
+/// In which region each person is at home, by serial.
+pub(crate) fn homes(store: &Store, cache: &mut Cache) -> Result<BTreeMap<i64, i64>, StoreError> {
+    let mut homes = BTreeMap::new();
+    for batch in batches(&store.reader().snapshot(), PERSON, cache)? {
+        let [serials, found] = ["serial", "home"].map(|name| integers(&batch, name));
+        homes.extend(serials.into_iter().flatten().zip(found.into_iter().flatten()));
+    }
+    Ok(homes)
+}
+
+/// How many versions of rows are kept that only say that there is none.
+pub(crate) fn tombstones(store: &Store, cache: &mut Cache) -> Result<usize, StoreError> {
+    let mut count = 0;
+    for (name, _) in COLUMNS {
+        for batch in batches(&store.reader().snapshot(), name, cache)? {
+            count += deletions(&batch).into_iter().filter(|deleted| *deleted).count();
+        }
+    }
+    Ok(count)
 }
 
 /// The texts of the versions of every conflict that a region lists, by the key of the row.

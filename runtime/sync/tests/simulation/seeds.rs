@@ -8,12 +8,13 @@ const SEEDS: u64 = 200;
 const STEPS: usize = 80;
 
 /// What two hundred worlds have to come across; a simulation that does not is worth less than it looks.
-const ENCOUNTERS: [&str; 29] = [
+const ENCOUNTERS: [&str; 31] = [
     "acknowledged writes",
     "cards made up of several versions",
     "counts of several versions",
     "cuts",
     "dead regions given up",
+    "deletions forgotten",
     "ended processes",
     "entries applied at once, or alone",
     "failed starts",
@@ -32,6 +33,7 @@ const ENCOUNTERS: [&str; 29] = [
     "questions without an answer",
     "regions given up that are cut off",
     "regions given up that are well",
+    "rows that are in no set",
     "rows with several versions",
     "shifts of clocks",
     "snapshots installed",

@@ -14,9 +14,10 @@ use crate::world::World;
 type Step = fn(&mut World) -> Result<(), String>;
 
 /// Everything that may happen, with how often.
-const STEPS: [(u64, Step); 14] = [
+const STEPS: [(u64, Step); 15] = [
     (40, |world| world.write_some()),
     (30, |world| world.wait()),
+    (4, |world| world.write_person()),
     (10, |world| world.work_somewhere()),
     (4, |world| world.cut_some()),
     (6, |world| world.mend_some()),
@@ -53,7 +54,7 @@ impl World {
         self.end()
     }
 
-    fn any_up(&mut self) -> Option<usize> {
+    pub(crate) fn any_up(&mut self) -> Option<usize> {
         let index = self.rng.index(self.nodes.len());
         self.nodes[index].store.is_some().then_some(index)
     }

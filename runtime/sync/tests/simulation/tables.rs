@@ -21,6 +21,9 @@ pub(crate) const STOCK: &str = "stock";
 /// A dataset of whose columns each has its last change.
 pub(crate) const CARD: &str = "card";
 
+/// A dataset that is in no set: every region has rows of its own, and nobody else's.
+pub(crate) const PERSON: &str = "person";
+
 const REPLICATED: [&str; 4] = [ITEM, EVENT, STOCK, CARD];
 
 /// The columns of datasets with a primary key, which is the first.
@@ -119,5 +122,6 @@ pub(crate) fn specs(wide: bool) -> Vec<DatasetSpec> {
         items.dataset.columns.push(Column { name: ADDED.to_owned(), kind: ColumnType::BigInt, nullable: true });
     }
     specs.push(spec(EVENT, &["serial"], &[]));
+    specs.push(spec(PERSON, &["serial", "home"], &["serial"]));
     specs
 }

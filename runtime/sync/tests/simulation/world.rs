@@ -158,6 +158,9 @@ impl World {
             Ok(false) => {}
             Err(_) => return self.crash(index, true),
         }
+        if node.is_parked && !node.is_behind(now_ms) {
+            return Err(format!("region {index} is parked, and does not say that it is behind"));
+        }
         let node = &mut self.nodes[index];
         let clock_ms = node.clock_ms(now_ms);
         let late: Vec<u64> =
@@ -350,7 +353,8 @@ impl World {
         let (stocks, cards) = self.model.beside(&meant);
         (0..stocks).for_each(|_| self.report.count("counts of several versions"));
         (0..cards).for_each(|_| self.report.count("cards made up of several versions"));
-        self.check_ledger(index, &meant, &listed)
+        self.check_ledger(index, &meant, &listed)?;
+        self.check_persons(index)
     }
 
     /// Every version that counts has to be seen, written over, or listed.
