@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use domicile_config::{Plugins, RegionConfig, RegionFiles, load_region, read_secret};
-use domicile_edge::{Edge, PeerDoor, Replication};
+use domicile_edge::{Edge, PeerDoor, Replication, system_tables};
 use domicile_query::{
     Catalog, ClientTrust, ObjectFiles, ObjectThreads, PluginTrust, Region, RegionParts, SignedPolicies,
     compare_with_peers, reload_policies, run_shadows,
@@ -194,7 +194,8 @@ fn start(files: RegionFiles, peer_tls: Option<PeerTls>) -> anyhow::Result<Region
         peer_tls,
         query_timeout: config.limits.query_timeout,
     })?;
-    Ok(region.with_copies(copies, files.replication))
+    let tables = system_tables(region.store().clone());
+    Ok(region.with_copies(copies, files.replication).with_system_tables(tables))
 }
 
 /// Whose plugins run, by the region's file.

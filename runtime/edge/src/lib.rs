@@ -24,7 +24,9 @@ mod query;
 mod replication;
 mod serve;
 mod session;
+mod system;
 
 pub use peer_door::PeerDoor;
 pub use replication::{Links, Replication};
 pub use serve::{Edge, serve};
+pub use system::system_tables;

@@ -60,6 +60,7 @@ mod segments;
 mod settled;
 mod split;
 mod storage;
+mod system;
 mod total;
 
 pub use catalog::Catalog;
@@ -83,6 +84,7 @@ pub use reply::{FragmentReply, answer};
 pub use rewrites::{offer, with_rewrites};
 pub use routes::{PING_PATH, watch_routes};
 pub use run::{Answer, QueryRequest, run};
+pub use system::SystemTable;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]

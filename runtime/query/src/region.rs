@@ -39,6 +39,7 @@ use crate::rewrites::Rewriter;
 use crate::routes::Routes;
 use crate::settled::Settled;
 use crate::storage::Storage;
+use crate::system::SystemTable;
 use crate::{ObjectThreads, QueryError};
 
 /// What a region is made of.
@@ -89,6 +90,8 @@ pub struct Region {
     /// Of rows that live elsewhere, by their homes.
     pub(crate) copies: BTreeMap<RegionId, HomeCopy>,
     pub(crate) routes: Routes,
+    /// Tables about itself.
+    pub(crate) system: Vec<Arc<dyn SystemTable>>,
     pub(crate) plugins: Arc<ArcSwap<PluginSet>>,
     pub(crate) keeper: Owner<PluginKeeper>,
     pub(crate) sandbox: Arc<Sandbox>,
@@ -183,6 +186,7 @@ impl Region {
             reader: parts.store.reader(),
             copies: BTreeMap::new(),
             routes: Routes::default(),
+            system: Vec::new(),
             plugins,
             trust: parts.plugin_trust,
             client_trust: parts.client_trust,

@@ -32,6 +32,7 @@ use crate::region::Region;
 use crate::remote::Asked;
 use crate::rewrites::Rewriter;
 use crate::routes::ask_nearest;
+use crate::system;
 use crate::total::total;
 
 /// A question, checked and complete.
@@ -104,6 +105,10 @@ pub(crate) async fn run_with(region: &Region, request: QueryRequest, plugins: Pl
         }
         match query.question().await? {
             Question::Rows(plan) => {
+                let of_itself = system::read_by(&plan)?;
+                if !of_itself.is_empty() {
+                    return Ok(Taken { answer: query.of_itself(plan, of_itself).await?, order_matters: true });
+                }
                 query.used = query.plugins.used_by(&plan)?;
                 let _slots = if query.used.is_empty() {
                     (slot, None)
@@ -172,6 +177,7 @@ impl<'r> Query<'r> {
 
     pub(crate) async fn question(&self) -> Result<Question, QueryError> {
         let session = self.catalog.planning_session(&self.plugins, &self.region.runtime)?;
+        system::register(&session, &self.region.system)?;
         question(&session, &self.request.sql).await
     }
 

@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::http::Request;
 use domicile_query::QueryError;
 use domicile_store::{Batch, Format, Source};
-use domicile_sync::{ListedConflict, Resolution, SyncError, conflicts};
+use domicile_sync::{ListedConflict, Resolution};
 use domicile_types::RegionId;
-use domicile_types::limits::{BODY_BYTES_MAX, CONFLICTS_BYTES_MAX};
+use domicile_types::limits::BODY_BYTES_MAX;
 use domicile_wire::Problem;
 use domicile_wire::session::Session;
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use crate::peers::signed;
 use crate::problems::Refusal;
 use crate::serve::{Edge, Handled, Shared, json};
 use crate::session::with_session;
+use crate::system;
 
 /// `POST /v1/peer/log`
 pub(crate) async fn log(State(edge): Shared, request: Request<Body>) -> Handled {
@@ -48,15 +49,9 @@ pub(crate) async fn list_conflicts(State(edge): Shared) -> Handled {
 }
 
 pub(super) async fn listed(edge: &Edge) -> Result<Vec<ListedConflict>, Refusal> {
-    if edge.replication().sets.is_empty() {
-        return Ok(Vec::new());
-    }
     let reader = edge.region.store().clone();
-    let read = tokio::task::spawn_blocking(move || conflicts(&reader, CONFLICTS_BYTES_MAX)).await;
-    Ok(read.map_err(|error| QueryError::Execution(error.to_string()))?.map_err(|error| match error {
-        SyncError::Store(error) => QueryError::from(error),
-        other => QueryError::Execution(other.to_string()),
-    })?)
+    let read = tokio::task::spawn_blocking(move || system::listed(&reader)).await;
+    Ok(read.map_err(|error| QueryError::Execution(error.to_string()))??)
 }
 
 /// The body of [`resolve`].

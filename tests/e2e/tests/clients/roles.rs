@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{SEGMENTS, edge, token};
 
 /// What each role is for. All requests but those of `query` are refused for some other reason, or harmless.
-const PATHS: [(&str, &str, &str, bool); 19] = [
+const PATHS: [(&str, &str, &str, bool); 22] = [
     ("query", "POST", "/v1/query", false),
     ("query", "GET", "/v1/queries/none/receipt", false),
     ("query", "GET", "/v1/endpoints/none", false),
@@ -26,6 +26,9 @@ const PATHS: [(&str, &str, &str, bool); 19] = [
     ("operate", "GET", "/v1/backups", true),
     ("operate", "POST", "/v1/backups", true),
     ("operate", "GET", "/v1/audit/receipts", true),
+    ("operate", "GET", "/v1/sync/status", true),
+    ("operate", "GET", "/v1/sync/conflicts", true),
+    ("operate", "POST", "/v1/sync/conflicts/resolve", true),
     ("operate", "GET", "/metrics", true),
 ];
 
