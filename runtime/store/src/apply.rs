@@ -144,7 +144,6 @@ impl Store {
         if key.is_empty() || self.logs.concurrent(opened.mark(), &opened.dataset).next().is_none() {
             return Ok(None);
         }
-        let kept: Vec<&Place> = self.logs.kept(&opened.mark().set, &opened.dataset).collect();
         let snapshot = self.reader.snapshot();
         let version = snapshot.version;
         let wanted: Vec<&str> = [SEQ_COLUMN].into_iter().chain(logged.fields().iter().map(name)).collect();
@@ -160,6 +159,7 @@ impl Store {
                 version,
             }));
         };
+        let kept: Vec<&Place> = self.logs.kept(&opened.mark().set, &opened.dataset).collect();
         let seqs = stored.column(0).as_primitive::<UInt64Type>();
         let (mut rows, mut versions, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         for (row, at) in (0..).zip(found.at) {

@@ -3,10 +3,12 @@
 //! Both sides are sorted, so that a source is read once, one batch at a time, and sources whose keys lie apart are
 //! skipped.
 
+use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_arrays, take_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, make_comparator};
+use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_arrays, take_record_batch};
 use arrow::datatypes::UInt8Type;
 use arrow::row::{RowConverter, Rows, SortField};
 
@@ -93,6 +95,8 @@ fn positions(batch: &RecordBatch, names: &[&str]) -> Result<Vec<usize>, StoreErr
 struct SortedKeys<'a> {
     names: &'a [String],
     converter: RowConverter,
+    columns: Vec<ArrayRef>,
+    /// The same, comparable.
     rows: Rows,
     /// Position among the keys as given, for each in order.
     order: UInt32Array,
@@ -109,7 +113,8 @@ impl<'a> SortedKeys<'a> {
         let sorted = take_arrays(columns, &order, None)?;
         let named = names.iter().cloned().zip(sorted.iter().cloned()).take(1);
         let bounds = names.first().and_then(|name| Bounds::of_sorted(&RecordBatch::try_from_iter(named).ok()?, name));
-        Ok(Self { names, rows: converter.convert_columns(&sorted)?, converter, order, bounds })
+        let rows = converter.convert_columns(&sorted)?;
+        Ok(Self { names, columns: sorted, rows, converter, order, bounds })
     }
 
     /// Whether some key may be within these bounds.
@@ -118,9 +123,29 @@ impl<'a> SortedKeys<'a> {
         !own.ends_before(other) && !other.ends_before(own)
     }
 
+    /// The rows of a sorted batch between the key `from` and the last one: a few keys may be looked for among many rows.
+    fn near(&self, batch: &RecordBatch, from: usize) -> Result<RecordBatch, StoreError> {
+        let Some(last) = self.rows.num_rows().checked_sub(1).filter(|last| from <= *last) else {
+            return Ok(batch.slice(0, 0));
+        };
+        let stored = columns_of(batch, self.names)?;
+        let compare = stored.iter().zip(&self.columns).map(|(stored, keys)| {
+            // The order that the rows are in.
+            make_comparator(stored, keys, SortOptions::default())
+        });
+        let compare = compare.collect::<Result<Vec<_>, _>>()?;
+        let order = |row: usize, key: usize| {
+            compare.iter().map(|compare| compare(row, key)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        let first = first_row(0..batch.num_rows(), |row| order(row, from).is_ge());
+        let end = first_row(first..batch.num_rows(), |row| order(row, last).is_gt());
+        Ok(batch.slice(first, end - first))
+    }
+
     /// Notes the rows of a sorted batch whose keys are looked for. `from` is the first key that can still be met.
     fn merge(&self, batch: &RecordBatch, from: &mut usize, hits: &mut Hits) -> Result<(), StoreError> {
-        use std::cmp::Ordering::{Equal, Greater, Less};
+        use Ordering::{Equal, Greater, Less};
+        let batch = &self.near(batch, *from)?;
         let stored = self.converter.convert_columns(&columns_of(batch, self.names)?)?;
         let (mut found, mut keys) = (Vec::new(), Vec::new());
         let (mut at, mut row) = (*from, 0);
@@ -143,6 +168,16 @@ impl<'a> SortedKeys<'a> {
         }
         Ok(())
     }
+}
+
+/// The first of these rows that is so; those behind it are, too. The end where none is.
+fn first_row(rows: Range<usize>, is_so: impl Fn(usize) -> bool) -> usize {
+    let Range { mut start, mut end } = rows;
+    while start < end {
+        let middle = start + (end - start) / 2;
+        if is_so(middle) { end = middle } else { start = middle + 1 }
+    }
+    start
 }
 
 /// What orders versions of a row that lie in different partitions. A batch that moves a row writes it and, in its old
