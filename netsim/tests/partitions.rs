@@ -20,7 +20,7 @@ const SEEDS: u64 = 3;
 const WRITING: Duration = Duration::from_secs(40);
 const TOGETHER: Duration = Duration::from_secs(120);
 /// How long a link that is mended may stay silent: as long as it takes to find out about its connection, and to ask again.
-const REPLACED: Duration = Duration::from_secs(25);
+const REPLACED: Duration = Duration::from_secs(45);
 /// Keys that every region writes; those that one region writes alone come after these.
 const SHARED: i64 = 5;
 

@@ -163,10 +163,10 @@ pub const QUERY_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 /// Longest a connection to a peer may take to open.
 pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long nothing may come over a connection to a peer that owes an answer before it is pinged.
-pub const PEER_PING_INTERVAL: Duration = Duration::from_secs(5);
+pub const PEER_PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the answer to such a ping may take before another connection is opened. Over a slow link it comes behind
 /// what is under way.
-pub const PEER_PING_TIMEOUT: Duration = Duration::from_secs(10);
+pub const PEER_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Age at which a peer's signed request is refused.
 pub const PEER_REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
 /// Bytes of a file with certificates or a private key.
