@@ -67,7 +67,7 @@ pub struct ReplicaStatus {
     /// Bytes of entries that are kept since a region has not got them or has not said so in its log: the one with the most
     /// holds the others up.
     pub kept_for: BTreeMap<RegionId, u64>,
-    /// Whether this region has to take no writes: it is no member now, or so many others find its clock ahead.
+    /// Whether this region has to take no writes: it is no member now, or most others find its clock ahead.
     pub is_fenced: bool,
 }
 
@@ -286,12 +286,15 @@ impl Replica {
         1 + self.links.iter().filter(|(region, link)| among(region) && link.acked.get(origin) >= seq).count()
     }
 
-    /// Whether this region has to take no writes: it is no member now, or so many others find its clock ahead.
+    /// Whether this region has to take no writes: it is no member now, or most of the others that answer find its clock
+    /// ahead. Where as many find it right, the clocks of those who do not may be behind.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
-        let ahead = self.links.values().filter(|link| link.ahead_ms > 0).count();
+        let finds_ahead = |link: &&Link| link.ahead_ms > 0;
+        let answering = self.links.values().filter(|link| link.heard_ms.is_some() && link.failures == 0);
+        let (all, ahead) = (answering.clone().count(), answering.filter(finds_ahead).count());
         // Where one region writes, its own order of its rows is all that counts.
-        let is_ahead = self.set.home.is_none() && ahead > 0 && 2 * ahead >= self.links.len();
+        let is_ahead = self.set.home.is_none() && 2 * ahead > all;
         is_ahead || self.standing != Standing::Member
     }
 

@@ -28,4 +28,4 @@ pub use replication::{Acknowledge, AcknowledgeError, LogCompression, LogLink, Re
 pub use residency::{HomeMap, KeyValue, Residency};
 pub use secret::Secret;
 pub use suggest::{is_slip_of, nearest, suggestion};
-pub use vector::{Dot, Mark, Origin, Vector};
+pub use vector::{Dot, Mark, Numbers, Origin, Vector, entry_number};

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{Change, Hlc, RegionId, SetName};
+use crate::{Change, Hlc, RegionId, SetName, limits};
+
+/// A vector as it is written and travels: region, epoch and number of each log.
+pub type Numbers = Vec<(String, u32, u64)>;
 
 /// Who writes a log: a region, in one life of its store. A store that comes back from a backup is one epoch later, so
 /// that no number is given out twice.
@@ -94,11 +97,33 @@ impl Vector {
         self.0.iter().map(|(origin, seq)| (origin, *seq))
     }
 
+    /// As it is written and travels.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        self.iter().map(|(origin, seq)| (origin.region.to_string(), origin.epoch, seq)).collect()
+    }
+
+    /// The vector of these numbers; none where a region has no name that one can have, or a number is none that an entry
+    /// can have.
+    #[must_use]
+    pub fn of_numbers(numbers: &Numbers) -> Option<Self> {
+        let log = |(region, epoch, seq): &(String, u32, u64)| {
+            Some((Origin { region: region.parse().ok()?, epoch: *epoch }, entry_number(*seq)?))
+        };
+        numbers.iter().map(log).collect()
+    }
+
     /// Whether nothing is meant.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// A number from elsewhere, where an entry can have it: whoever counts on from it does not come to the end of numbers.
+#[must_use]
+pub fn entry_number(seq: u64) -> Option<u64> {
+    (seq <= limits::ENTRY_NUMBER_MAX).then_some(seq)
 }
 
 impl FromIterator<(Origin, u64)> for Vector {
@@ -165,6 +190,15 @@ mod tests {
         assert_eq!(met, vector(&[("a", 0, 2)]));
         assert!(joined.covers(&a) && joined.covers(&b) && a.covers(&met) && b.covers(&met));
         assert_eq!(joined.to_string(), "a.0:3, a.1:5, b.0:1");
+    }
+
+    #[test]
+    fn numbers_that_no_entry_can_have_make_no_vector() {
+        let a = vector(&[("a", 0, 3), ("a", 7, limits::ENTRY_NUMBER_MAX)]);
+        assert_eq!(Vector::of_numbers(&a.numbers()), Some(a));
+        for numbers in [("a", 0, u64::MAX), ("a", 0, limits::ENTRY_NUMBER_MAX + 1), ("no region", 0, 1)] {
+            assert_eq!(Vector::of_numbers(&vec![(numbers.0.to_owned(), numbers.1, numbers.2)]), None, "{numbers:?}");
+        }
     }
 
     #[test]

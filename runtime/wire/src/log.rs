@@ -4,15 +4,12 @@
 //! the store encodes them, one after the other; packed as a whole where the question asks for that.
 
 use bytes::Bytes;
-use domicile_types::{Origin, Vector, limits};
+use domicile_types::{Numbers, limits};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Path at which regions give each other entries.
 pub const LOG_PATH: &str = "/v1/peer/log";
-
-/// A vector: region, epoch and number of each log.
-pub type Numbers = Vec<(String, u32, u64)>;
 
 /// What is asked for, and what the asking region has for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,19 +97,6 @@ pub struct PullHead {
 pub const ZSTD: &str = "zstd";
 /// How hard it is tried to pack entries tightly: more costs the answering region more than it spares the link.
 const ZSTD_LEVEL: i32 = 3;
-
-/// The numbers of a vector.
-pub fn numbers(vector: &Vector) -> Numbers {
-    vector.iter().map(|(origin, seq)| (origin.region.to_string(), origin.epoch, seq)).collect()
-}
-
-/// The vector of these numbers; none where a region has no name that one can have.
-pub fn vector(numbers: &Numbers) -> Option<Vector> {
-    let log = |(region, epoch, seq): &(String, u32, u64)| {
-        Some((Origin { region: region.parse().ok()?, epoch: *epoch }, *seq))
-    };
-    numbers.iter().map(log).collect()
-}
 
 /// A head, and what follows it, as both travel; none where the head cannot be written.
 pub fn encode_headed<H: Serialize>(head: &H, rest: &[u8]) -> Option<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domicile_types::{Origin, SetName, Vector, limits};
+use domicile_types::{Origin, SetName, Vector, entry_number, limits};
 
 /// The header that has a session, in requests and responses.
 pub const SESSION: &str = "session";
@@ -32,7 +32,7 @@ impl Session {
             let set = rest.name()?.parse().ok()?;
             let mut vector = Vector::new();
             for _ in 0..rest.number()? {
-                let (region, epoch, seq) = (rest.name()?.parse().ok()?, rest.number()?, rest.number()?);
+                let (region, epoch, seq) = (rest.name()?.parse().ok()?, rest.number()?, entry_number(rest.number()?)?);
                 vector.advance(&Origin { region, epoch: u32::try_from(epoch).ok()? }, seq);
             }
             sets.insert(set, vector);
@@ -134,7 +134,7 @@ mod tests {
         let known = session(&[
             ("catalog", "eu-central", 0, 300),
             ("catalog", "us-east", 7, 127),
-            ("rates", "ap-south", u32::MAX, u64::MAX),
+            ("rates", "ap-south", u32::MAX, limits::ENTRY_NUMBER_MAX),
         ]);
         let text = known.text().unwrap();
         assert!(text.len() < 100 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
@@ -155,6 +155,8 @@ mod tests {
         {
             assert_eq!(of(wrong), None, "{wrong:?}");
         }
+        let beyond = session(&[("rates", "us-east", 1, u64::MAX)]).text().unwrap();
+        assert_eq!(Session::parse(&beyond), None, "no entry can have such a number");
         let endless = [&[1][..], &[0xff; 12]].concat();
         assert_eq!(of(&endless), None);
         assert_eq!(Session::parse(&format!("{text}{}", "A".repeat(limits::SESSION_BYTES_MAX))), None);

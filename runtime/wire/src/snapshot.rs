@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::Numbers;
+use domicile_types::Numbers;
 
 /// Path at which regions give each other snapshots.
 pub const SNAPSHOT_PATH: &str = "/v1/peer/snapshot";

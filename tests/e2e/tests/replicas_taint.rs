@@ -135,6 +135,11 @@ fn the_home_gives_copies_to_whom_it_may_whatever_they_claim() -> Result<()> {
         assert_eq!(kind(&refused)?, "not-permitted");
         assert!(!holds(&refused.body, &marked));
     }
+    // Numbers that no entry can have are refused, also from whom may ask.
+    for numbers in [json!([[HOME, 0, u64::MAX]]), json!([[HOME, 0, 1_u64 << 49]])] {
+        let refused = pull(&cluster, way(KEEPER, HOME), |body| body["have"] = numbers.clone())?;
+        assert!(refused.status == 400 && refused.text().contains("a number of an entry"), "{}", refused.text());
+    }
     // One that says to be the keeper has to sign as it.
     let body = json!({"set": SET, "have": [], "regions": [], "ahead_ms": 0, "bytes_max": 8_000_000}).to_string();
     let mut forged = signature_for(&cluster, way(FORBIDDEN, HOME), ("POST", LOG_PATH), body.as_bytes())?;

@@ -5,11 +5,11 @@
 use bytes::Bytes;
 use domicile_store::{Entry, Reach};
 use domicile_sync::{Answer, News, Pull};
-use domicile_types::{LogCompression, Origin, RegionId};
-use domicile_wire::log::{
-    PullBody, PullHead, PullKind, ReachBody, ZSTD, decode_answer, encode_answer, numbers, vector,
-};
+use domicile_types::{LogCompression, Origin, RegionId, Vector, entry_number};
+use domicile_wire::log::{PullBody, PullHead, PullKind, ReachBody, ZSTD, decode_answer, encode_answer};
 
+/// What is said of a log in a question whose region has no name that one can have, or whose number no entry can have.
+const NO_LOG: &str = "a region or a number of an entry is none that there can be";
 /// What is said of a name in a question that no region can have.
 const NO_REGION: &str = "a region has no name that one can have";
 
@@ -17,8 +17,8 @@ const NO_REGION: &str = "a region has no name that one can have";
 pub(crate) fn question(pull: &Pull, compression: Option<LogCompression>) -> Option<Bytes> {
     let body = PullBody {
         set: pull.set.to_string(),
-        have: numbers(&pull.have),
-        holds: numbers(&pull.holds),
+        have: pull.have.numbers(),
+        holds: pull.holds.numbers(),
         epoch: pull.epoch,
         at_once: pull.at_once,
         regions: pull.regions.iter().map(RegionId::to_string).collect(),
@@ -36,7 +36,7 @@ pub(crate) fn question(pull: &Pull, compression: Option<LogCompression>) -> Opti
 /// What is wrong with it, where it is none.
 pub(crate) fn read_question(body: &[u8]) -> Result<(Pull, Option<String>), String> {
     let body: PullBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let known = |numbers| vector(numbers).ok_or(NO_REGION);
+    let known = |numbers| Vector::of_numbers(numbers).ok_or(NO_LOG);
     let regions = body.regions.iter().map(|region| region.parse()).collect::<Result<_, _>>();
     let pull = Pull {
         set: body.set.parse().map_err(|_| "the set has no name that one can have")?,
@@ -47,7 +47,7 @@ pub(crate) fn read_question(body: &[u8]) -> Result<(Pull, Option<String>), Strin
         regions: regions.map_err(|_| NO_REGION)?,
         ahead_ms: body.ahead_ms,
         bytes_max: body.bytes_max,
-        reaches: body.reaches.iter().map(reach).collect::<Option<_>>().ok_or(NO_REGION)?,
+        reaches: body.reaches.iter().map(reach).collect::<Option<_>>().ok_or(NO_LOG)?,
     };
     Ok((pull, body.compression))
 }
@@ -96,5 +96,5 @@ fn reach_body(reach: &Reach) -> ReachBody {
 fn reach(body: &ReachBody) -> Option<Reach> {
     let ReachBody { region, epoch, from, to, bytes, oldest_ms } = body;
     let origin = Origin { region: region.parse().ok()?, epoch: *epoch };
-    Some(Reach { origin, from: *from, to: *to, bytes: *bytes, oldest_ms: *oldest_ms })
+    Some(Reach { origin, from: entry_number(*from)?, to: entry_number(*to)?, bytes: *bytes, oldest_ms: *oldest_ms })
 }

@@ -7,7 +7,7 @@ use domicile_query::Region;
 use domicile_store::Want;
 use domicile_sync::{SnapshotAnswer, SnapshotAsk};
 use domicile_types::{Origin, RegionId, Vector, limits};
-use domicile_wire::log::{decode_headed, encode_headed, numbers, vector};
+use domicile_wire::log::{decode_headed, encode_headed};
 use domicile_wire::snapshot::{SNAPSHOT_PATH, SnapshotBody, SnapshotHead, SnapshotKind};
 use http::Method;
 
@@ -19,9 +19,9 @@ pub(super) async fn fetch(region: &Region, peer: &RegionId, ask: &SnapshotAsk) -
     let known = region.peers().iter().find(|known| known.id == *peer)?;
     let body = match ask {
         SnapshotAsk::List { set, have, starts, life } => {
-            let start = |(life, start): (&Origin, &Vector)| (life.region.to_string(), life.epoch, numbers(start));
+            let start = |(life, start): (&Origin, &Vector)| (life.region.to_string(), life.epoch, start.numbers());
             let starts = starts.iter().map(start).collect();
-            SnapshotBody::List { set: set.to_string(), have: numbers(have), starts, life: *life }
+            SnapshotBody::List { set: set.to_string(), have: have.numbers(), starts, life: *life }
         }
         SnapshotAsk::Part { set, want } => {
             SnapshotBody::Part { set: set.to_string(), file: want.file.to_string(), offset: want.offset }
@@ -66,10 +66,10 @@ pub(super) fn question(body: &Bytes) -> Result<SnapshotAsk, Refusal> {
         SnapshotBody::List { set: name, have, starts, life } => {
             let no_region = || not_one("a region has no name that one can have");
             let start = |(region, epoch, start): &(String, u32, _)| {
-                Some((Origin { region: region.parse().ok()?, epoch: *epoch }, vector(start)?))
+                Some((Origin { region: region.parse().ok()?, epoch: *epoch }, Vector::of_numbers(start)?))
             };
             let starts = starts.iter().map(start).collect::<Option<_>>().ok_or_else(no_region)?;
-            SnapshotAsk::List { set: set(&name)?, have: vector(&have).ok_or_else(no_region)?, starts, life }
+            SnapshotAsk::List { set: set(&name)?, have: Vector::of_numbers(&have).ok_or_else(no_region)?, starts, life }
         }
         SnapshotBody::Part { set: name, file, offset } => {
             let file = file.parse().map_err(|_| not_one("the file is named by no SHA-256"))?;

@@ -13,10 +13,10 @@ mod read;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use domicile_types::{Change, DatasetName, Hlc, Mark, Members, Origin, SetName, Vector};
+use domicile_types::{Change, DatasetName, Hlc, Mark, Members, Numbers, Origin, SetName, Vector};
 use serde::{Deserialize, Serialize};
 
-use crate::wal::mark::{self, LifeText, Numbers};
+use crate::wal::mark::{self, LifeText};
 use crate::{Snapshot, StoreError, StoreParts};
 
 pub use entry::Entry;
@@ -224,12 +224,12 @@ fn is_zero(number: &u64) -> bool {
 impl Note {
     pub(crate) fn of(state: &SetState, since: u64) -> Self {
         let heard =
-            |(origin, follows): (&Origin, &Vector)| (origin.region.to_string(), origin.epoch, mark::numbers(follows));
+            |(origin, follows): (&Origin, &Vector)| (origin.region.to_string(), origin.epoch, follows.numbers());
         Self {
-            applied: mark::numbers(&state.applied),
-            written: mark::numbers(&state.written),
+            applied: state.applied.numbers(),
+            written: state.written.numbers(),
             heard: state.heard.iter().map(heard).collect(),
-            stable: mark::numbers(&state.stable),
+            stable: state.stable.numbers(),
             members: mark::lives(&state.members),
             since,
         }
@@ -237,13 +237,13 @@ impl Note {
 
     pub(crate) fn state(&self) -> Option<SetState> {
         let heard = |(region, epoch, follows): &(String, u32, Numbers)| {
-            Some((Origin { region: region.parse().ok()?, epoch: *epoch }, mark::vector(follows)?))
+            Some((Origin { region: region.parse().ok()?, epoch: *epoch }, Vector::of_numbers(follows)?))
         };
         Some(SetState {
-            applied: mark::vector(&self.applied)?,
-            written: mark::vector(&self.written)?,
+            applied: Vector::of_numbers(&self.applied)?,
+            written: Vector::of_numbers(&self.written)?,
             heard: self.heard.iter().map(heard).collect::<Option<_>>()?,
-            stable: mark::vector(&self.stable)?,
+            stable: Vector::of_numbers(&self.stable)?,
             members: mark::members(&self.members)?,
         })
     }

@@ -1,13 +1,10 @@
 //! What a record says of the log entry that it is, as JSON: the set, the log and number, the moment, what it follows,
 //! and how it changes the members.
 
-use domicile_types::{Change, Dot, Hlc, Life, Mark, Members, Origin, Vector};
+use domicile_types::{Change, Dot, Hlc, Life, Mark, Members, Numbers, Origin, Vector, entry_number};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
-
-/// A vector: region, epoch and number of each log.
-pub(crate) type Numbers = Vec<(String, u32, u64)>;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +50,7 @@ pub(crate) fn encode(mark: &Mark) -> Result<Vec<u8>, StoreError> {
         epoch: dot.origin.epoch,
         seq: dot.seq,
         hlc: hlc.0,
-        follows: numbers(follows),
+        follows: follows.numbers(),
         change: change.as_ref().map(ChangeText::of),
     };
     serde_json::to_vec(&text).map_err(StoreError::encoding)
@@ -61,12 +58,12 @@ pub(crate) fn encode(mark: &Mark) -> Result<Vec<u8>, StoreError> {
 
 pub(crate) fn decode(bytes: &[u8]) -> Option<Mark> {
     let Text { set, region, epoch, seq, hlc, follows, change } = serde_json::from_slice(bytes).ok()?;
-    let dot = Dot { origin: Origin { region: region.parse().ok()?, epoch }, seq };
+    let dot = Dot { origin: Origin { region: region.parse().ok()?, epoch }, seq: entry_number(seq)? };
     let change = match change {
         Some(change) => Some(change.change()?),
         None => None,
     };
-    Some(Mark { set: set.parse().ok()?, dot, hlc: Hlc(hlc), follows: vector(&follows)?, change })
+    Some(Mark { set: set.parse().ok()?, dot, hlc: Hlc(hlc), follows: Vector::of_numbers(&follows)?, change })
 }
 
 impl ChangeText {
@@ -83,7 +80,7 @@ impl ChangeText {
         Some(match self {
             Self::Join(region, epoch) => Change::Join { life: life(region, epoch)? },
             Self::Freeze(region, epoch) => Change::Freeze { life: life(region, epoch)? },
-            Self::Fence(region, epoch, seq) => Change::Fence { life: life(region, epoch)?, seq },
+            Self::Fence(region, epoch, seq) => Change::Fence { life: life(region, epoch)?, seq: entry_number(seq)? },
         })
     }
 }
@@ -93,8 +90,8 @@ pub(crate) fn lives(members: &Members) -> Vec<LifeText> {
     let text = |(origin, life): (&Origin, &Life)| LifeText {
         region: origin.region.to_string(),
         epoch: origin.epoch,
-        joined: life.joined.as_ref().map(numbers),
-        frozen: life.frozen.as_ref().map(numbers),
+        joined: life.joined.as_ref().map(Vector::numbers),
+        frozen: life.frozen.as_ref().map(Vector::numbers),
         fenced: life.fenced,
     };
     members.iter().map(text).collect()
@@ -104,23 +101,11 @@ pub(crate) fn lives(members: &Members) -> Vec<LifeText> {
 pub(crate) fn members(lives: &[LifeText]) -> Option<Members> {
     let read = |numbers: &Option<Numbers>| match numbers {
         None => Some(None),
-        Some(numbers) => vector(numbers).map(Some),
+        Some(numbers) => Vector::of_numbers(numbers).map(Some),
     };
     let life = |text: &LifeText| {
         let life = Life { joined: read(&text.joined)?, frozen: read(&text.frozen)?, fenced: text.fenced };
         Some((Origin { region: text.region.parse().ok()?, epoch: text.epoch }, life))
     };
     Some(Members::of(lives.iter().map(life).collect::<Option<Vec<_>>>()?))
-}
-
-pub(crate) fn numbers(vector: &Vector) -> Numbers {
-    vector.iter().map(|(origin, seq)| (origin.region.to_string(), origin.epoch, seq)).collect()
-}
-
-/// The vector of these numbers; none where a region has no name that one can have.
-pub(crate) fn vector(numbers: &Numbers) -> Option<Vector> {
-    let log = |(region, epoch, seq): &(String, u32, u64)| {
-        Some((Origin { region: region.parse().ok()?, epoch: *epoch }, *seq))
-    };
-    numbers.iter().map(log).collect()
 }

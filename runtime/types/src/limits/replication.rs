@@ -42,6 +42,8 @@ pub const SYNC_TICK_MS: u64 = 100;
 pub const CONFLICTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Milliseconds for which a write waits until other regions have it.
 pub const ACKNOWLEDGE_TIMEOUT_MS: u64 = 15_000;
+/// The greatest number that an entry of a log can have: a million a second reach it in eight years.
+pub const ENTRY_NUMBER_MAX: u64 = 1 << 48;
 /// Logs of one set that a region keeps in mind as being behind.
 pub const SET_LOGS_MAX: usize = 1_024;
 /// Characters of a session: what a client takes along of what it has written and read.
